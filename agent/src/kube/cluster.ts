@@ -1,0 +1,89 @@
+import type { JsonObject, Manifest } from "@muster/shared/model";
+
+/** A resource type as discovery tells it. */
+export interface ResourceType {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  /** Plural for URLs: `deployments`. */
+  readonly plural: string;
+  readonly namespaced: boolean;
+  readonly verbs: readonly string[];
+}
+
+/** What the API server serves. A group whose discovery failed is in `failedGroups`, and nothing may be concluded about it. */
+export interface Discovery {
+  /** The resource type for a kind at a version; with no version, the preferred one. */
+  find(group: string, kind: string, version?: string): ResourceType | undefined;
+  readonly all: readonly ResourceType[];
+  /** Groups (or `group/version`) that could not be discovered, for example because an aggregated API is down. */
+  readonly failedGroups: ReadonlySet<string>;
+}
+
+/** Options of {@link Cluster.apply}. */
+export interface ApplyOptions {
+  /** Take fields from other managers. */
+  readonly force: boolean;
+  /** Nothing is stored; the answer is what would be. */
+  readonly dryRun?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of {@link Cluster.delete}. */
+export interface DeleteOptions {
+  /** Precondition: the object must still have this UID. */
+  readonly uid: string;
+  /** Default Background. */
+  readonly propagation?: "Background" | "Foreground" | "Orphan";
+  readonly signal?: AbortSignal;
+}
+
+/** A watch event; `bookmark` only carries a resource version. */
+export type WatchEvent =
+  | { readonly type: "added" | "modified" | "deleted"; readonly object: Manifest }
+  | { readonly type: "bookmark"; readonly resourceVersion: string };
+
+/** Which objects a list or watch covers. */
+export interface ListScope {
+  /** All namespaces if absent. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+}
+
+/** One page-less list. */
+export interface ListResult {
+  readonly items: readonly Manifest[];
+  readonly resourceVersion: string;
+}
+
+/**
+ * A Kubernetes API server. Every method throws a CodedError KUBE_* (mapped once, in this folder); a timeout or a cut
+ * connection is KUBE_UNREACHABLE and means that the outcome is unknown. 404 is `undefined` where a method says so.
+ */
+export interface Cluster {
+  /** For example `v1.36.3`. */
+  version(signal?: AbortSignal): Promise<string>;
+  /** Fresh discovery; throws only if nothing at all could be discovered. */
+  discover(signal?: AbortSignal): Promise<Discovery>;
+  /** undefined if it does not exist. */
+  get(type: ResourceType, namespace: string, name: string, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /** Pages inside (500 a page). */
+  list(type: ResourceType, scope: ListScope, signal?: AbortSignal): Promise<ListResult>;
+  /** Server-side apply with the field manager `muster`; gives the live object. */
+  apply(type: ResourceType, manifest: Manifest, options: ApplyOptions): Promise<Manifest>;
+  /** Gives the object if it is still there (finalizers), undefined if it was deleted or did not exist. KUBE_CONFLICT if the UID differs. */
+  delete(type: ResourceType, namespace: string, name: string, options: DeleteOptions): Promise<Manifest | undefined>;
+  /** Plain create or replace (by resourceVersion) without apply, for the agent's own state. */
+  create(type: ResourceType, manifest: Manifest, signal?: AbortSignal): Promise<Manifest>;
+  replace(type: ResourceType, manifest: Manifest, signal?: AbortSignal): Promise<Manifest>;
+  /** RFC 7386 merge patch. */
+  mergePatch(type: ResourceType, namespace: string, name: string, patch: JsonObject, signal?: AbortSignal): Promise<Manifest>;
+  /**
+   * One watch from a resource version, with bookmarks; ends when the server ends it, throws KUBE_* on errors (410 is
+   * code KUBE_CONFLICT with data.status 410) and when nothing (not even a bookmark or the request's own timeout)
+   * arrives for `idleTimeoutMs`.
+   */
+  watch(type: ResourceType, scope: ListScope & { resourceVersion: string; idleTimeoutMs?: number }, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  /** Closes the connection pool. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,48 @@
+import type { CodedError } from "@muster/shared/errors";
+import type { Manifest, ObjectRef } from "@muster/shared/model";
+import type { Target } from "../fleet/model.ts";
+import type { CommitSnapshot } from "../source/snapshot.ts";
+
+/** What the hub knows of a cluster's API, for Helm's capabilities and for scopes. */
+export interface ClusterCapabilities {
+  /** For example `v1.36.3`; undefined while no agent has reported: the default of the configuration is used. */
+  readonly kubernetesVersion?: string;
+  /** `group/version` and `group/version/Kind`. */
+  readonly apiVersions: readonly string[];
+  /** `group/Kind` of kinds without a namespace, beyond the built-in ones. */
+  readonly clusterScopedKinds: ReadonlySet<string>;
+}
+
+/** A remark that does not stop anything, for example a Helm hook that is skipped. */
+export interface RenderNotice {
+  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "LookupEmpty" | "ScopeUnknown";
+  readonly message: string;
+}
+
+/** Rendered and bound objects of one target; never empty. */
+export interface RenderedTarget {
+  readonly manifests: readonly Manifest[];
+  /** Where an object came from, for messages: `apps/web/deploy.yaml` or `templates/deploy.yaml`. Same order as manifests. */
+  readonly origins: readonly string[];
+  readonly notices: readonly RenderNotice[];
+}
+
+/** Renders targets. Equal inputs are rendered once. */
+export interface Renderer {
+  /**
+   * Throws a CodedError (RENDER_*, YAML_*, VARIABLE_*, PATCH_*, OBJECT_*, BUNDLE_*); a failure is never an empty result.
+   * Concurrent calls are limited inside.
+   */
+  render(target: Target, snapshot: CommitSnapshot, capabilities: ClusterCapabilities, signal?: AbortSignal): Promise<RenderedTarget>;
+}
+
+/** The outcome for one target. */
+export type RenderOutcome =
+  | { readonly target: Target; readonly rendered: RenderedTarget }
+  | { readonly target: Target; readonly error: CodedError };
+
+/** Two bundles of one cluster that have the same object. */
+export interface ObjectConflict {
+  readonly ref: ObjectRef;
+  readonly bundles: readonly [string, string];
+}

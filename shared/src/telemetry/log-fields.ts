@@ -1,0 +1,14 @@
+/** Names of log fields. Code uses these, never loose strings, so that one query finds all lines about one thing. */
+export const LogField = {
+  Cluster: "cluster",
+  Bundle: "bundle",
+  Source: "source",
+  Commit: "commit",
+  Generation: "generation",
+  Object: "object",
+  Code: "code",
+  Part: "part",
+  DurationMs: "durationMs",
+  Count: "count",
+  Error: "err",
+} as const;

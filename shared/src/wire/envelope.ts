@@ -1,0 +1,75 @@
+import { type KeyObject, createHash, createPublicKey, sign, verify } from "node:crypto";
+import { CodedError } from "../errors/index.ts";
+
+/** The type that is signed together with the bytes, so that no signature serves for two purposes. */
+export const SLICE_PAYLOAD_TYPE = "application/vnd.muster.slice.v1+json";
+
+/** A signed payload in the form of DSSE (github.com/secure-systems-lab/dsse). */
+export interface Envelope {
+  readonly payloadType: string;
+  /** The signed bytes, base64. */
+  readonly payload: string;
+  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+}
+
+/** DSSE's pre-authentication encoding: what is signed covers the type, both lengths and the bytes. */
+export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffer {
+  const head = `DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `;
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+/** The id of an ed25519 public key: the first 16 hex digits of the SHA-256 of its SPKI bytes. */
+export function keyId(publicKey: KeyObject): string {
+  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("hex").slice(0, 16);
+}
+
+/** Signs bytes with an ed25519 private key. */
+export function sealEnvelope(payloadType: string, payload: Uint8Array, privateKey: KeyObject): Envelope {
+  return {
+    payloadType,
+    payload: Buffer.from(payload).toString("base64"),
+    signatures: [
+      { keyid: keyId(createPublicKey(privateKey)), sig: sign(null, preAuthEncoding(payloadType, payload), privateKey).toString("base64") },
+    ],
+  };
+}
+
+/**
+ * Opens an envelope: gives back the signed bytes if a pinned key signed them.
+ * Throws SLICE_MALFORMED for what is no envelope, SLICE_SIGNATURE if no pinned key has signed these bytes as this type.
+ */
+export function openEnvelope(text: string, payloadType: string, pinned: readonly KeyObject[]): Buffer {
+  const envelope = parseEnvelope(text);
+  if (envelope.payloadType !== payloadType) {
+    throw new CodedError("SLICE_SIGNATURE", `The message is of the type ${JSON.stringify(envelope.payloadType.slice(0, 80))}, not a slice`);
+  }
+  const payload = Buffer.from(envelope.payload, "base64");
+  const signed = preAuthEncoding(payloadType, payload);
+  for (const key of pinned) {
+    const id = keyId(key);
+    for (const signature of envelope.signatures) {
+      if (signature.keyid === id && verify(null, signed, key, Buffer.from(signature.sig, "base64"))) return payload;
+    }
+  }
+  const named = envelope.signatures.map((signature) => signature.keyid.slice(0, 16)).join(", ") || "nobody";
+  throw new CodedError("SLICE_SIGNATURE", `No pinned key has signed the slice (signed by ${named}; pinned: ${pinned.map(keyId).join(", ")})`);
+}
+
+function parseEnvelope(text: string): Envelope {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CodedError("SLICE_MALFORMED", "The slice message is not JSON", { cause });
+  }
+  const envelope = value as Partial<Envelope> | null;
+  const sound =
+    typeof envelope === "object" &&
+    envelope !== null &&
+    typeof envelope.payloadType === "string" &&
+    typeof envelope.payload === "string" &&
+    Array.isArray(envelope.signatures) &&
+    envelope.signatures.every((entry) => typeof entry?.keyid === "string" && typeof entry?.sig === "string");
+  if (!sound) throw new CodedError("SLICE_MALFORMED", "The slice message is no signed envelope");
+  return envelope as Envelope;
+}
