@@ -1,0 +1,95 @@
+import { generateKeyPairSync } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { DEFAULT_DELETION_BUDGET, type Slice } from "../model/index.ts";
+import { decodeSlice, encodeSlice, sliceContentDigest } from "./slice-codec.ts";
+import { sealEnvelope } from "./envelope.ts";
+
+const hub = generateKeyPairSync("ed25519");
+const stranger = generateKeyPairSync("ed25519");
+
+const slice: Slice = {
+  version: 1,
+  trustDomain: "muster.local",
+  cluster: "eu-1",
+  epoch: 1,
+  generation: 7,
+  commits: [{ source: "fleet", ref: "main", commit: "c".repeat(40) }],
+  paused: false,
+  bundles: [{ name: "web", state: "keep", reason: "RENDER_HELM" }],
+  deletionBudget: DEFAULT_DELETION_BUDGET,
+  approvedDeletions: [],
+};
+
+const code = (act: () => unknown) => {
+  try {
+    act();
+  } catch (error) {
+    return (error as { code?: string }).code;
+  }
+  return "accepted";
+};
+
+describe("signed slices", () => {
+  it("come back as they were signed", () => {
+    const { message, digest } = encodeSlice(slice, hub.privateKey);
+    expect(decodeSlice(message, [hub.publicKey])).toEqual({ slice, digest });
+  });
+
+  it("I14: equal slices are equal bytes", () => {
+    const reordered = Object.fromEntries(Object.entries(slice).reverse()) as unknown as Slice;
+    expect(encodeSlice(reordered, hub.privateKey).message).toBe(encodeSlice(slice, hub.privateKey).message);
+  });
+
+  it("I1: are refused if a key that is not pinned signed them", () => {
+    const { message } = encodeSlice(slice, stranger.privateKey);
+    expect(code(() => decodeSlice(message, [hub.publicKey]))).toBe("SLICE_SIGNATURE");
+    expect(code(() => decodeSlice(message, []))).toBe("SLICE_SIGNATURE");
+  });
+
+  it("I1: no change of any byte of the message is ever accepted as another slice", () => {
+    const { message, digest } = encodeSlice(slice, hub.privateKey);
+    fc.assert(
+      fc.property(fc.nat(message.length - 1), fc.integer({ min: 32, max: 126 }), (at, byte) => {
+        const changed = message.slice(0, at) + String.fromCharCode(byte) + message.slice(at + 1);
+        try {
+          expect(decodeSlice(changed, [hub.publicKey]).digest).toBe(digest);
+        } catch (error) {
+          expect(["SLICE_SIGNATURE", "SLICE_MALFORMED"]).toContain((error as { code?: string }).code);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("a signature over the same bytes as another type does not serve for a slice", () => {
+    const { message } = encodeSlice(slice, hub.privateKey);
+    const payload = Buffer.from((JSON.parse(message) as { payload: string }).payload, "base64");
+    const other = sealEnvelope("application/vnd.other+json", payload, hub.privateKey);
+    expect(code(() => decodeSlice(JSON.stringify(other), [hub.publicKey]))).toBe("SLICE_SIGNATURE");
+    expect(code(() => decodeSlice(JSON.stringify({ ...other, payloadType: "application/vnd.muster.slice.v1+json" }), [hub.publicKey]))).toBe("SLICE_SIGNATURE");
+  });
+
+  it("E273: an unknown field in signed desired state is refused, never ignored", () => {
+    const { message } = encodeSlice({ ...slice, surprise: true } as unknown as Slice, hub.privateKey);
+    expect(code(() => decodeSlice(message, [hub.publicKey]))).toBe("SLICE_MALFORMED");
+  });
+
+  it("E208: generations that are no positive safe integers are refused", () => {
+    for (const generation of [0, -1, 1.5, Number.MAX_SAFE_INTEGER, 2 ** 60]) {
+      const { message } = encodeSlice({ ...slice, generation }, hub.privateKey);
+      expect(code(() => decodeSlice(message, [hub.publicKey]))).toBe("SLICE_MALFORMED");
+    }
+  });
+
+  it("E218: poison is refused with a code", () => {
+    for (const poison of ["", "{", "null", "[]", "{}", '{"payloadType":1}', "\u0000"]) {
+      expect(code(() => decodeSlice(poison, [hub.publicKey]))).toBe("SLICE_MALFORMED");
+    }
+  });
+
+  it("E162: a slice's content does not depend on its generation or commits", () => {
+    expect(sliceContentDigest({ ...slice, generation: 8, commits: [] } as Slice)).toBe(sliceContentDigest(slice));
+    expect(sliceContentDigest({ ...slice, paused: true })).not.toBe(sliceContentDigest(slice));
+  });
+});

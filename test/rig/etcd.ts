@@ -1,0 +1,56 @@
+import { join } from "node:path";
+import { resolveBinary } from "./binaries.ts";
+import { type Part, startPart } from "./child-process-part.ts";
+import { freePort } from "./free-port.ts";
+import { createTempFolder } from "./temp-folder.ts";
+
+/** A real etcd; serves any number of API servers, each with its own prefix. */
+export interface Etcd extends Part {
+  readonly url: string;
+}
+
+/** Options of {@link startEtcd}. */
+export interface EtcdOptions {
+  /** true: every write reaches the disk. Needed where a test kills etcd. Default false. */
+  readonly durable?: boolean;
+}
+
+export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
+  const folder = createTempFolder("etcd");
+  const client = await freePort();
+  const peer = await freePort();
+  const url = `http://127.0.0.1:${client}`;
+  const peerUrl = `http://127.0.0.1:${peer}`;
+  const part = await startPart({
+    name: "etcd",
+    command: await resolveBinary("etcd"),
+    args: [
+      "--name=rig",
+      `--data-dir=${join(folder.path, "data")}`,
+      `--listen-client-urls=${url}`,
+      `--advertise-client-urls=${url}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
+      `--initial-cluster=rig=${peerUrl}`,
+      "--log-level=warn",
+      "--snapshot-count=10000",
+      "--auto-compaction-mode=periodic",
+      "--auto-compaction-retention=5m",
+      ...(options.durable ? [] : ["--unsafe-no-fsync"]),
+    ],
+    cwd: folder.path,
+    logPath: join(folder.path, "etcd.log"),
+    ports: [client, peer],
+    ready: async () => {
+      const answer = await fetch(`${url}/health`);
+      if (!answer.ok) throw new Error(`etcd answers ${answer.status}`);
+    },
+  });
+  return Object.assign(Object.create(part) as Part, {
+    url,
+    async stop() {
+      await part.stop();
+      folder.remove();
+    },
+  });
+}

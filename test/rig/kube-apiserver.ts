@@ -1,0 +1,187 @@
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Agent, type Dispatcher, request } from "undici";
+import { type AuditEntry, readAudit } from "./audit-log.ts";
+import { resolveBinary } from "./binaries.ts";
+import { type Part, startPart } from "./child-process-part.ts";
+import { freePort } from "./free-port.ts";
+import { createTempFolder } from "./temp-folder.ts";
+
+/** Options of {@link startKubeApiserver}. */
+export interface KubeApiserverOptions {
+  /** Name of the cluster; its prefix in etcd. */
+  readonly name: string;
+  readonly etcdUrl: string;
+  /** More arguments for the API server. */
+  readonly args?: readonly string[];
+}
+
+/** A tiny client with the rights of system:masters. */
+export interface AdminClient {
+  /** Sends JSON and gives JSON; throws an Error with the API server's message on a status of 400 and above. */
+  request<T = unknown>(method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType?: string): Promise<T>;
+  /** undefined on 404. */
+  get<T = unknown>(path: string): Promise<T | undefined>;
+}
+
+/** A real kube-apiserver: one cluster without nodes. */
+export interface KubeApiserver extends Part {
+  readonly name: string;
+  readonly url: string;
+  readonly caPem: string;
+  readonly adminToken: string;
+  /** A kubeconfig for system:masters, mode 0600. */
+  readonly kubeconfigPath: string;
+  readonly auditLogPath: string;
+  readonly admin: AdminClient;
+  /** A token of a ServiceAccount (which is created if it does not exist), valid for `seconds` (default 3 600). */
+  serviceAccountToken(namespace: string, name: string, seconds?: number): Promise<string>;
+  /** Writes a kubeconfig that uses a token, and gives its path. */
+  writeKubeconfig(name: string, token: string): string;
+  /** Audit entries since the mark (default: all). */
+  audit(mark?: AuditMark): AuditEntry[];
+  /** “From now on.” */
+  auditMark(): AuditMark;
+}
+
+/** A place in the audit log. */
+export interface AuditMark {
+  readonly offset: number;
+}
+
+/** Every request at its end, without bodies. Reads of the API server about itself are left out. */
+const AUDIT_POLICY = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - level: None
+    users: ["system:apiserver"]
+  - level: Metadata
+`;
+
+export async function startKubeApiserver(options: KubeApiserverOptions): Promise<KubeApiserver> {
+  const folder = createTempFolder(`apiserver-${options.name}`);
+  const port = await freePort();
+  const url = `https://127.0.0.1:${port}`;
+  const certDir = join(folder.path, "certs");
+  const auditLogPath = join(folder.path, "audit.log");
+  const adminToken = randomBytes(24).toString("hex");
+  mkdirSync(certDir);
+  const keys = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const file = (name: string, content: string) => {
+    const path = join(folder.path, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  };
+  const privateKey = file("sa.key", keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  const publicKey = file("sa.pub", keys.publicKey.export({ type: "spki", format: "pem" }).toString());
+  const tokens = file("tokens.csv", `${adminToken},admin,admin-uid,"system:masters"\n`);
+  const policy = file("audit.yaml", AUDIT_POLICY);
+
+  let dispatcher: Agent | undefined;
+  const caPath = join(certDir, "apiserver.crt");
+  const call: AdminClient["request"] = async <T>(method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType = "application/json") => {
+    dispatcher ??= new Agent({ connections: 4, connect: { ca: readFileSync(caPath) } });
+    const answer = await request(`${url}${path}`, {
+      method,
+      dispatcher,
+      headers: { authorization: `Bearer ${adminToken}`, ...(body === undefined ? {} : { "content-type": contentType }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.body.text();
+    if (answer.statusCode >= 400) throw Object.assign(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 400)}`), { status: answer.statusCode });
+    return (text.startsWith("{") ? JSON.parse(text) : text) as T;
+  };
+  const admin: AdminClient = {
+    request: call,
+    async get<T>(path: string) {
+      try {
+        return await call<T>("GET", path);
+      } catch (error) {
+        if ((error as { status?: number }).status === 404) return undefined;
+        throw error;
+      }
+    },
+  };
+
+  const part = await startPart({
+    name: `kube-apiserver ${options.name}`,
+    command: await resolveBinary("kube-apiserver"),
+    args: [
+      `--etcd-servers=${options.etcdUrl}`,
+      `--etcd-prefix=/${options.name}`,
+      "--bind-address=127.0.0.1",
+      `--secure-port=${port}`,
+      "--advertise-address=127.0.0.1",
+      "--endpoint-reconciler-type=none",
+      `--cert-dir=${certDir}`,
+      "--service-cluster-ip-range=10.0.0.0/24",
+      `--service-account-issuer=${url}`,
+      `--service-account-key-file=${publicKey}`,
+      `--service-account-signing-key-file=${privateKey}`,
+      `--token-auth-file=${tokens}`,
+      "--authorization-mode=RBAC",
+      "--disable-admission-plugins=ServiceAccount",
+      `--audit-log-path=${auditLogPath}`,
+      `--audit-policy-file=${policy}`,
+      "--audit-log-mode=blocking",
+      ...(options.args ?? []),
+    ],
+    env: { GOGC: "50", GOMEMLIMIT: "250MiB" },
+    cwd: folder.path,
+    logPath: join(folder.path, "apiserver.log"),
+    ports: [port],
+    ready: async () => {
+      if (!existsSync(caPath)) throw new Error("no certificate yet");
+      await call("GET", "/readyz");
+      // RBAC's own roles are made after readiness; without them a first binding may be refused.
+      await call("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin");
+      await call("GET", "/api/v1/namespaces/default");
+    },
+  });
+  const caPem = readFileSync(caPath, "utf8");
+  const writeKubeconfig = (name: string, token: string) =>
+    file(`${name}.kubeconfig`, JSON.stringify(kubeconfig({ name: options.name, url, caPem, token })));
+
+  return Object.assign(Object.create(part) as Part, {
+    name: options.name,
+    url,
+    caPem,
+    adminToken,
+    auditLogPath,
+    admin,
+    kubeconfigPath: writeKubeconfig("admin", adminToken),
+    writeKubeconfig,
+    async serviceAccountToken(namespace: string, name: string, seconds = 3_600) {
+      const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`;
+      if (!(await admin.get(`${accounts}/${name}`))) await call("POST", accounts, { metadata: { name } });
+      const answer = await call<{ status: { token: string } }>("POST", `${accounts}/${name}/token`, {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenRequest",
+        spec: { expirationSeconds: seconds },
+      });
+      return answer.status.token;
+    },
+    audit: (mark: AuditMark = { offset: 0 }) => readAudit(auditLogPath, mark.offset),
+    auditMark: () => ({ offset: existsSync(auditLogPath) ? readFileSync(auditLogPath).length : 0 }),
+    async stop() {
+      await dispatcher?.close();
+      await part.stop();
+      folder.remove();
+    },
+  });
+}
+
+/** A kubeconfig as JSON (which is YAML). */
+function kubeconfig(options: { name: string; url: string; caPem: string; token: string }) {
+  const { name, url, caPem, token } = options;
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name, cluster: { server: url, "certificate-authority-data": Buffer.from(caPem).toString("base64") } }],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    "current-context": name,
+  };
+}
