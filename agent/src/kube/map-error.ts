@@ -1,0 +1,94 @@
+import { CodedError } from "@muster/shared/errors";
+import type { ErrorCode } from "@muster/shared/errors";
+
+/** The parts of a Kubernetes `Status` that errors are told by. */
+interface KubeStatus {
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: {
+    readonly kind?: string;
+    readonly name?: string;
+    readonly retryAfterSeconds?: number;
+    readonly causes?: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
+  };
+}
+
+/** What was asked, for the message. */
+export interface RequestSubject {
+  /** get, list, apply, delete, … */
+  readonly verb: string;
+  /** `Deployment podinfo/web`, or a path. */
+  readonly what: string;
+  /** true: the server's own message may quote values, and is not passed on. */
+  readonly secret?: boolean;
+}
+
+/** Turns an answer of 400 and above into a CodedError. The only place that interprets answers of an API server. */
+export function errorFromAnswer(status: number, body: string, subject: RequestSubject, retryAfter?: string): CodedError {
+  const answer = parseStatus(body);
+  const code = codeOf(status, answer);
+  const fields = (answer.details?.causes ?? []).map((cause) => cause.field).filter((field) => field !== undefined && field !== "");
+  // An API server quotes the refused value in its message: for a Secret that would be the secret itself.
+  const told = subject.secret && code !== "KUBE_FORBIDDEN" ? `${answer.reason ?? "refused"}${fields.length ? ` at ${fields.join(", ")}` : ""}` : (answer.message ?? body.slice(0, 300).trim());
+  const retryAfterMs = 1_000 * (Number(retryAfter) || answer.details?.retryAfterSeconds || 0);
+  return new CodedError(code, `${subject.verb} ${subject.what}: ${told || `HTTP ${status}`}`, {
+    data: { status, ...(retryAfterMs > 0 && { retryAfterMs }), ...(answer.reason && { reason: answer.reason }) },
+  });
+}
+
+function codeOf(status: number, answer: KubeStatus): ErrorCode {
+  const causes = answer.details?.causes ?? [];
+  const message = answer.message ?? "";
+  switch (status) {
+    case 401:
+      return "KUBE_UNAUTHORIZED";
+    case 403:
+      if (causes.some((cause) => cause.reason === "NamespaceTerminating")) return "NAMESPACE_TERMINATING";
+      // The quota plugin answers Forbidden like RBAC does and gives no cause (k8s.io/apiserver plugin/pkg/admission/resourcequota).
+      if (/exceeded quota|status unknown for quota/.test(message)) return "KUBE_QUOTA";
+      // RBAC's message is made by `responsewriters.Forbidden`: “User "x" cannot get resource …”.
+      return / cannot \w+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
+    case 404:
+      // Creating into a missing namespace names the namespace, not the object.
+      return answer.details?.kind === "namespaces" && answer.reason === "NotFound" ? "NAMESPACE_MISSING" : "KUBE_NOT_FOUND";
+    case 409:
+    case 410:
+      return "KUBE_CONFLICT";
+    case 413:
+      return "KUBE_TOO_LARGE";
+    case 429:
+      return "KUBE_THROTTLED";
+    case 400:
+    case 422:
+      if (answer.reason === "Invalid" && causes.length > 0 && causes.every(isImmutableCause)) return "KUBE_IMMUTABLE";
+      // ValidatingAdmissionPolicy answers 422 by default and names itself.
+      return /ValidatingAdmissionPolicy|admission webhook/.test(message) ? "KUBE_DENIED" : "KUBE_INVALID";
+    case 500:
+      // A field that the schema does not have, or a value of the wrong type, is answered to an apply with 500
+      // (structured-merge-diff's typed errors; kubernetes/kubernetes#97945). Trying again would never help.
+      return /failed to create typed patch object|illegal base64 data|cannot unmarshal/.test(message) ? "KUBE_INVALID" : "KUBE_SERVER";
+    default:
+      return status >= 500 ? "KUBE_SERVER" : "KUBE_INVALID";
+  }
+}
+
+/** As kubectl and Flux tell it: apimachinery's `field is immutable`, and the older texts of Services, PVCs and Jobs. */
+function isImmutableCause(cause: { readonly message?: string }): boolean {
+  return /field is immutable|is immutable after creation|may not change once set|updates to .* are forbidden|cannot change roleRef/i.test(cause.message ?? "");
+}
+
+function parseStatus(body: string): KubeStatus {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null ? (value as KubeStatus) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** A request that got no answer: refused, cut, or late. Its outcome is unknown. */
+export function errorFromTransport(error: unknown, subject: RequestSubject): CodedError {
+  const cause = error instanceof Error ? error : new Error(String(error));
+  const code = (cause as NodeJS.ErrnoException).code ?? cause.name;
+  return new CodedError("KUBE_UNREACHABLE", `${subject.verb} ${subject.what}: no answer from the API server (${code})`, { cause });
+}
