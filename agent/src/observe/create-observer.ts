@@ -1,0 +1,176 @@
+import { Health, type Manifest, type ObjectRefText, BUNDLE_LABEL, formatObjectRef, objectRefOf, parseObjectRef } from "@muster/shared/model";
+import type { Clock, Random } from "@muster/shared/runtime";
+import type { Logger } from "@muster/shared/telemetry";
+import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import {
+  FieldSetPool, type ObservedObject, isOlder, recordApplied, recordLive, recordMissing, recordUnreadable, toObservation, versionOf,
+} from "./observed-object.ts";
+import type { AppliedObject, Observation, Observer } from "./observer.ts";
+import { watchType } from "./watch-type.ts";
+
+/** Options of {@link createObserver}. */
+export interface ObserverOptions {
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Only these namespaces are watched; all of the cluster if absent or empty. */
+  readonly watchNamespaces?: readonly string[];
+  /** Milliseconds between two full lists of a type, ±20 %. Default 300 000. */
+  readonly relistIntervalMs?: number;
+}
+
+export function createObserver(options: ObserverOptions): Observer {
+  const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000 } = options;
+  const objects = new Map<ObjectRefText, ObservedObject>();
+  const byType = new Map<string, Set<ObservedObject>>();
+  const started = new Map<string, ResourceType>();
+  const listeners: ((observation: Observation) => void)[] = [];
+  const pool = new FieldSetPool();
+  const loops: Promise<void>[] = [];
+  let running: AbortSignal | undefined;
+  let sequence = 0;
+
+  const emit = (object: ObservedObject) => {
+    const observation = toObservation(object);
+    for (const listener of listeners) listener(observation);
+  };
+  const keyOf = (type: ResourceType) => `${type.group}/${type.version}/${type.plural}`;
+
+  function track(object: ObservedObject): void {
+    const key = keyOf(object.type);
+    const set = byType.get(key) ?? new Set();
+    set.add(object);
+    byType.set(key, set);
+    if (!started.has(key)) {
+      started.set(key, object.type);
+      if (running) startWatching(object.type, running);
+    }
+  }
+
+  function startWatching(type: ResourceType, signal: AbortSignal): void {
+    const scopes = type.namespaced && watchNamespaces.length > 0 ? watchNamespaces.map((namespace) => ({ namespace })) : [{}];
+    for (const scope of scopes) {
+      loops.push(
+        watchType({
+          cluster, clock, random, logger, type, relistIntervalMs,
+          scope: { ...scope, labelSelector: BUNDLE_LABEL },
+          sequence: () => sequence,
+          onLive: see,
+          onGone: (live) => gone(formatObjectRef(objectRefOf(live))),
+          onListed: (refs, at) => void verifyAbsent(type, scope, refs, at, signal),
+          onUnreadable: (message) => unreadable(type, scope, message),
+        }, signal),
+      );
+    }
+  }
+
+  function see(live: Manifest): void {
+    const object = objects.get(formatObjectRef(objectRefOf(live)));
+    if (!object) return;
+    if (object.applying > 0) {
+      if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting))) object.waiting = live;
+    } else if (recordLive(object, live)) emit(object);
+  }
+
+  /** A watch that selects on our label also says “deleted” when the label was taken off: only a read tells. */
+  function gone(ref: ObjectRefText): void {
+    const object = objects.get(ref);
+    if (!object) return;
+    if (object.applying > 0) object.waiting = "deleted";
+    else void verify(object);
+  }
+
+  async function verify(object: ObservedObject): Promise<void> {
+    const { namespace, name } = parseObjectRef(object.ref);
+    const at = object.appliedAt;
+    try {
+      const live = await cluster.get(object.type, namespace, name, running);
+      if (objects.get(object.ref) !== object || object.appliedAt !== at || object.applying > 0) return;
+      if (live ? recordLive(object, live) : recordMissing(object)) emit(object);
+    } catch (error) {
+      // The next relist asks again; until then nothing is claimed.
+      if (!running?.aborted) logger.debug({ object: object.ref, err: error }, "could not read an object that left its watch");
+    }
+  }
+
+  async function verifyAbsent(type: ResourceType, scope: { namespace?: string }, listed: ReadonlySet<ObjectRefText>, at: number, signal: AbortSignal): Promise<void> {
+    for (const object of [...(byType.get(keyOf(type)) ?? [])]) {
+      if (signal.aborted) return;
+      if (object.appliedAt > at || object.applying > 0 || listed.has(object.ref) || !inScope(object, scope)) continue;
+      await verify(object);
+    }
+    pool.retain(new Set([...objects.values()].map((object) => object.fields)));
+  }
+
+  function unreadable(type: ResourceType, scope: { namespace?: string }, message: string): void {
+    for (const object of byType.get(keyOf(type)) ?? []) {
+      if (inScope(object, scope) && recordUnreadable(object, message)) emit(object);
+    }
+  }
+
+  function inScope(object: ObservedObject, scope: { namespace?: string }): boolean {
+    return scope.namespace === undefined || parseObjectRef(object.ref).namespace === scope.namespace;
+  }
+
+  function settle(object: ObservedObject): void {
+    object.applying = Math.max(0, object.applying - 1);
+    if (object.applying > 0) return;
+    const waiting = object.waiting;
+    object.waiting = undefined;
+    if (waiting === "deleted") void verify(object);
+    else if (waiting && recordLive(object, waiting)) emit(object);
+  }
+
+  return {
+    expectApply(ref) {
+      const object = objects.get(ref);
+      if (object) object.applying += 1;
+    },
+    applied(applied: AppliedObject) {
+      const known = objects.get(applied.ref);
+      const object = known ?? blank(applied);
+      if (known && keyOf(known.type) !== keyOf(applied.type)) byType.get(keyOf(known.type))?.delete(known);
+      object.appliedAt = ++sequence;
+      recordApplied(object, applied, pool);
+      objects.set(applied.ref, object);
+      track(object);
+      emit(object);
+      settle(object);
+    },
+    applyFailed(ref) {
+      const object = objects.get(ref);
+      if (object) settle(object);
+    },
+    forget(ref) {
+      const object = objects.get(ref);
+      if (!object) return;
+      objects.delete(ref);
+      byType.get(keyOf(object.type))?.delete(object);
+    },
+    get(ref) {
+      const object = objects.get(ref);
+      return object && toObservation(object);
+    },
+    *all() {
+      for (const object of objects.values()) yield toObservation(object);
+    },
+    onChange: (listener) => void listeners.push(listener),
+    async run(signal) {
+      running = signal;
+      for (const type of started.values()) startWatching(type, signal);
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+      await Promise.allSettled(loops);
+    },
+  };
+}
+
+function blank(applied: AppliedObject): ObservedObject {
+  return {
+    ref: applied.ref, bundle: applied.bundle, type: applied.type, uid: "", resourceVersion: "", fields: {}, hash: "",
+    health: Health.Unknown, message: "", drift: undefined, applying: 0, waiting: undefined, appliedAt: 0,
+  };
+}

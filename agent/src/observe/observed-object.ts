@@ -1,0 +1,119 @@
+import { type DriftDetail, DriftKind, type DriftIgnore, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import { canonicalJson } from "@muster/shared/wire";
+import type { ResourceType } from "../kube/cluster.ts";
+import { explainDrift } from "./explain-drift.ts";
+import { type FieldSet, ignoredPaths, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
+import { computeHealth } from "./health.ts";
+import type { AppliedObject, Observation } from "./observer.ts";
+
+/** What is kept of one object: a few hundred bytes, never the object. */
+export interface ObservedObject {
+  readonly ref: ObjectRefText;
+  bundle: string;
+  type: ResourceType;
+  uid: string;
+  /** Of the state that the rest describes. */
+  resourceVersion: string;
+  /** Fields that our last apply owned, less ignored ones; shared between objects of the same shape. */
+  fields: FieldSet;
+  /** Hash of our fields as the server normalised them. */
+  hash: string;
+  health: Health;
+  message: string;
+  drift: DriftDetail | undefined;
+  /** Applies of our own that are under way; while there are any, events wait in `waiting`. */
+  applying: number;
+  waiting: Manifest | "deleted" | undefined;
+  /** Grows with every apply; a list that began before it says nothing about absence. */
+  appliedAt: number;
+}
+
+/** Field sets by their text, so that a thousand objects of one shape share one. */
+export class FieldSetPool {
+  readonly #pool = new Map<string, FieldSet>();
+
+  intern(fields: FieldSet): FieldSet {
+    const key = canonicalJson(fields);
+    const known = this.#pool.get(key);
+    if (known) return known;
+    this.#pool.set(key, fields);
+    return fields;
+  }
+
+  /** Forgets sets that nobody uses any more. */
+  retain(used: ReadonlySet<FieldSet>): void {
+    for (const [key, fields] of this.#pool) if (!used.has(fields)) this.#pool.delete(key);
+  }
+
+  get size(): number {
+    return this.#pool.size;
+  }
+}
+
+/** Takes the answer to an apply of ours as what “not drifted” looks like. */
+export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool): void {
+  const fields = comparedFields(applied.live, applied.ignore);
+  object.bundle = applied.bundle;
+  object.type = applied.type;
+  object.uid = String(applied.live.metadata["uid"] ?? "");
+  object.resourceVersion = versionOf(applied.live);
+  object.fields = pool.intern(fields);
+  object.hash = projectionHash(applied.live, fields);
+  object.drift = undefined;
+  const { health, message } = computeHealth(applied.live);
+  object.health = health;
+  object.message = message;
+}
+
+function comparedFields(live: Manifest, ignore: readonly DriftIgnore[]): FieldSet {
+  return withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore));
+}
+
+/** Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left alone. */
+export function recordLive(object: ObservedObject, live: Manifest): boolean {
+  if (isOlder(versionOf(live), object.resourceVersion)) return false;
+  const before = JSON.stringify([object.health, object.message, object.drift]);
+  const uid = String(live.metadata["uid"] ?? "");
+  object.resourceVersion = versionOf(live);
+  const { health, message } = computeHealth(live);
+  object.health = health;
+  object.message = message;
+  if (uid !== object.uid) {
+    // Somebody deleted our object and made another of that name: not ours, even if it looks the same (E076).
+    object.drift = { ...explainDrift(object.fields, live), kind: DriftKind.Unexpected };
+  } else {
+    object.drift = projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live);
+  }
+  return before !== JSON.stringify([object.health, object.message, object.drift]);
+}
+
+/** The object is gone. Returns true if that is new. */
+export function recordMissing(object: ObservedObject): boolean {
+  if (object.drift?.kind === DriftKind.Missing) return false;
+  object.drift = { kind: DriftKind.Missing, paths: [] };
+  object.health = Health.NotFound;
+  object.message = "The object was deleted";
+  return true;
+}
+
+/** Its kind cannot be read: nothing is claimed about it. Returns true if that is new. */
+export function recordUnreadable(object: ObservedObject, message: string): boolean {
+  if (object.health === Health.Unknown && object.message === message) return false;
+  object.health = Health.Unknown;
+  object.message = message;
+  return true;
+}
+
+export function toObservation(object: ObservedObject): Observation {
+  const { ref, bundle, uid, health, message, drift } = object;
+  return { ref, bundle, uid, health, message, ...(drift && { drift }) };
+}
+
+export function versionOf(manifest: Manifest): string {
+  return String(manifest.metadata["resourceVersion"] ?? "");
+}
+
+/** Resource versions of one resource type are ordered numbers since KEP-5504; anything else is taken as newer. */
+export function isOlder(a: string, b: string): boolean {
+  return a.length === b.length ? a < b : /^\d+$/.test(a) && /^\d+$/.test(b) && a.length < b.length;
+}

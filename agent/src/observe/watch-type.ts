@@ -1,0 +1,87 @@
+import { CodedError } from "@muster/shared/errors";
+import { type Manifest, type ObjectRefText, formatObjectRef, objectRefOf } from "@muster/shared/model";
+import { type Clock, type Random, createBackoff, jitter } from "@muster/shared/runtime";
+import type { Logger } from "@muster/shared/telemetry";
+import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
+
+/** What one resource type's loops need. */
+export interface WatchTypeOptions {
+  readonly cluster: Cluster;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly type: ResourceType;
+  readonly scope: ListScope;
+  readonly relistIntervalMs: number;
+  /** The number of the last apply; what a list lacks counts only for applies before it. */
+  readonly sequence: () => number;
+  readonly onLive: (live: Manifest) => void;
+  readonly onGone: (live: Manifest) => void;
+  /** After a full list: the refs in it, and the sequence when it began. */
+  readonly onListed: (refs: ReadonlySet<ObjectRefText>, at: number) => void;
+  readonly onUnreadable: (message: string) => void;
+}
+
+/**
+ * Watches one type until the signal aborts. Two loops that do not know each other: the watch, which is fast and may miss,
+ * and the relist, which is slow and right (reliability lesson 3).
+ */
+export async function watchType(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
+  await Promise.all([options.type.verbs.includes("watch") ? watchLoop(options, signal) : undefined, relistLoop(options, signal)]);
+}
+
+async function watchLoop(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
+  const { cluster, clock, random, logger, type, scope } = options;
+  const backoff = createBackoff({ initialMs: 250, maxMs: 30_000, random });
+  let resourceVersion: string | undefined;
+  while (!signal.aborted) {
+    const began = clock.monotonicMs();
+    try {
+      resourceVersion ??= await list(options, signal);
+      for await (const event of cluster.watch(type, { ...scope, resourceVersion }, signal)) {
+        if (event.type === "bookmark") {
+          resourceVersion = event.resourceVersion;
+          continue;
+        }
+        resourceVersion = String(event.object.metadata["resourceVersion"] ?? resourceVersion);
+        if (event.type === "deleted") options.onGone(event.object);
+        else options.onLive(event.object);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      // 410 Gone: our place in history was compacted away. Any other failure may also have hidden events: list again.
+      resourceVersion = undefined;
+      const coded = CodedError.from(error);
+      logger.debug({ kind: type.kind, code: coded.code, err: coded }, "watch ended, listing again");
+      if (coded.code === "KUBE_FORBIDDEN" || coded.code === "KUBE_UNAUTHORIZED") options.onUnreadable(coded.message);
+    }
+    // A watch that lasted was healthy; one that ends at once must not become a storm (E265).
+    if (clock.monotonicMs() - began > 60_000) backoff.reset();
+    else await clock.sleep(backoff.next(), signal).catch(() => {});
+  }
+}
+
+async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
+  const { clock, random, logger, type, relistIntervalMs } = options;
+  while (!signal.aborted) {
+    await clock.sleep(jitter(relistIntervalMs, random, 0.2), signal).catch(() => {});
+    if (signal.aborted) return;
+    try {
+      await list(options, signal);
+    } catch (error) {
+      logger.debug({ kind: type.kind, err: error }, "relist failed; tried again at the next interval");
+    }
+  }
+}
+
+async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
+  const at = options.sequence();
+  const { items, resourceVersion } = await options.cluster.list(options.type, options.scope, signal);
+  const refs = new Set<ObjectRefText>();
+  for (const item of items) {
+    refs.add(formatObjectRef(objectRefOf(item)));
+    options.onLive(item);
+  }
+  options.onListed(refs, at);
+  return resourceVersion;
+}
