@@ -1,0 +1,165 @@
+import { CodedError } from "@muster/shared/errors";
+import {
+  Action, type BundleOptions, BUNDLE_LABEL, type JsonObject, type JsonValue, type Manifest, type ObjectRefText, Health,
+  cloneJson, describeObjectRef, isJsonObject, parseObjectRef, splitApiVersion,
+} from "@muster/shared/model";
+import type { Clock } from "@muster/shared/runtime";
+import type { ManifestLine } from "@muster/shared/wire";
+import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import { ignoredPaths, pointerTokens } from "../observe/field-set.ts";
+import { computeHealth } from "../observe/health.ts";
+import type { Observer } from "../observe/observer.ts";
+import { foreignOwner } from "./foreign-owner.ts";
+
+/** What an apply needs to know of one object beside its manifest. */
+export interface ApplyTask {
+  readonly line: ManifestLine;
+  readonly bundle: string;
+  readonly options: BundleOptions;
+  /** true: it has a UID in the inventory, so it is ours and no look is needed before. */
+  readonly owned: boolean;
+  /** What a list has shown in its place, null for nothing; absent: the applier looks itself. */
+  readonly before?: Manifest | null;
+  /** Asks the server what would be, without storing (mode report after a restart). */
+  readonly dryRun?: boolean;
+}
+
+/** What an apply did. */
+export interface ApplyResult {
+  readonly action: Action;
+  readonly uid: string;
+}
+
+export interface Applier {
+  /** Applies one object. Throws a CodedError; the observer knows the result either way. */
+  apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult>;
+  /** Waits until a CustomResourceDefinition is established, at most `timeoutMs` (default 10 000). */
+  waitEstablished(ref: ObjectRefText, signal: AbortSignal, timeoutMs?: number): Promise<void>;
+}
+
+/** Options of {@link createApplier}. */
+export interface ApplierOptions {
+  readonly cluster: Cluster;
+  readonly discovery: DiscoveryCache;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  /** The agent's own namespace: no slice may change the agent's state. */
+  readonly ownNamespace: string;
+}
+
+const NAMESPACES: ResourceType = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, verbs: [] };
+
+export function createApplier(options: ApplierOptions): Applier {
+  const { cluster, discovery, observer, clock, ownNamespace } = options;
+
+  async function apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult> {
+    const { line, bundle } = task;
+    const ref = parseObjectRef(line.ref);
+    refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
+    const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
+    // An object that we do not own yet may be somebody else's: look before taking it.
+    const before = task.owned ? undefined : task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined);
+    if (before) {
+      const owner = foreignOwner(before);
+      if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
+    }
+    const known = observer.get(line.ref);
+    const exists = task.owned || before !== undefined;
+    const manifest = exists ? withoutIgnoredFields(inScope(line.manifest, type), task.options) : inScope(line.manifest, type);
+    observer.expectApply(line.ref);
+    let live: Manifest;
+    try {
+      live = await cluster.apply(type, manifest, { force: true, signal, ...(task.dryRun && { dryRun: true }) });
+    } catch (error) {
+      observer.applyFailed(line.ref);
+      throw error;
+    }
+    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore });
+    const uid = String(live.metadata["uid"] ?? "");
+    if (!exists) return { action: Action.Created, uid };
+    const same = before ? before.metadata["resourceVersion"] === live.metadata["resourceVersion"] : known?.uid === uid && known.drift === undefined;
+    return { action: same ? Action.Unchanged : Action.Configured, uid };
+  }
+
+  function refuseReserved(namespace: string, kind: string, name: string): void {
+    if (namespace === ownNamespace && kind === "Secret" && name.startsWith("muster-state-")) {
+      throw new CodedError("OBJECT_RESERVED", `Secret ${namespace}/${name} is the agent's own state`);
+    }
+  }
+
+  async function createNamespace(name: string, signal: AbortSignal): Promise<void> {
+    // No bundle label: it is nobody's object, so nobody prunes it (E004).
+    const manifest: Manifest = { apiVersion: "v1", kind: "Namespace", metadata: { name, annotations: { "muster.dev/implicit": "true" } } };
+    await cluster.create(NAMESPACES, manifest, signal).catch((error: unknown) => {
+      if (!(error instanceof CodedError) || error.code !== "KUBE_CONFLICT") throw error;
+    });
+  }
+
+  return {
+    async apply(task, signal) {
+      try {
+        return await apply(task, signal);
+      } catch (error) {
+        const missing = error instanceof CodedError && error.code === "NAMESPACE_MISSING";
+        if (!missing || !task.options.createNamespace) throw error;
+        await createNamespace(parseObjectRef(task.line.ref).namespace, signal);
+        return apply(task, signal);
+      }
+    },
+    async waitEstablished(refText, signal, timeoutMs = 10_000) {
+      const ref = parseObjectRef(refText);
+      const type = await discovery.typeOf(ref);
+      const until = clock.monotonicMs() + timeoutMs;
+      for (;;) {
+        const live = await cluster.get(type, "", ref.name, signal);
+        if (live && computeHealth(live).health === Health.Current) break;
+        if (clock.monotonicMs() > until) throw new CodedError("KIND_UNKNOWN", `${describeObjectRef(ref)} is not established yet`);
+        await clock.sleep(20, signal);
+      }
+    },
+  };
+}
+
+/** A namespace on a cluster-scoped object is refused by the server, and the hub cannot always know the scope (E053). */
+function inScope(manifest: Manifest, type: ResourceType): Manifest {
+  if (type.namespaced || manifest.metadata["namespace"] === undefined) return manifest;
+  const { namespace: _, ...metadata } = manifest.metadata;
+  return { ...manifest, metadata: metadata as Manifest["metadata"] };
+}
+
+/**
+ * Leaves out the fields that ignore rules name, so that we never own them: once the object exists their values are
+ * somebody else's. At creation they are applied, as a start.
+ */
+function withoutIgnoredFields(manifest: Manifest, options: BundleOptions): Manifest {
+  const paths = ignoredPaths(manifest, options.drift.ignore);
+  if (paths.length === 0) return manifest;
+  const copy = cloneJson(manifest);
+  for (const path of paths) removeAt(copy, pointerTokens(path));
+  copy.metadata["labels"] = { ...(isJsonObject(copy.metadata["labels"]) ? copy.metadata["labels"] : {}), ...bundleLabel(manifest) };
+  return copy;
+}
+
+/** Our label stays even if a rule ignores all labels: watches select on it. */
+function bundleLabel(manifest: Manifest): JsonObject {
+  const labels = manifest.metadata["labels"];
+  const value = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  return value === undefined ? {} : { [BUNDLE_LABEL]: value };
+}
+
+function removeAt(value: JsonValue | undefined, tokens: readonly string[]): void {
+  const [head, ...rest] = tokens;
+  if (head === undefined || value === undefined) return;
+  const members = head === "*" && Array.isArray(value) ? value.map((_, index) => String(index)) : [head];
+  for (const member of members) {
+    if (Array.isArray(value)) {
+      const index = Number(member);
+      if (rest.length > 0) removeAt(value[index], rest);
+      else value.splice(index, 1);
+    } else if (isJsonObject(value)) {
+      if (rest.length > 0) removeAt(value[member], rest);
+      else delete value[member];
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import { BUNDLE_LABEL, type JsonObject, type Manifest, isJsonObject } from "@muster/shared/model";
+
+/** Marks that other tools leave on objects that they manage, and what to call the tool (E093). */
+const MARKS: readonly { readonly tool: string; readonly in: "labels" | "annotations"; readonly key: string }[] = [
+  { tool: "Helm release", in: "annotations", key: "meta.helm.sh/release-name" },
+  { tool: "Argo CD application", in: "annotations", key: "argocd.argoproj.io/tracking-id" },
+  { tool: "Argo CD application", in: "labels", key: "argocd.argoproj.io/instance" },
+  { tool: "Flux Kustomization", in: "labels", key: "kustomize.toolkit.fluxcd.io/name" },
+  { tool: "Flux HelmRelease", in: "labels", key: "helm.toolkit.fluxcd.io/name" },
+  { tool: "Fleet bundle", in: "annotations", key: "objectset.rio.cattle.io/id" },
+  { tool: "Config Sync", in: "annotations", key: "configsync.gke.io/resource-id" },
+];
+
+/** Who manages a live object, if it is another tool. An object with our own label is ours, and one without any mark is free. */
+export function foreignOwner(live: Manifest): string | undefined {
+  const section = (name: "labels" | "annotations"): JsonObject => {
+    const value = live.metadata[name];
+    return isJsonObject(value) ? value : {};
+  };
+  if (section("labels")[BUNDLE_LABEL] !== undefined) return undefined;
+  const controller = controllerOf(live);
+  if (controller) return controller;
+  for (const mark of MARKS) {
+    const value = section(mark.in)[mark.key];
+    if (value !== undefined) return `the ${mark.tool} ${String(value)}`;
+  }
+  return undefined;
+}
+
+/** An object with a controlling owner is made by that controller, whatever its labels say (E090). */
+function controllerOf(live: Manifest): string | undefined {
+  const owners = live.metadata["ownerReferences"];
+  for (const owner of Array.isArray(owners) ? owners : []) {
+    if (isJsonObject(owner) && owner["controller"] === true) return `its controller ${String(owner["kind"])} ${String(owner["name"])}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,57 @@
+import { CodedError } from "@muster/shared/errors";
+import { BUNDLE_LABEL, type Manifest, describeObjectRef, isJsonObject, parseObjectRef } from "@muster/shared/model";
+import type { Cluster } from "../kube/cluster.ts";
+import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import type { Observer } from "../observe/observer.ts";
+import type { InventoryEntry } from "../plan/inventory.ts";
+
+/** `gone`: confirmed. `terminating`: asked for, finalizers are outstanding. `released`: it turned out not to be ours. */
+export type PruneOutcome = "gone" | "terminating" | "released";
+
+/** Options of {@link createPruner}. */
+export interface PrunerOptions {
+  readonly cluster: Cluster;
+  readonly discovery: DiscoveryCache;
+  readonly observer: Observer;
+}
+
+/** Deletes one object that left Git. Throws PRUNE_BLOCKED or KUBE_*; then the entry stays in the inventory. */
+export type Pruner = (entry: InventoryEntry, signal: AbortSignal) => Promise<PruneOutcome>;
+
+export function createPruner(options: PrunerOptions): Pruner {
+  const { cluster, discovery, observer } = options;
+  return async (entry, signal) => {
+    const ref = parseObjectRef(entry.ref);
+    const known = await discovery.current(signal);
+    let type = known.find(ref.group, ref.kind);
+    if (!type) {
+      const fresh = await discovery.refresh({ signal });
+      type = fresh.find(ref.group, ref.kind);
+      // A kind that is absent from a complete discovery has no objects (E087); an incomplete one proves nothing (E006).
+      if (!type && !fresh.failedGroups.has(ref.group)) return "gone";
+      if (!type) throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
+    }
+    const live = await cluster.get(type, ref.namespace, ref.name, signal);
+    if (!live) return "gone";
+    const uid = String(live.metadata["uid"] ?? "");
+    // Deleted and made anew by somebody else, or no longer marked as ours: not ours to delete (E076, E077).
+    if ((entry.uid !== undefined && entry.uid !== uid) || !isMarked(live)) return "released";
+    if (live.metadata["deletionTimestamp"]) return "terminating";
+    observer.forget(entry.ref);
+    try {
+      const left = await cluster.delete(type, ref.namespace, ref.name, { uid, signal });
+      return left ? "terminating" : "gone";
+    } catch (error) {
+      const coded = CodedError.from(error);
+      if (coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN") {
+        throw new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded });
+      }
+      throw coded;
+    }
+  };
+}
+
+function isMarked(live: Manifest): boolean {
+  const labels = live.metadata["labels"];
+  return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
+}

@@ -1,0 +1,49 @@
+import type { Digest, ObjectRefText } from "@muster/shared/model";
+
+/** One object that this agent owns in its cluster. */
+export interface InventoryEntry {
+  readonly ref: ObjectRefText;
+  readonly bundle: string;
+  /** UID after the first apply; absent while its outcome is unknown. */
+  readonly uid?: string;
+  /** The bundle said `prune: false`: leaving Git, the object is released, not deleted. */
+  readonly orphan?: true;
+  /** A person approved the deletion; kept so that a crash between two deletions does not ask again. */
+  readonly approved?: true;
+}
+
+/** The memory that makes prune safe: what is in the cluster is in here, unless it was explicitly released. */
+export interface Inventory {
+  readonly entries: ReadonlyMap<ObjectRefText, InventoryEntry>;
+  /** Per bundle, the manifest set that was last applied completely. */
+  readonly applied: ReadonlyMap<string, Digest>;
+  /** true: rebuilt after a loss; nothing is pruned until one full apply has succeeded (E096). */
+  readonly rebuilt: boolean;
+}
+
+export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map(), rebuilt: false };
+
+interface Encoded {
+  readonly version: 1;
+  readonly entries: readonly InventoryEntry[];
+  readonly applied: Readonly<Record<string, Digest>>;
+  readonly rebuilt: boolean;
+}
+
+/** Text form, sorted, so that equal inventories are equal bytes. */
+export function formatInventory(inventory: Inventory): string {
+  const entries = [...inventory.entries.values()].sort((a, b) => (a.ref < b.ref ? -1 : 1));
+  const applied = Object.fromEntries([...inventory.applied].sort());
+  return JSON.stringify({ version: 1, entries, applied, rebuilt: inventory.rebuilt } satisfies Encoded);
+}
+
+/** Inverse of {@link formatInventory}; throws a SyntaxError on anything else, so that damage is never an empty inventory. */
+export function parseInventory(text: string): Inventory {
+  const value = JSON.parse(text) as Partial<Encoded>;
+  if (value.version !== 1 || !Array.isArray(value.entries) || typeof value.applied !== "object") throw new SyntaxError("not an inventory");
+  return {
+    entries: new Map(value.entries.map((entry) => [entry.ref, entry])),
+    applied: new Map(Object.entries(value.applied)),
+    rebuilt: value.rebuilt === true,
+  };
+}

@@ -1,0 +1,121 @@
+import fc from "fast-check";
+import { type ObjectRefText, type Slice, type SliceBundle, DEFAULT_DELETION_BUDGET, formatObjectRef } from "@muster/shared/model";
+import { describe, expect, it } from "vitest";
+import type { Inventory, InventoryEntry } from "./inventory.ts";
+import { formatInventory, parseInventory } from "./inventory.ts";
+import { planPrune } from "./plan-prune.ts";
+
+const map = (name: string, namespace = "web"): ObjectRefText => formatObjectRef({ group: "", kind: "ConfigMap", namespace, name });
+const namespaceRef = (name: string): ObjectRefText => formatObjectRef({ group: "", kind: "Namespace", namespace: "", name });
+
+const inventoryOf = (entries: readonly Partial<InventoryEntry>[], rebuilt = false): Inventory => ({
+  entries: new Map(entries.map((entry) => [entry.ref ?? "", { bundle: "a", uid: "u", ...entry } as InventoryEntry])),
+  applied: new Map(),
+  rebuilt,
+});
+const desired = (name: string, objects: readonly ObjectRefText[], prune = true): SliceBundle => ({
+  name,
+  state: "desired",
+  objects,
+  manifestSet: { digest: "sha256:x", blob: "x", chunks: 1, bytes: 1 },
+  options: { drift: { mode: "correct", ignore: [] }, prune, createNamespace: false, dependsOn: [] },
+});
+const slice = (bundles: readonly SliceBundle[], more: Partial<Slice> = {}): Slice => ({
+  version: 1, trustDomain: "t", cluster: "c", epoch: 1, generation: 2, commits: [], paused: false,
+  deletionBudget: DEFAULT_DELETION_BUDGET, approvedDeletions: [], bundles, ...more,
+});
+const plan = (inventory: Inventory, wanted: Slice) => planPrune(inventory, wanted, "muster-system");
+const refs = (entries: readonly InventoryEntry[]) => entries.map((entry) => entry.ref);
+
+describe("prune", () => {
+  it("I3: deletes what is in the inventory and not in the slice, and nothing else", () => {
+    const anyRef = fc.constantFrom(...Array.from({ length: 12 }, (_, index) => map(`m${index}`)));
+    fc.assert(
+      fc.property(fc.uniqueArray(anyRef), fc.uniqueArray(anyRef), (owned, wanted) => {
+        const { deletions } = plan(inventoryOf(owned.map((ref) => ({ ref }))), slice([desired("a", wanted)]));
+        const expected = owned.filter((ref) => !wanted.includes(ref));
+        for (const ref of refs(deletions)) expect(expected).toContain(ref);
+        if (expected.length <= 10) expect(refs(deletions).sort()).toEqual(expected.sort());
+      }),
+    );
+  });
+
+  it("E078: an object that moved to another bundle is not deleted", () => {
+    expect(plan(inventoryOf([{ ref: map("x"), bundle: "old" }]), slice([desired("new", [map("x")])])).deletions).toEqual([]);
+  });
+
+  it("I4: nothing of a kept bundle is deleted", () => {
+    const kept: SliceBundle = { name: "a", state: "keep", reason: "RENDER_HELM" };
+    const result = plan(inventoryOf([{ ref: map("x") }]), slice([kept]));
+    expect([result.deletions, result.released, result.held]).toEqual([[], [], undefined]);
+  });
+
+  it("E070: an empty slice is held, however few objects there are", () => {
+    const result = plan(inventoryOf([{ ref: map("x") }]), slice([]));
+    expect(result.deletions).toEqual([]);
+    expect(result.held).toMatchObject({ objects: 1, id: expect.stringMatching(/^del-/) });
+  });
+
+  it("E102: more deletions than the budget are held, and go once just they are approved in Git", () => {
+    const owned = Array.from({ length: 60 }, (_, index) => map(`m${index}`));
+    const inventory = inventoryOf(owned.map((ref) => ({ ref })));
+    const wanted = [desired("a", owned.slice(0, 5))];
+    const held = plan(inventory, slice(wanted));
+    expect(held.deletions).toEqual([]);
+    expect(held.heldRefs).toHaveLength(55);
+    const approved = plan(inventory, slice(wanted, { approvedDeletions: [held.held?.id ?? ""] }));
+    expect(approved.deletions).toHaveLength(55);
+    expect(plan(inventory, slice([desired("a", owned.slice(0, 4))], { approvedDeletions: [held.held?.id ?? ""] })).deletions).toEqual([]);
+  });
+
+  it("an approval that a crash interrupted goes on for the objects it was given for", () => {
+    const owned = Array.from({ length: 60 }, (_, index) => map(`m${index}`));
+    const inventory = inventoryOf(owned.map((ref) => ({ ref, approved: true })));
+    expect(plan(inventory, slice([desired("a", owned.slice(0, 5))])).deletions).toHaveLength(55);
+  });
+
+  it("a share counts only once there are more than a few deletions", () => {
+    const inventory = inventoryOf([{ ref: map("a") }, { ref: map("b") }, { ref: map("c") }]);
+    expect(plan(inventory, slice([desired("a", [map("a")])])).deletions).toHaveLength(2);
+  });
+
+  it("E082, E084: a namespace waits for an approval while ordinary objects go", () => {
+    const inventory = inventoryOf([{ ref: namespaceRef("web") }, { ref: map("x") }, { ref: map("y") }]);
+    const result = plan(inventory, slice([desired("a", [map("y")])]));
+    expect(refs(result.deletions)).toEqual([map("x")]);
+    expect(result.heldRefs).toEqual([namespaceRef("web")]);
+    const approved = plan(inventory, slice([desired("a", [map("y")])], { approvedDeletions: [result.held?.id ?? ""] }));
+    expect(refs(approved.deletions)).toEqual([map("x"), namespaceRef("web")]);
+  });
+
+  it("E083: system namespaces and the agent's own are never deleted, not even with an approval", () => {
+    const guarded = [namespaceRef("default"), namespaceRef("kube-system"), namespaceRef("muster-system"), map("x", "muster-system"), map("y", "kube-system")];
+    const result = plan(inventoryOf(guarded.map((ref) => ({ ref }))), slice([desired("a", [])]));
+    expect(result.deletions).toEqual([]);
+    expect([...result.protected].sort()).toEqual([...guarded].sort());
+  });
+
+  it("E081: objects of a bundle that does not prune are released, also when the bundle is gone", () => {
+    expect(plan(inventoryOf([{ ref: map("x") }]), slice([desired("a", [], false)])).released).toEqual([map("x")]);
+    expect(plan(inventoryOf([{ ref: map("x"), orphan: true }, { ref: map("y") }]), slice([desired("b", [map("y")])])).released).toEqual([map("x")]);
+  });
+
+  it("E096, E100: nothing is pruned while paused, nor from a rebuilt inventory", () => {
+    expect(plan(inventoryOf([{ ref: map("x") }]), slice([desired("a", [])], { paused: true })).deletions).toEqual([]);
+    expect(plan(inventoryOf([{ ref: map("x") }], true), slice([desired("a", [])])).deletions).toEqual([]);
+  });
+
+  it("E012: dependents go before what they depend on", () => {
+    const role = formatObjectRef({ group: "rbac.authorization.k8s.io", kind: "Role", namespace: "web", name: "r" });
+    const binding = formatObjectRef({ group: "rbac.authorization.k8s.io", kind: "RoleBinding", namespace: "web", name: "r" });
+    const hook = formatObjectRef({ group: "admissionregistration.k8s.io", kind: "ValidatingWebhookConfiguration", namespace: "", name: "h" });
+    const result = plan(inventoryOf([{ ref: role }, { ref: hook }, { ref: binding }, { ref: map("keep") }]), slice([desired("a", [map("keep")])]));
+    expect(refs(result.deletions)).toEqual([hook, binding, role]);
+  });
+
+  it("the inventory survives its text form, and damage is never an empty inventory", () => {
+    const inventory = inventoryOf([{ ref: map("x"), orphan: true }]);
+    expect(parseInventory(formatInventory(inventory))).toEqual(inventory);
+    for (const bad of ["", "{}", "null", '{"version":2,"entries":[],"applied":{}}']) expect(() => parseInventory(bad)).toThrow();
+  });
+});

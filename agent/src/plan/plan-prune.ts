@@ -1,0 +1,114 @@
+import {
+  type HeldDeletion, type ObjectRef, type ObjectRefText, type Slice, MIN_PERCENT_DELETIONS, parseObjectRef,
+} from "@muster/shared/model";
+import { deletionApprovalId } from "@muster/shared/wire";
+import type { Inventory, InventoryEntry } from "./inventory.ts";
+import { rankOf } from "./ranks.ts";
+
+/** What leaves the cluster, and what does not although it left Git. */
+export interface PrunePlan {
+  /** To delete, in this order. */
+  readonly deletions: readonly InventoryEntry[];
+  /** To release without deleting. */
+  readonly released: readonly ObjectRefText[];
+  /** Never deleted by us, whatever Git says; they stay in the inventory. */
+  readonly protected: readonly ObjectRefText[];
+  /** Deletions that wait for a person. */
+  readonly held?: HeldDeletion;
+  readonly heldRefs: readonly ObjectRefText[];
+}
+
+/** Namespaces that no slice may delete anything's home of (E083). */
+const SYSTEM_NAMESPACES = new Set(["kube-system", "kube-public", "kube-node-lease", "default"]);
+
+/** Kinds whose deletion takes other people's objects or data with it (E082, E084, E086). */
+const PROTECTED_KINDS = new Set([
+  "/Namespace",
+  "apiextensions.k8s.io/CustomResourceDefinition",
+  "/PersistentVolume",
+  "/PersistentVolumeClaim",
+]);
+
+/** How many held objects are named to the hub. */
+const SAMPLE = 5;
+
+/**
+ * Prune = inventory minus a fully verified slice (D5). Decides only; deletes nothing. Everything it does not understand
+ * stays: a kept bundle's objects, protected namespaces, and all that is beyond the budget.
+ */
+export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: string): PrunePlan {
+  const nothing: PrunePlan = { deletions: [], released: [], protected: [], heldRefs: [] };
+  if (slice.paused || inventory.rebuilt) return nothing;
+  const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
+  const kept = new Set(slice.bundles.filter((bundle) => bundle.state === "keep").map((bundle) => bundle.name));
+  const orphaning = new Set(slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name));
+
+  const released: ObjectRefText[] = [];
+  const untouchable: ObjectRefText[] = [];
+  const candidates: InventoryEntry[] = [];
+  for (const entry of inventory.entries.values()) {
+    if (desired.has(entry.ref) || kept.has(entry.bundle)) continue;
+    const ref = parseObjectRef(entry.ref);
+    if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
+    else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
+    else candidates.push(entry);
+  }
+  const { deletions, held } = holdBack(candidates, inventory, slice);
+  return {
+    deletions: deletions.sort(byDeletionOrder),
+    released,
+    protected: untouchable,
+    heldRefs: held.map((entry) => entry.ref),
+    ...(held.length > 0 && { held: describeHeld(held, candidates.length, inventory.entries.size) }),
+  };
+}
+
+function isUntouchable(ref: ObjectRef, ownNamespace: string): boolean {
+  if (ref.group === "" && ref.kind === "Namespace") return SYSTEM_NAMESPACES.has(ref.name) || ref.name === ownNamespace;
+  return ref.namespace === ownNamespace || ref.namespace === "kube-system";
+}
+
+function isProtectedKind(entry: InventoryEntry): boolean {
+  const ref = parseObjectRef(entry.ref);
+  return PROTECTED_KINDS.has(`${ref.group}/${ref.kind}`);
+}
+
+/** Splits candidates into what may go now and what waits for a person. */
+function holdBack(candidates: readonly InventoryEntry[], inventory: Inventory, slice: Slice): { deletions: InventoryEntry[]; held: InventoryEntry[] } {
+  const approvals = new Set(slice.approvedDeletions);
+  const isApproved = (set: readonly InventoryEntry[]) => approvals.has(deletionApprovalId(set.map((entry) => entry.ref)));
+  const open = candidates.filter((entry) => !entry.approved);
+  const approvedBefore = candidates.filter((entry) => entry.approved);
+  if (exceedsBudget(open.length, inventory, slice)) {
+    return isApproved(open) ? { deletions: [...candidates], held: [] } : { deletions: approvedBefore, held: open };
+  }
+  const guarded = open.filter(isProtectedKind);
+  if (guarded.length === 0 || isApproved(guarded)) return { deletions: [...candidates], held: [] };
+  return { deletions: [...approvedBefore, ...open.filter((entry) => !isProtectedKind(entry))], held: guarded };
+}
+
+/** More than a few objects, more than a share of the cluster, or simply everything. */
+function exceedsBudget(deletions: number, inventory: Inventory, slice: Slice): boolean {
+  if (deletions === 0) return false;
+  const total = inventory.entries.size;
+  if (slice.bundles.length === 0 && deletions === total) return true;
+  if (deletions > slice.deletionBudget.objects) return true;
+  return deletions > MIN_PERCENT_DELETIONS && deletions * 100 > total * slice.deletionBudget.percent;
+}
+
+function describeHeld(held: readonly InventoryEntry[], candidates: number, total: number): HeldDeletion {
+  const id = deletionApprovalId(held.map((entry) => entry.ref));
+  const why = held.every(isProtectedKind) && held.length < candidates + 1 ? "of a protected kind or beyond the deletion budget" : "beyond the deletion budget";
+  return {
+    id,
+    objects: held.length,
+    sample: held.slice(0, SAMPLE).map((entry) => parseObjectRef(entry.ref)),
+    message: `${held.length} of ${total} objects left Git and are ${why}; to delete them, add ${id} to spec.deletion.approvals of the Fleet document`,
+  };
+}
+
+/** Reverse of the apply order: dependents first; namespaces and CRDs last (E012). */
+function byDeletionOrder(a: InventoryEntry, b: InventoryEntry): number {
+  const difference = rankOf(parseObjectRef(b.ref)) - rankOf(parseObjectRef(a.ref));
+  return difference !== 0 ? difference : a.ref < b.ref ? -1 : 1;
+}

@@ -1,0 +1,146 @@
+import { readFile } from "node:fs/promises";
+import { CodedError } from "@muster/shared/errors";
+import type { ManifestSetRef } from "@muster/shared/model";
+import { type Clock, type Random, Wakeup, createBackoff, jitter } from "@muster/shared/runtime";
+import type { Logger } from "@muster/shared/telemetry";
+import { BLOB_STREAM, SLICE_STREAM, blobSubject, inboxPrefix, sliceSubject } from "@muster/shared/wire";
+import { type ConnectionOptions, type Msg, type NatsConnection, connect, credsAuthenticator } from "nats";
+
+/** Options of {@link createSlicePuller}. */
+export interface SlicePullerOptions {
+  readonly cluster: string;
+  readonly url: string;
+  /** NATS credentials file; read again at every connect. */
+  readonly credsFile?: string;
+  readonly caFile?: string;
+  /** Milliseconds between two polls, ±10 %. Default 30 000. The poll is the correct path; the subscription is only faster. */
+  readonly pollIntervalMs?: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** NATS, seen from an agent: slice messages in, manifest sets on demand. Nothing here is trusted; nothing is missing data. */
+export interface SlicePuller {
+  /** Called with every slice message that arrives, old and foreign ones too. */
+  onMessage(listener: (message: string) => void): void;
+  /** Asks for the newest slice now. */
+  poll(): void;
+  /** Compressed bytes of a manifest set. Throws BLOB_MISSING or NATS_UNREACHABLE. */
+  fetchBlob(ref: ManifestSetRef): Promise<Uint8Array>;
+  readonly connected: boolean;
+  /** Connects again and again until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const REQUEST_TIMEOUT_MS = 5_000;
+
+export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
+  const { cluster, clock, random, logger, pollIntervalMs = 30_000 } = options;
+  const listeners: ((message: string) => void)[] = [];
+  const wakeup = new Wakeup();
+  let connection: NatsConnection | undefined;
+  const deliver = (text: string) => {
+    for (const listener of listeners) listener(text);
+  };
+
+  /** The options are made anew each time: `connect` changes what it is given. */
+  async function connectOnce(): Promise<NatsConnection> {
+    const connectOptions: ConnectionOptions = {
+      servers: options.url,
+      name: `muster-agent ${cluster}`,
+      inboxPrefix: inboxPrefix(cluster),
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 500,
+      reconnectJitter: 1_500,
+      pingInterval: 20_000,
+      maxPingOut: 2,
+      timeout: 10_000,
+      ...(options.credsFile && { authenticator: credsAuthenticator(await readFile(options.credsFile)) }),
+      ...(options.caFile && { tls: { caFile: options.caFile } }),
+    };
+    return connect(connectOptions);
+  }
+
+  async function pollOnce(live: NatsConnection): Promise<void> {
+    // Only the form with the subject appended can be permissioned to one cluster's slice (ADR-31).
+    const answer = await live.request(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, undefined, { timeout: REQUEST_TIMEOUT_MS });
+    const status = answer.headers?.code;
+    if (status) {
+      // 404: nothing is published for this cluster. Absence keeps the last good state.
+      logger.debug({ status }, "no slice in the stream");
+      return;
+    }
+    deliver(answer.string());
+  }
+
+  async function pollLoop(live: NatsConnection, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !live.isClosed()) {
+      try {
+        await pollOnce(live);
+      } catch (error) {
+        logger.debug({ err: error }, "poll failed");
+      }
+      await wakeup.wait(jitter(pollIntervalMs, random), signal);
+    }
+  }
+
+  async function statusLoop(live: NatsConnection): Promise<void> {
+    for await (const status of live.status()) {
+      if (status.type === "disconnect") logger.warn("NATS is not reachable; working on with the last good slice");
+      if (status.type === "reconnect") {
+        logger.info("NATS is back");
+        wakeup.wake();
+      }
+    }
+  }
+
+  return {
+    onMessage: (listener) => void listeners.push(listener),
+    poll: () => wakeup.wake(),
+    get connected() {
+      return connection !== undefined && !connection.isClosed();
+    },
+    async fetchBlob(ref) {
+      const live = connection;
+      if (!live) throw new CodedError("NATS_UNREACHABLE", "There is no connection to NATS");
+      const chunks = await Promise.all(
+        Array.from({ length: ref.chunks }, async (_, index) => {
+          let answer: Msg;
+          try {
+            answer = await live.request(`$JS.API.DIRECT.GET.${BLOB_STREAM}.${blobSubject(ref.blob, index)}`, undefined, { timeout: REQUEST_TIMEOUT_MS });
+          } catch (cause) {
+            throw new CodedError("NATS_UNREACHABLE", `NATS did not answer for chunk ${index} of the manifest set ${ref.digest.slice(0, 19)}`, { cause });
+          }
+          if (answer.headers?.code) throw new CodedError("BLOB_MISSING", `Chunk ${index} of the manifest set ${ref.digest.slice(0, 19)} is not in JetStream`);
+          return answer.data;
+        }),
+      );
+      return Buffer.concat(chunks);
+    },
+    async run(signal) {
+      const backoff = createBackoff({ initialMs: 200, maxMs: 10_000, random });
+      while (!signal.aborted) {
+        try {
+          const live = await connectOnce();
+          connection = live;
+          backoff.reset();
+          const stop = () => void live.close();
+          signal.addEventListener("abort", stop, { once: true });
+          live.subscribe(sliceSubject(cluster), { callback: (error, message) => void (error ?? deliver(message.string())) });
+          logger.info({ server: live.getServer() }, "connected to NATS");
+          void pollLoop(live, signal);
+          void statusLoop(live);
+          const closed = await live.closed();
+          signal.removeEventListener("abort", stop);
+          if (closed && !signal.aborted) logger.warn({ err: closed }, "the connection to NATS was closed; connecting anew");
+        } catch (error) {
+          const code = /auth/i.test((error as { code?: string }).code ?? "") ? "NATS_AUTH" : "NATS_UNREACHABLE";
+          logger.warn({ code, err: error }, "cannot connect to NATS");
+        }
+        connection = undefined;
+        if (!signal.aborted) await clock.sleep(backoff.next(), signal).catch(() => {});
+      }
+    },
+  };
+}

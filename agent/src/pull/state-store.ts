@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { CodedError } from "@muster/shared/errors";
+import type { Manifest } from "@muster/shared/model";
+import type { Cluster, ResourceType } from "../kube/cluster.ts";
+
+/** Bytes of one Secret at most; the API server takes 1 MiB, base64 and metadata included in its own way. */
+const SHARD_BYTES = 700 * 1024;
+
+const SECRETS: ResourceType = { group: "", version: "v1", kind: "Secret", plural: "secrets", namespaced: true, verbs: ["get", "list", "create", "update", "delete"] };
+
+/** Label on everything the agent keeps for itself. */
+const STATE_LABEL = "muster.dev/state";
+
+/**
+ * Small named values in the agent's own namespace, each in one Secret, or in several with a root that is switched last: a
+ * crash leaves the old value or the new one, never a half. Secrets, because manifests may hold some.
+ */
+export interface StateStore {
+  /** undefined if it was never written. Throws AGENT_STATE_CORRUPT if it is damaged, AGENT_STATE if it cannot be read. */
+  read(name: string): Promise<Buffer | undefined>;
+  write(name: string, value: Uint8Array): Promise<void>;
+  /** Names of all values. */
+  names(): Promise<string[]>;
+  remove(name: string): Promise<void>;
+}
+
+interface Root {
+  /** SHA-256 of the value. */
+  readonly digest: string;
+  /** Secrets that hold the compressed value; none if the root does itself. */
+  readonly shards: readonly string[];
+}
+
+/** Options of {@link createStateStore}. */
+export interface StateStoreOptions {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+}
+
+export function createStateStore(options: StateStoreOptions): StateStore {
+  const { cluster, namespace } = options;
+  const known = new Map<string, Root>();
+  const secretName = (name: string) => `muster-state-${name}`;
+  const failed = (what: string, cause: unknown) =>
+    new CodedError("AGENT_STATE", `Cannot ${what} the agent's state in namespace ${namespace}: ${CodedError.from(cause).message}`, { cause });
+
+  async function put(name: string, data: Record<string, Buffer>, kind: "root" | "shard"): Promise<void> {
+    const manifest: Manifest = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: secretName(name), namespace, labels: { [STATE_LABEL]: kind, "app.kubernetes.io/managed-by": "muster-agent" } },
+      type: "muster.dev/state",
+      data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString("base64")])),
+    };
+    try {
+      if (known.has(name) || kind === "shard") {
+        await cluster.replace(SECRETS, manifest);
+        return;
+      }
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "KUBE_NOT_FOUND") throw failed("write", error);
+    }
+    try {
+      await cluster.create(SECRETS, manifest);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "KUBE_CONFLICT") throw failed("write", error);
+      await cluster.replace(SECRETS, manifest).catch((thrown: unknown) => Promise.reject(failed("write", thrown)));
+    }
+  }
+
+  async function get(name: string): Promise<Record<string, Buffer> | undefined> {
+    try {
+      const secret = await cluster.get(SECRETS, namespace, secretName(name));
+      if (!secret) return undefined;
+      return Object.fromEntries(Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, "base64")]));
+    } catch (error) {
+      throw failed("read", error);
+    }
+  }
+
+  async function drop(name: string): Promise<void> {
+    const secret = await cluster.get(SECRETS, namespace, secretName(name)).catch(() => undefined);
+    if (secret) await cluster.delete(SECRETS, namespace, secretName(name), { uid: String(secret.metadata["uid"]) }).catch(() => undefined);
+  }
+
+  return {
+    async read(name) {
+      const secret = await get(name);
+      if (!secret) return undefined;
+      const corrupt = (cause?: unknown) => new CodedError("AGENT_STATE_CORRUPT", `The agent's state ${name} in namespace ${namespace} is damaged`, { cause });
+      try {
+        const root = JSON.parse((secret["root"] ?? Buffer.alloc(0)).toString()) as Root;
+        const parts = root.shards.length === 0 ? [secret["value"]] : await Promise.all(root.shards.map(async (shard) => (await get(shard))?.["value"]));
+        if (parts.some((part) => part === undefined)) throw corrupt();
+        const value = zstdDecompressSync(Buffer.concat(parts as Buffer[]));
+        if (digestOf(value) !== root.digest) throw corrupt();
+        known.set(name, root);
+        return value;
+      } catch (error) {
+        // A damaged value is written over by the next good one.
+        known.set(name, { digest: "", shards: [] });
+        throw error instanceof CodedError ? error : corrupt(error);
+      }
+    },
+    async write(name, value) {
+      const digest = digestOf(value);
+      const before = known.get(name);
+      if (before?.digest === digest) return;
+      const compressed = zstdCompressSync(value);
+      const shards: string[] = [];
+      if (compressed.length > SHARD_BYTES) {
+        for (let at = 0; at < compressed.length; at += SHARD_BYTES) {
+          const shard = `${name}-${digest.slice(0, 12)}-${shards.length}`;
+          await put(shard, { value: compressed.subarray(at, at + SHARD_BYTES) }, "shard");
+          shards.push(shard);
+        }
+      }
+      const root: Root = { digest, shards };
+      const rootBytes = Buffer.from(JSON.stringify(root));
+      await put(name, shards.length === 0 ? { root: rootBytes, value: compressed } : { root: rootBytes }, "root");
+      known.set(name, root);
+      for (const shard of before?.shards ?? []) if (!shards.includes(shard)) await drop(shard);
+    },
+    async names() {
+      try {
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: `${STATE_LABEL}=root` });
+        return items.map((item) => item.metadata.name.replace(/^muster-state-/, ""));
+      } catch (error) {
+        throw failed("list", error);
+      }
+    },
+    async remove(name) {
+      const shards = known.get(name)?.shards ?? [];
+      known.delete(name);
+      await drop(name);
+      for (const shard of shards) await drop(shard);
+    },
+  };
+}
+
+function digestOf(value: Uint8Array): string {
+  return createHash("sha256").update(value).digest("hex");
+}

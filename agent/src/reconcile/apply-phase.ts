@@ -1,0 +1,148 @@
+import { CodedError } from "@muster/shared/errors";
+import { Action, type BundleOptions, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
+import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
+import type { ManifestLine } from "@muster/shared/wire";
+import type { Applier } from "../apply/applier.ts";
+import type { Cluster } from "../kube/cluster.ts";
+import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import type { Observer } from "../observe/observer.ts";
+import { Rank, rankOf } from "../plan/ranks.ts";
+import { reportBundle } from "./bundle-report.ts";
+import type { ClusterState } from "./cluster-state.ts";
+
+/** From this many new objects of one type in one namespace on, one list is cheaper than a look at each. */
+const LIST_THRESHOLD = 8;
+
+/** What the apply of one bundle did. */
+export interface ApplySummary {
+  readonly counts: Readonly<Partial<Record<Action, number>>>;
+  /** UIDs of objects that had none in the inventory. */
+  readonly uids: ReadonlyMap<ObjectRefText, string>;
+  /** Objects whose drift was corrected. */
+  readonly corrected: readonly ObjectRefText[];
+}
+
+/** What the apply phase works with. */
+export interface ApplyPhase {
+  readonly state: ClusterState;
+  readonly applier: Applier;
+  readonly observer: Observer;
+  readonly discovery: DiscoveryCache;
+  readonly cluster: Cluster;
+  readonly failpoint: Failpoint;
+  /** Applies at once. */
+  readonly concurrency: number;
+}
+
+/** Kept bundles are applied as the last good slice said, and corrected: that is what “keep” means. */
+const KEEP_OPTIONS: BundleOptions = { drift: { mode: DriftMode.Correct, ignore: [] }, prune: false, createNamespace: false, dependsOn: [] };
+
+export function optionsOf(bundle: SliceBundle): BundleOptions {
+  return bundle.state === "desired" ? bundle.options : KEEP_OPTIONS;
+}
+
+/** Applies what one bundle needs, rank by rank. One object's failure stops nothing else. */
+export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
+  const { state, observer, applier, failpoint } = phase;
+  const options = optionsOf(bundle);
+  const gate = gateOf(phase, options);
+  if (gate) state.gates.set(bundle.name, gate);
+  else state.gates.delete(bundle.name);
+  const needed = state.linesOf(bundle.name).filter((line) => needsApply(phase, line, options, gate !== undefined));
+  const counts: Partial<Record<Action, number>> = {};
+  const uids = new Map<ObjectRefText, string>();
+  const corrected: ObjectRefText[] = [];
+  if (needed.length === 0) return { counts, uids, corrected };
+
+  const before = await lookAtNew(phase, needed, signal);
+  const dryRun = options.drift.mode === DriftMode.Report && bundle.state === "desired" && state.inventory.applied.get(bundle.name) === bundle.manifestSet.digest;
+  for (const rank of Object.values(Rank)) {
+    const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
+    await forEachLimited(lines, phase.concurrency, async (line) => {
+      const owned = state.inventory.entries.get(line.ref)?.uid !== undefined;
+      const found = before.get(line.ref);
+      const wasDrifted = observer.get(line.ref)?.drift !== undefined && state.lastApplied.get(line.ref) === line.digest;
+      try {
+        const result = await applier.apply({ line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(dryRun && owned && { dryRun }) }, signal);
+        failpoint("agent.afterApply");
+        state.lastApplied.set(line.ref, line.digest);
+        state.failures.delete(line.ref);
+        counts[result.action] = (counts[result.action] ?? 0) + 1;
+        if (state.inventory.entries.get(line.ref)?.uid !== result.uid) uids.set(line.ref, result.uid);
+        if (wasDrifted) {
+          state.noteCorrection(line.ref);
+          corrected.push(line.ref);
+        }
+      } catch (error) {
+        if (signal.aborted) throw error;
+        counts[Action.Failed] = (counts[Action.Failed] ?? 0) + 1;
+        state.fail(state.failures, line.ref, bundle.name, CodedError.from(error));
+      }
+    });
+    await waitForDefinitions(phase, rank, lines, bundle.name, signal);
+  }
+  return { counts, uids, corrected };
+}
+
+/** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */
+async function waitForDefinitions(phase: ApplyPhase, rank: Rank, lines: readonly ManifestLine[], bundle: string, signal: AbortSignal): Promise<void> {
+  if (rank !== Rank.Definitions) return;
+  const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
+  if (crds.length === 0) return;
+  await forEachLimited(crds, phase.concurrency, async (line) => {
+    await phase.applier.waitEstablished(line.ref, signal).catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      phase.state.fail(phase.state.failures, line.ref, bundle, CodedError.from(error));
+    });
+  });
+  await phase.discovery.refresh({ minAgeMs: 0, signal });
+}
+
+function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
+  const { state, observer } = phase;
+  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.lastApplied.get(line.ref) !== line.digest) return !gated;
+  const drifted = observer.get(line.ref)?.drift !== undefined;
+  if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
+  return state.failures.has(line.ref);
+}
+
+/** Why a bundle must wait for another one; undefined if it need not (E009, E011). */
+function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
+  const bundles = phase.state.desired?.slice.bundles ?? [];
+  for (const name of options.dependsOn) {
+    const dependency = bundles.find((bundle) => bundle.name === name);
+    if (!dependency) return `It depends on the bundle ${name}, which this cluster does not have`;
+    const report = reportBundle(dependency, phase.state, phase.observer);
+    if (report.state !== SyncState.Synced) return `It depends on the bundle ${name}, which is ${report.state}`;
+    if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
+  }
+  return undefined;
+}
+
+/** What stands where new objects shall be: one list per type and namespace where there are many of them. */
+async function lookAtNew(phase: ApplyPhase, needed: readonly ManifestLine[], signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null>> {
+  const { state, discovery, cluster } = phase;
+  const groups = new Map<string, ManifestLine[]>();
+  for (const line of needed) {
+    if (state.inventory.entries.get(line.ref)?.uid !== undefined) continue;
+    const ref = parseObjectRef(line.ref);
+    const key = JSON.stringify([ref.group, splitApiVersion(line.manifest.apiVersion).version, ref.kind, ref.namespace]);
+    groups.set(key, [...(groups.get(key) ?? []), line]);
+  }
+  const found = new Map<ObjectRefText, Manifest | null>();
+  for (const lines of groups.values()) {
+    const first = lines[0];
+    if (!first || lines.length < LIST_THRESHOLD) continue;
+    const ref = parseObjectRef(first.ref);
+    try {
+      const type = await discovery.typeOf(ref, splitApiVersion(first.manifest.apiVersion).version);
+      const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
+      const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
+      for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);
+    } catch {
+      // Then each object is looked at by itself, and says itself what is wrong.
+    }
+  }
+  return found;
+}

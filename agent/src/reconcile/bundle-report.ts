@@ -1,0 +1,90 @@
+import type { ErrorCode } from "@muster/shared/errors";
+import {
+  type BundleReport, type ClusterReport, Health, type ObjectException, type SliceBundle, type SliceCondition, SyncState,
+  parseObjectRef, worstHealth,
+} from "@muster/shared/model";
+import type { Observer } from "../observe/observer.ts";
+import type { ClusterState } from "./cluster-state.ts";
+
+/** Codes that say “not yet” rather than “it does not work”. */
+const WAITING: ReadonlySet<ErrorCode> = new Set(["KIND_UNKNOWN", "NAMESPACE_MISSING", "NAMESPACE_TERMINATING", "DEPENDENCY_NOT_READY"]);
+
+/** Where a bundle stands, from what was applied and what is observed. */
+export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer): BundleReport {
+  const lines = state.linesOf(bundle.name);
+  const healths: Health[] = [];
+  let drifted = 0;
+  let pending = 0;
+  for (const line of lines) {
+    const observation = observer.get(line.ref);
+    if (state.lastApplied.get(line.ref) !== line.digest) pending += 1;
+    if (observation?.drift) drifted += 1;
+    healths.push(observation?.health ?? Health.Unknown);
+  }
+  const failures = [...state.failures.values()].filter((failure) => failure.bundle === bundle.name);
+  const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
+  const gate = state.gates.get(bundle.name);
+  const complete = pending === 0 && bundle.state === "desired";
+  const applied = complete ? bundle.manifestSet.digest : state.inventory.applied.get(bundle.name);
+  const base = {
+    bundle: bundle.name,
+    health: lines.length === 0 ? Health.Unknown : worstHealth(healths),
+    ...(applied && { applied }),
+    objects: lines.length,
+    drifted,
+    failed: failures.filter((failure) => !WAITING.has(failure.error.code)).length,
+  };
+  if (state.desired?.slice.paused) return { ...base, state: SyncState.Paused, reason: "Paused" };
+  if (first) {
+    const waiting = WAITING.has(first.error.code);
+    const more = failures.length > 1 ? ` (and ${failures.length - 1} more)` : "";
+    return { ...base, state: waiting ? SyncState.Pending : SyncState.Failed, reason: first.error.code, message: `${first.error.message}${more}` };
+  }
+  if (gate && pending > 0) return { ...base, state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
+  if (bundle.state === "keep" && lines.length === 0) return { ...base, state: SyncState.Pending, reason: bundle.reason };
+  if (pending > 0) return { ...base, state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
+  if (drifted > 0) return { ...base, state: SyncState.OutOfSync, reason: "Drifted" };
+  return { ...base, state: SyncState.Synced };
+}
+
+/** Everything about the cluster apart from single objects. */
+export function reportCluster(state: ClusterState, observer: Observer, sliceProblem: SliceCondition | undefined): ClusterReport {
+  const slice = state.desired?.slice;
+  const bundles = (slice?.bundles ?? []).map((bundle) => reportBundle(bundle, state, observer));
+  const done = slice !== undefined && bundles.every((bundle) => bundle.state === SyncState.Synced || bundle.state === SyncState.OutOfSync);
+  const generation = slice && { epoch: slice.epoch, generation: slice.generation };
+  return {
+    ...(generation && { seen: generation }),
+    ...(generation && done && { applied: generation }),
+    bundles,
+    ...(state.held && { heldDeletion: state.held }),
+    ...(sliceProblem && { sliceProblem }),
+  };
+}
+
+/** Objects that are not plainly healthy and in sync. */
+export function reportExceptions(state: ClusterState, observer: Observer): ObjectException[] {
+  const exceptions: ObjectException[] = [];
+  for (const observation of observer.all()) {
+    const failure = state.failures.get(observation.ref);
+    if (observation.health === Health.Current && !observation.drift && !failure) continue;
+    const message = failure?.error.message ?? observation.message;
+    exceptions.push({
+      ref: parseObjectRef(observation.ref),
+      bundle: observation.bundle,
+      health: observation.health,
+      ...(failure && { code: failure.error.code }),
+      ...(message && { message }),
+      ...(observation.drift && { drift: observation.drift }),
+    });
+  }
+  for (const [ref, failure] of [...state.failures, ...state.pruneFailures]) {
+    if (observer.get(ref) && !state.pruneFailures.has(ref)) continue;
+    exceptions.push({ ref: parseObjectRef(ref), bundle: failure.bundle, health: Health.Unknown, code: failure.error.code, message: failure.error.message });
+  }
+  for (const ref of state.terminating) {
+    const bundle = state.inventory.entries.get(ref)?.bundle ?? "";
+    exceptions.push({ ref: parseObjectRef(ref), bundle, health: Health.Terminating, message: "Deleted from Git; its finalizers are outstanding" });
+  }
+  return exceptions;
+}
