@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import { CodedError } from "@muster/shared/errors";
+import { CLUSTER_NAME_PATTERN } from "@muster/shared/model";
+import { z } from "zod";
+
+/** Where the kubelet puts the pod's namespace. */
+const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+const optional = z.string().optional().transform((value) => (value === "" ? undefined : value));
+const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(86_400_000).default(fallback);
+
+/** The agent's settings, all from the environment; secrets are file paths, never values. */
+const SCHEMA = z.object({
+  /** Name of this cluster, as Git declares it. */
+  MUSTER_CLUSTER: z.string().regex(CLUSTER_NAME_PATTERN, "is no cluster name (lower case letters, digits and -, at most 63)"),
+  /** Trust domain of the hub. */
+  MUSTER_TRUST_DOMAIN: z.string().min(1).default("muster.local"),
+  /** The agent's own namespace; default: the pod's. */
+  MUSTER_NAMESPACE: optional,
+  MUSTER_NATS_URL: z.string().min(1),
+  MUSTER_NATS_CREDS_FILE: optional,
+  MUSTER_NATS_CA_FILE: optional,
+  /** host:port of the hub's gRPC. */
+  MUSTER_HUB_ADDRESS: z.string().regex(/^[^:/]+:\d+$/, "is not host:port"),
+  MUSTER_HUB_CA_FILE: z.string().min(1),
+  MUSTER_HUB_SERVER_NAME: optional,
+  MUSTER_CERT_FILE: z.string().min(1),
+  MUSTER_KEY_FILE: z.string().min(1),
+  /** PEM file with the public keys that may sign slices. */
+  MUSTER_SIGNING_KEYS_FILE: z.string().min(1),
+  /** Comma-separated; empty: the whole cluster. */
+  MUSTER_WATCH_NAMESPACES: z.string().default("").transform((text) => text.split(",").map((name) => name.trim()).filter((name) => name !== "")),
+  MUSTER_POLL_INTERVAL_MS: milliseconds(30_000),
+  MUSTER_RELIST_INTERVAL_MS: milliseconds(300_000),
+  /** Applies at once. */
+  MUSTER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),
+  MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
+  /** host:port for /healthz, /readyz and /metrics; empty: off. */
+  MUSTER_METRICS_LISTEN: z.string().default(":8081"),
+  MUSTER_FAILPOINTS: optional,
+  /** Outside of a cluster. */
+  KUBECONFIG: optional,
+});
+
+/** Settings of the agent, with their defaults filled in. */
+export type AgentConfig = z.output<typeof SCHEMA> & { readonly namespace: string };
+
+/** Reads the settings. Throws CONFIG_INVALID that names every variable that is wrong. */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>>): AgentConfig {
+  const result = SCHEMA.safeParse(environment);
+  if (!result.success) {
+    const issues = result.error.issues.map((issue) => `${issue.path.join(".")} ${issue.code === "invalid_type" ? "is not set" : issue.message}`);
+    throw new CodedError("CONFIG_INVALID", `The agent's settings are not valid: ${issues.join("; ")}`);
+  }
+  return { ...result.data, namespace: result.data.MUSTER_NAMESPACE ?? podNamespace() };
+}
+
+function podNamespace(): string {
+  try {
+    return readFileSync(NAMESPACE_FILE, "utf8").trim();
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", "MUSTER_NAMESPACE is not set, and this is not a pod that could tell it", { cause });
+  }
+}

@@ -1,0 +1,120 @@
+import type { KeyObject } from "node:crypto";
+import { CodedError } from "@muster/shared/errors";
+import type { SliceCondition } from "@muster/shared/model";
+import { type Clock, type Failpoint, type Random, Wakeup, createBackoff } from "@muster/shared/runtime";
+import { LogField, type Logger } from "@muster/shared/telemetry";
+import { decodeSlice } from "@muster/shared/wire";
+import { type AgentIdentity, type HighWater, acceptSlice } from "./accept-slice.ts";
+import { type BlobSource, type DesiredState, completeSlice } from "./desired-state.ts";
+
+/** Options of {@link createIntake}. */
+export interface IntakeOptions {
+  readonly identity: AgentIdentity;
+  /** Public keys that may sign slices. */
+  readonly pinned: readonly KeyObject[];
+  readonly fetchBlob: BlobSource;
+  /** The state that is in force, whose manifest sets need not be fetched again. */
+  readonly current: () => DesiredState | undefined;
+  /** Hands on a slice that is complete and verified. */
+  readonly take: (desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>) => Promise<void>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+}
+
+/** From messages of any kind to slices that are taken. One at a time; of waiting messages only the latest counts. */
+export interface Intake {
+  offer(message: string): void;
+  /** What was taken before this process. */
+  resume(highWater: HighWater | undefined): void;
+  readonly highWater: HighWater | undefined;
+  /** Why the last message was refused; cleared by the next that is taken. */
+  readonly problem: SliceCondition | undefined;
+  onChange(listener: () => void): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createIntake(options: IntakeOptions): Intake {
+  const { identity, pinned, clock, random, logger, failpoint } = options;
+  const wakeup = new Wakeup();
+  const backoff = createBackoff({ initialMs: 250, maxMs: 15_000, random });
+  const listeners: (() => void)[] = [];
+  let waiting: string | undefined;
+  let highWater: HighWater | undefined;
+  let problem: SliceCondition | undefined;
+  let staleInARow = 0;
+
+  function tell(next: SliceCondition | undefined): void {
+    if (problem?.code === next?.code && problem?.message === next?.message) return;
+    problem = next;
+    for (const listener of listeners) listener();
+  }
+
+  async function process(message: string): Promise<void> {
+    const { slice, digest } = decodeSlice(message, pinned);
+    const verdict = acceptSlice(slice, digest, highWater, identity);
+    staleInARow = 0;
+    if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
+    failpoint("agent.afterSlice");
+    const fetched = new Map<string, Uint8Array>();
+    const before = options.current();
+    const desired = await completeSlice({
+      slice, digest, message, before, fetchBlob: options.fetchBlob, onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
+    });
+    await options.take(desired, fetched);
+    highWater = { epoch: slice.epoch, generation: slice.generation, digest };
+    tell(undefined);
+  }
+
+  /** Gives the delay until the same message is tried again; undefined if that would not help. */
+  function refuse(error: CodedError): number | undefined {
+    if (error.code === "SLICE_STALE") {
+      // A direct get may answer from a follower that is behind: once is nothing, again and again is a replay (E205, E213).
+      staleInARow += 1;
+      if (staleInARow >= 5) tell({ code: error.code, message: error.message });
+      return undefined;
+    }
+    logger.warn({ [LogField.Code]: error.code, err: error }, "a slice was not taken; the last good one stays in force");
+    tell({ code: error.code, message: error.message });
+    return error.retryable ? backoff.next() : undefined;
+  }
+
+  return {
+    offer(message) {
+      waiting = message;
+      wakeup.wake();
+    },
+    resume(mark) {
+      highWater = mark;
+    },
+    get highWater() {
+      return highWater;
+    },
+    get problem() {
+      return problem;
+    },
+    onChange: (listener) => void listeners.push(listener),
+    async run(signal) {
+      while (!signal.aborted) {
+        const message = waiting;
+        waiting = undefined;
+        let retryMs: number | undefined;
+        if (message !== undefined) {
+          try {
+            await process(message);
+            backoff.reset();
+          } catch (error) {
+            retryMs = refuse(CodedError.from(error));
+            if (retryMs !== undefined) {
+              await wakeup.wait(retryMs, signal);
+              waiting ??= message;
+              continue;
+            }
+          }
+        }
+        if (waiting === undefined) await wakeup.wait(undefined, signal);
+      }
+    },
+  };
+}
