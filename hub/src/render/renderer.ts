@@ -15,7 +15,7 @@ export interface ClusterCapabilities {
 
 /** A remark that does not stop anything, for example a Helm hook that is skipped. */
 export interface RenderNotice {
-  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "LookupEmpty" | "ScopeUnknown";
+  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "LookupEmpty" | "ScopeUnknown" | "DuplicateDropped";
   readonly message: string;
 }
 

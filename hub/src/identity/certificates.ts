@@ -1,0 +1,91 @@
+import { webcrypto } from "node:crypto";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+
+x509.cryptoProvider.set(webcrypto as unknown as Crypto);
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const DAY_MS = 86_400_000;
+
+/** A certificate and its private key as PEM. */
+export interface KeyedCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** A certificate authority for one trust domain, valid for ten years. */
+export async function createAuthority(trustDomain: string): Promise<KeyedCertificate> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(),
+    name: `CN=${trustDomain} agents and hub`,
+    ...validity(3_650),
+    signingAlgorithm: ALGORITHM,
+    keys: keys as { publicKey: CryptoKey; privateKey: CryptoKey },
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey as CryptoKey),
+    ],
+  });
+  return { cert: cert.toString("pem"), key: await exportKey(keys.privateKey) };
+}
+
+/** A server certificate for DNS names and IP addresses. */
+export async function issueServerCertificate(authority: KeyedCertificate, names: readonly string[], days = 365): Promise<KeyedCertificate> {
+  const alternatives = names.map((name) => ({ type: /^[\d.]+$|:/.test(name) ? ("ip" as const) : ("dns" as const), value: name }));
+  return issue(authority, { subject: "CN=muster-hub", alternatives, usage: x509.ExtendedKeyUsage.serverAuth, days });
+}
+
+/** A client certificate whose identity is a URI SAN, in the form of SPIFFE. */
+export async function issueClientCertificate(authority: KeyedCertificate, uri: string, days = 365): Promise<KeyedCertificate> {
+  return issue(authority, { subject: "CN=muster-agent", alternatives: [{ type: "url", value: uri }], usage: x509.ExtendedKeyUsage.clientAuth, days });
+}
+
+/** Names in a certificate, and when it ends, in milliseconds since 1970. */
+export function readCertificate(pem: string): { readonly names: readonly string[]; readonly notAfterMs: number } {
+  const certificate = new x509.X509Certificate(pem);
+  const extension = certificate.getExtension(x509.SubjectAlternativeNameExtension);
+  return { names: extension?.names.items.map((item) => item.value) ?? [], notAfterMs: certificate.notAfter.getTime() };
+}
+
+async function issue(
+  authority: KeyedCertificate,
+  options: { subject: string; alternatives: x509.JsonGeneralNames; usage: string; days: number },
+): Promise<KeyedCertificate> {
+  const issuer = new x509.X509Certificate(authority.cert);
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", x509.PemConverter.decodeFirst(authority.key), ALGORITHM, false, ["sign"]);
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  const cert = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(),
+    subject: options.subject,
+    issuer: issuer.subject,
+    ...validity(options.days),
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey as CryptoKey,
+    signingKey: signingKey as CryptoKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([options.usage]),
+      new x509.SubjectAlternativeNameExtension(options.alternatives),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return { cert: cert.toString("pem"), key: await exportKey(keys.privateKey) };
+}
+
+/** An hour of grace for clocks that are behind. */
+function validity(days: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(Date.now() - DAY_MS / 24), notAfter: new Date(Date.now() + days * DAY_MS) };
+}
+
+function serial(): string {
+  const bytes = webcrypto.getRandomValues(new Uint8Array(16));
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return Buffer.from(bytes).toString("hex");
+}
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
+}

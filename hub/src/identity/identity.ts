@@ -1,0 +1,108 @@
+import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CodedError } from "@muster/shared/errors";
+import { isClusterName } from "@muster/shared/model";
+import { type KeyedCertificate, createAuthority, issueClientCertificate, issueServerCertificate, readCertificate } from "./certificates.ts";
+import { type NatsSeeds, agentCreds, createNatsSeeds, hubCreds, natsServerConfig } from "./nats-accounts.ts";
+
+/** What one agent needs to be known, everywhere. */
+export interface AgentCredentials {
+  readonly cert: string;
+  readonly key: string;
+  /** CA of the hub's gRPC certificate. */
+  readonly ca: string;
+  readonly natsCreds: string;
+  /** Public keys that sign slices, PEM. */
+  readonly signingKeys: string;
+}
+
+/** Everything that makes this hub this hub. Made once, kept in files of mode 0600 below `dataDir`. */
+export interface HubIdentity {
+  readonly trustDomain: string;
+  readonly signingKey: KeyObject;
+  readonly signingPublicPem: string;
+  readonly ca: string;
+  readonly server: KeyedCertificate;
+  readonly apiToken: string;
+  readonly webhookSecret: string;
+  /** Path of the hub's own NATS credentials. */
+  readonly natsCredsFile: string;
+  issueAgent(cluster: string): Promise<AgentCredentials>;
+  natsConfig(): Promise<string>;
+}
+
+/** Options of {@link loadIdentity}. */
+export interface IdentityOptions {
+  readonly dataDir: string;
+  readonly trustDomain: string;
+  /** DNS names and IP addresses of the hub's gRPC endpoint. */
+  readonly serverNames: readonly string[];
+}
+
+/** A server certificate with less than this left is replaced at the next start, in milliseconds. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** The identity of a cluster's agent as it stands in its certificate. */
+export function agentUri(trustDomain: string, cluster: string): string {
+  return `spiffe://${trustDomain}/cluster/${cluster}`;
+}
+
+/** Loads the identity, or makes what is missing of it. */
+export async function loadIdentity(options: IdentityOptions): Promise<HubIdentity> {
+  const { dataDir, trustDomain, serverNames } = options;
+  const path = (name: string) => join(dataDir, name);
+  const keep = async (name: string, make: () => string | Promise<string>): Promise<string> => {
+    if (existsSync(path(name))) return readFileSync(path(name), "utf8");
+    const value = await make();
+    writeAtomically(path(name), value);
+    return value;
+  };
+
+  const signingPem = await keep("signing-key.pem", () => generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  const signingKey = createPrivateKey(signingPem);
+  const signingPublicPem = createPublicKey(signingKey).export({ type: "spki", format: "pem" }).toString();
+  writeAtomically(path("signing-key.pub.pem"), signingPublicPem);
+  const authority = JSON.parse(await keep("ca.json", async () => JSON.stringify(await createAuthority(trustDomain)))) as KeyedCertificate;
+  writeAtomically(path("ca.pem"), authority.cert);
+  const server = await serverCertificate(path("server.json"), authority, serverNames);
+  const seeds = JSON.parse(await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()))) as NatsSeeds;
+  await keep("nats/hub.creds", () => hubCreds(seeds));
+
+  return {
+    trustDomain,
+    signingKey,
+    signingPublicPem,
+    ca: authority.cert,
+    server,
+    apiToken: (await keep("api-token", () => randomBytes(32).toString("base64url"))).trim(),
+    webhookSecret: (await keep("webhook-secret", () => randomBytes(32).toString("base64url"))).trim(),
+    natsCredsFile: path("nats/hub.creds"),
+    natsConfig: () => natsServerConfig(seeds),
+    async issueAgent(cluster) {
+      if (!isClusterName(cluster)) throw new CodedError("CLI_USAGE", `${JSON.stringify(cluster)} is no cluster name: lower case letters, digits and -, at most 63`);
+      const { cert, key } = await issueClientCertificate(authority, agentUri(trustDomain, cluster));
+      return { cert, key, ca: authority.cert, natsCreds: await agentCreds(seeds, cluster), signingKeys: signingPublicPem };
+    },
+  };
+}
+
+async function serverCertificate(path: string, authority: KeyedCertificate, names: readonly string[]): Promise<KeyedCertificate> {
+  if (existsSync(path)) {
+    const kept = JSON.parse(readFileSync(path, "utf8")) as KeyedCertificate;
+    const certificate = readCertificate(kept.cert);
+    const sameNames = names.length === certificate.names.length && names.every((name) => certificate.names.includes(name));
+    if (sameNames && certificate.notAfterMs - Date.now() > RENEW_BEFORE_MS) return kept;
+  }
+  const made = await issueServerCertificate(authority, names);
+  writeAtomically(path, JSON.stringify(made));
+  return made;
+}
+
+/** A crash leaves the old file or the new one. */
+function writeAtomically(path: string, content: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const partial = `${path}.partial`;
+  writeFileSync(partial, content, { mode: 0o600 });
+  renameSync(partial, path);
+}

@@ -1,0 +1,60 @@
+import { type Operation, applyPatch } from "rfc6902";
+import { type JsonObject, type JsonValue, cloneJson, isJsonObject } from "@muster/shared/model";
+
+const OPERATIONS = new Set(["add", "remove", "replace", "move", "copy", "test"]);
+const INDEX = /^(?:0|[1-9][0-9]*)$/;
+
+/** A JSON patch that cannot be read or does not apply. */
+export class JsonPatchError extends Error {}
+
+/** Applies a JSON patch (RFC 6902) to a copy. Throws a JsonPatchError that names the operation. */
+export function applyJsonPatch(target: JsonObject, patch: readonly JsonObject[]): JsonObject {
+  const copy = cloneJson(target);
+  for (const [index, operation] of patch.entries()) {
+    const fail = (why: string) => new JsonPatchError(`operation ${index + 1} (${String(operation["op"])} ${String(operation["path"])}): ${why}`);
+    checkShape(operation, fail);
+    for (const pointer of [operation["path"], operation["from"]]) if (typeof pointer === "string") checkPointer(copy, pointer, operation["op"] === "add" || pointer !== operation["from"], fail);
+    let failed: Error | null | undefined;
+    try {
+      [failed] = applyPatch(copy, [cloneJson(operation) as unknown as Operation]);
+    } catch (error) {
+      throw fail(error instanceof Error ? error.message : String(error));
+    }
+    if (failed) throw fail(failed.name === "TestError" ? "the tested value is another one" : "there is nothing at this path");
+  }
+  return copy;
+}
+
+function checkShape(operation: JsonObject, fail: (why: string) => JsonPatchError): void {
+  const { op, path, from } = operation;
+  if (typeof op !== "string" || !OPERATIONS.has(op)) throw fail("op must be add, remove, replace, move, copy or test");
+  if (typeof path !== "string" || !path.startsWith("/")) throw fail("path must be a JSON pointer that begins with /");
+  if ((op === "move" || op === "copy") && (typeof from !== "string" || !from.startsWith("/"))) throw fail("from must be a JSON pointer that begins with /");
+  if ((op === "add" || op === "replace" || op === "test") && !Object.hasOwn(operation, "value")) throw fail("value is missing");
+}
+
+/**
+ * rfc6902 follows inherited properties and sets `list["x"]` without a word; here every step but the last must exist, and
+ * a step into a list must be an index (or `-` at the end, where something is added).
+ */
+function checkPointer(root: JsonObject, pointer: string, mayAppend: boolean, fail: (why: string) => JsonPatchError): void {
+  const tokens = pointer.split("/").slice(1).map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
+  let value: JsonValue = root;
+  for (const [index, token] of tokens.entries()) {
+    const isLast = index === tokens.length - 1;
+    if (token === "__proto__" || token === "constructor" || token === "prototype") throw fail(`${token} cannot be patched`);
+    if (Array.isArray(value)) {
+      if (!INDEX.test(token) && !(isLast && mayAppend && token === "-")) throw fail(`${JSON.stringify(token)} is no index of a list`);
+      if (isLast) return;
+      const item: JsonValue | undefined = value[Number(token)];
+      if (item === undefined) throw fail("there is nothing at this path");
+      value = item;
+    } else if (isJsonObject(value)) {
+      if (isLast) return;
+      if (!Object.hasOwn(value, token)) throw fail("there is nothing at this path");
+      value = value[token] as JsonValue;
+    } else {
+      throw fail("the path leads into a value that is neither map nor list");
+    }
+  }
+}

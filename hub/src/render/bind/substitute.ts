@@ -1,0 +1,131 @@
+import { type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
+import type { VariableValue, Variables } from "../../fleet/model.ts";
+import { type Template, parseTemplate } from "./expression.ts";
+
+/** Maps whose values Kubernetes takes as text only: a numeric variable becomes text there even where it is the whole value. */
+const TEXT_MAPS = new Set(["labels", "annotations", "matchLabels", "nodeSelector", "stringData", "commonLabels", "commonAnnotations"]);
+const TEXT_LISTS = new Set(["args", "command"]);
+const DATA_KINDS = new Set(["ConfigMap", "Secret"]);
+
+/**
+ * Replaces `${NAME}` in every text of a value (not in keys). A text that is nothing but one expression takes the
+ * variable's type, except where Kubernetes knows only text (labels, annotations, env values, ConfigMap data, arguments).
+ * Shares what does not change with the input. Names without value and default go to `unset`. What a variable holds is
+ * not read for expressions again. Throws an ExpressionError.
+ */
+export function substitute<T extends JsonValue>(value: T, variables: Variables, unset: Set<string>): T {
+  return substituteAs(value, variables, unset, true);
+}
+
+/** As {@link substitute}, for values that are no Kubernetes object: a variable keeps its type everywhere. */
+export function substituteValues<T extends JsonValue>(values: T, variables: Variables, unset: Set<string>): T {
+  return substituteAs(values, variables, unset, false);
+}
+
+function substituteAs<T extends JsonValue>(value: T, variables: Variables, unset: Set<string>, isObject: boolean): T {
+  const kind = typeof value === "object" && value !== null && !Array.isArray(value) ? value["kind"] : undefined;
+  const walker = new Substitution(variables, unset, { isObject, hasTextData: isObject && typeof kind === "string" && DATA_KINDS.has(kind) });
+  return walker.walk(value, "", false, 0) as T;
+}
+
+/** As {@link substitute}, for a value that stands below the given keys of an object (the value of a JSON 6902 operation). */
+export function substituteAt(value: JsonValue, parents: readonly string[], variables: Variables, unset: Set<string>): JsonValue {
+  const [key = "", parent = ""] = [parents.at(-1), parents.at(-2)];
+  const walker = new Substitution(variables, unset, { isObject: true, hasTextData: false });
+  return walker.walk(value, key, TEXT_MAPS.has(parent) || TEXT_LISTS.has(parent) || parent === "data", 1);
+}
+
+class Substitution {
+  readonly #variables: Variables;
+  readonly #unset: Set<string>;
+  readonly #isObject: boolean;
+  readonly #hasTextData: boolean;
+
+  constructor(variables: Variables, unset: Set<string>, context: { isObject: boolean; hasTextData: boolean }) {
+    this.#variables = variables;
+    this.#unset = unset;
+    this.#isObject = context.isObject;
+    this.#hasTextData = context.hasTextData;
+  }
+
+  walk(value: JsonValue, key: string, asText: boolean, depth: number): JsonValue {
+    if (typeof value === "string") {
+      const template = parseTemplate(value);
+      return template ? this.#fill(template, asText) : value;
+    }
+    if (typeof value !== "object" || value === null) return value;
+    return Array.isArray(value) ? this.#list(value, key, depth) : this.#map(value, key, depth);
+  }
+
+  #list(list: JsonValue[], key: string, depth: number): JsonValue[] {
+    let copy: JsonValue[] | undefined;
+    for (const [index, item] of list.entries()) {
+      const next = this.walk(item, `${key}[]`, TEXT_LISTS.has(key), depth + 1);
+      if (next === item) continue;
+      copy ??= [...list];
+      copy[index] = next;
+    }
+    return copy ?? list;
+  }
+
+  #map(map: JsonObject, key: string, depth: number): JsonObject {
+    let copy: JsonObject | undefined;
+    const allText = TEXT_MAPS.has(key) || (key === "data" && depth === 1 && this.#hasTextData);
+    for (const name of Object.keys(map)) {
+      const item = map[name] as JsonValue;
+      const asText = allText || (key === "env[]" && name === "value") || (key === "metadata" && (name === "name" || name === "namespace"));
+      const next = this.walk(item, name, asText, depth + 1);
+      if (next === item) continue;
+      copy ??= { ...map };
+      setOwn(copy, name, next);
+    }
+    return copy ?? map;
+  }
+
+  #fill(template: Template, asText: boolean): JsonValue {
+    const [only] = template;
+    if (template.length === 1 && only !== undefined && typeof only !== "string") {
+      const set = this.#lookUp(only.name);
+      const value = set ?? (only.fallback === undefined ? this.#missing(only.name) : typedDefault(only.fallback));
+      return asText && this.#isObject ? String(value) : value;
+    }
+    let text = "";
+    for (const part of template) {
+      text += typeof part === "string" ? part : String(this.#lookUp(part.name) ?? unquote(part.fallback) ?? this.#missing(part.name));
+    }
+    return text;
+  }
+
+  #lookUp(name: string): VariableValue | undefined {
+    return Object.hasOwn(this.#variables, name) ? this.#variables[name] : undefined;
+  }
+
+  #missing(name: string): string {
+    this.#unset.add(name);
+    return "";
+  }
+}
+
+/** A default that is the whole value: JSON numbers and booleans keep their type, quotes make text of anything. */
+function typedDefault(text: string): VariableValue {
+  if (text === "true" || text === "false") return text === "true";
+  if (/^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$/.test(text) && Number.isFinite(Number(text))) return Number(text);
+  return unquote(text);
+}
+
+function unquote(text: string): string;
+function unquote(text: string | undefined): string | undefined;
+function unquote(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : (/^(["'])(.*)\1$/s.exec(text)?.[2] ?? text);
+}
+
+/** Adds the names of all variables that a value refers to. Throws an ExpressionError. */
+export function collectNames(value: JsonValue, names: Set<string>): void {
+  if (typeof value === "string") {
+    for (const part of parseTemplate(value) ?? []) if (typeof part !== "string") names.add(part.name);
+  } else if (Array.isArray(value)) {
+    for (const item of value) collectNames(item, names);
+  } else if (typeof value === "object" && value !== null) {
+    for (const key of Object.keys(value)) collectNames(value[key] as JsonValue, names);
+  }
+}

@@ -1,0 +1,75 @@
+import { CodedError, type InputPosition } from "@muster/shared/errors";
+import { type JsonObject, isJsonObject } from "@muster/shared/model";
+import type { Target } from "../../fleet/model.ts";
+import type { VariableValue, Variables } from "../../fleet/model.ts";
+import { ExpressionError } from "./expression.ts";
+import { collectNames } from "./substitute.ts";
+import { describeLoosely } from "./check-object.ts";
+
+/** An object with this annotation and value is left alone. */
+const SUBSTITUTE_ANNOTATION = "muster.dev/substitute";
+
+/** The variables of a target. Precedence: bundle, then layers in their order, then the cluster. */
+export function variablesOf(target: Target): Variables {
+  const merged = new Map<string, VariableValue>();
+  for (const variables of [target.bundle.variables, ...target.layers.map((layer) => layer.variables), target.cluster.variables]) {
+    for (const [name, value] of Object.entries(variables)) merged.set(name, value);
+  }
+  return Object.fromEntries(merged);
+}
+
+const usesByObject = new WeakMap<JsonObject, readonly string[]>();
+
+/** Names of the variables that an object refers to, sorted; none if it is left alone. Throws VARIABLE_SYNTAX. */
+export function variableUses(object: JsonObject, at: InputPosition): readonly string[] {
+  let uses = usesByObject.get(object);
+  if (!uses) {
+    uses = isLeftAlone(object) ? [] : scan(object, at);
+    usesByObject.set(object, uses);
+  }
+  return uses;
+}
+
+/** CRDs hold `${…}` in descriptions and patterns; nobody means a variable there. */
+export function isLeftAlone(object: JsonObject): boolean {
+  if (object["kind"] === "CustomResourceDefinition") return true;
+  const { metadata } = object;
+  const annotations = isJsonObject(metadata) ? metadata["annotations"] : undefined;
+  return isJsonObject(annotations) && annotations[SUBSTITUTE_ANNOTATION] === "disabled";
+}
+
+function scan(object: JsonObject, at: InputPosition): readonly string[] {
+  const names = new Set<string>();
+  try {
+    collectNames(object, names);
+  } catch (error) {
+    if (error instanceof ExpressionError) throw new CodedError("VARIABLE_SYNTAX", `${describeLoosely(object)}: cannot read ${error.message}`, { at });
+    throw error;
+  }
+  return [...names].sort();
+}
+
+/** Text that is equal only for equal values (and types) of the named variables. */
+export function valuesKey(names: readonly string[], variables: Variables): string {
+  return names.length === 0 ? "" : JSON.stringify(names.map((name) => (Object.hasOwn(variables, name) ? [variables[name]] : name)));
+}
+
+/** A variable without value, and where it stands. */
+export interface UnsetVariable {
+  readonly name: string;
+  readonly at: InputPosition;
+  /** What refers to it: an object or a field. */
+  readonly user: string;
+}
+
+/** One error that names every variable without value, so that a person does not find them one push at a time. */
+export function unsetError(unset: readonly UnsetVariable[], cluster: string): CodedError {
+  const names = [...new Set(unset.map(({ name }) => name))].sort();
+  const shown = unset.slice(0, 20).map(({ name, at, user }) => `${name} (${at.file}${at.line === undefined ? "" : `:${at.line}`}, ${user})`);
+  const more = unset.length > shown.length ? ` and ${unset.length - shown.length} more` : "";
+  const which = names.length === 1 ? "A variable has" : `${names.length} variables have`;
+  return new CodedError("VARIABLE_UNSET", `${which} no value for cluster ${cluster}: ${shown.join(", ")}${more}`, {
+    ...(unset[0] && { at: unset[0].at }),
+    data: { variables: names },
+  });
+}

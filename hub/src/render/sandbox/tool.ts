@@ -1,0 +1,53 @@
+import { CodedError } from "@muster/shared/errors";
+import { Slots } from "../cache/slots.ts";
+import { findTool } from "./find-tool.ts";
+import { type PrivateFolder, withPrivateFolder } from "./private-folder.ts";
+import { type ToolLimits, type ToolResult, runTool } from "./run-tool.ts";
+
+/** Options of {@link Toolbox}. */
+export interface ToolboxOptions extends ToolLimits {
+  /** Tools that run at the same time. */
+  readonly concurrency: number;
+  /** Private folders are made here. Default: the system's temporary folder. */
+  readonly temporaryFolder?: string;
+}
+
+/** Runs tools in private folders, a bounded number at a time. */
+export class Toolbox {
+  readonly #options: ToolboxOptions;
+  readonly #slots: Slots;
+  readonly #versions = new Map<string, string>();
+
+  constructor(options: ToolboxOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.concurrency);
+  }
+
+  get maxOutputBytes(): number {
+    return this.#options.maxOutputBytes;
+  }
+
+  /** Version of a tool together with what tells its file from another build. Throws RENDER_TOOL_MISSING. */
+  async version(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+    const tool = await findTool(command);
+    const known = this.#versions.get(tool.identity);
+    if (known !== undefined) return known;
+    const result = await this.inFolder((folder) => this.run(command, args, folder, signal));
+    if (result.code !== 0) throw new CodedError("RENDER_TOOL_MISSING", `${command} does not say its version`);
+    const version = `${result.stdout.toString("utf8").trim()} ${tool.identity}`;
+    this.#versions.set(tool.identity, version);
+    return version;
+  }
+
+  /** Runs a task with a private folder. */
+  inFolder<T>(task: (folder: PrivateFolder) => Promise<T>): Promise<T> {
+    return withPrivateFolder(task, this.#options.temporaryFolder);
+  }
+
+  /** Runs a tool in a private folder when a slot is free. Throws as runTool does. */
+  async run(command: string, args: readonly string[], folder: PrivateFolder, signal: AbortSignal): Promise<ToolResult> {
+    const { path } = await findTool(command);
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    return await this.#slots.run(() => runTool({ ...this.#options, path, name, args, folder: folder.path, signal }), signal);
+  }
+}

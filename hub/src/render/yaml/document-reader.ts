@@ -1,0 +1,112 @@
+import { hash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { CodedError, type InputPosition } from "@muster/shared/errors";
+import type { JsonValue } from "@muster/shared/model";
+import { ByteLru } from "../cache/byte-lru.ts";
+import { Composer } from "./compose.ts";
+import { parseEvents } from "./parse-events.ts";
+import { type DocumentText, splitDocuments } from "./split-documents.ts";
+import { DEFAULT_YAML_LIMITS, type YamlLimits } from "./yaml-limits.ts";
+import { YamlProblem, positionAt } from "./yaml-problem.ts";
+
+/** One document of a file. Equal texts give the same `value` object, so what is derived from it can be cached by identity. */
+export interface YamlDocument {
+  /** Never changed by anybody: it is shared. null for an empty document. */
+  readonly value: JsonValue;
+  /** From 1. */
+  readonly line: number;
+  /** An integer in it that a JavaScript number cannot hold. */
+  readonly inexact?: { readonly text: string; readonly line: number };
+  /** Its text with the marker and the comments above it. */
+  readonly text: string;
+}
+
+type CachedPart = readonly (Omit<YamlDocument, "text"> & { readonly aliasNodes: number })[];
+
+/** Milliseconds that a large file may hold up everything else in the process. */
+const TURN_MS = 10;
+
+/** Values take more memory than their text. */
+const MEMORY_PER_BYTE = 4;
+
+/** Reads YAML as Go does and remembers documents by their text: of a file with one changed document, one is parsed. */
+export class DocumentReader {
+  readonly #parts: ByteLru<CachedPart>;
+  readonly #limits: YamlLimits;
+
+  /** `cacheBytes` bounds what is remembered; default 256 MiB. */
+  constructor(cacheBytes = 256 * 1024 * 1024, limits: Partial<YamlLimits> = {}) {
+    this.#parts = new ByteLru(cacheBytes);
+    this.#limits = { ...DEFAULT_YAML_LIMITS, ...limits };
+  }
+
+  /**
+   * All documents of a file that are not empty. Throws YAML_SYNTAX or YAML_LIMIT with file, line and column.
+   * `maxBytes` replaces the limit for what a tool wrote, whose size is limited elsewhere.
+   */
+  async read(bytes: Uint8Array, at: InputPosition, maxBytes = this.#limits.maxBytes): Promise<YamlDocument[]> {
+    if (bytes.length > maxBytes) throw new CodedError("YAML_LIMIT", `The file has ${bytes.length} bytes; ${maxBytes} are allowed`, { at });
+    const text = decode(bytes, at);
+    const documents: YamlDocument[] = [];
+    let aliasNodes = 0;
+    let turn = performance.now();
+    for (const part of splitDocuments(text)) {
+      for (const document of this.#part(part, at)) {
+        aliasNodes += document.aliasNodes;
+        if (document.value === null) continue;
+        documents.push({
+          value: document.value,
+          line: part.line + document.line,
+          text: part.text,
+          ...(document.inexact && { inexact: { text: document.inexact.text, line: part.line + document.inexact.line } }),
+        });
+      }
+      if (aliasNodes > this.#limits.maxFileAliasNodes) {
+        throw new CodedError("YAML_LIMIT", `Aliases expand to more than ${this.#limits.maxFileAliasNodes} values`, { at });
+      }
+      if (performance.now() - turn > TURN_MS) {
+        await nextTurn();
+        turn = performance.now();
+      }
+    }
+    return documents;
+  }
+
+  #part(part: DocumentText, at: InputPosition): CachedPart {
+    const key = hash("sha256", part.text, "base64");
+    const known = this.#parts.get(key);
+    if (known) return known;
+    const parsed = parsePart(part, at, this.#limits);
+    this.#parts.set(key, parsed, 200 + part.text.length * MEMORY_PER_BYTE);
+    return parsed;
+  }
+}
+
+/** Text of a file that must be UTF-8; a byte order mark is dropped. */
+function decode(bytes: Uint8Array, at: InputPosition): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new CodedError("YAML_SYNTAX", "The file is not UTF-8 text", { at, cause: error });
+  }
+}
+
+function parsePart(part: DocumentText, at: InputPosition, limits: YamlLimits): CachedPart {
+  try {
+    const { events, source } = parseEvents(part.text, limits.maxDepth);
+    return new Composer(events, source, limits).documents().map(({ value, offset, inexact, aliasNodes }) => ({
+      value,
+      aliasNodes,
+      line: positionAt(source, offset).line,
+      ...(inexact && { inexact: { text: inexact.text, line: positionAt(source, inexact.offset).line } }),
+    }));
+  } catch (error) {
+    if (!(error instanceof YamlProblem)) throw error;
+    const { line, column } = positionAt(part.text, error.offset);
+    throw new CodedError(error.code, sentence(error.message), { at: { ...at, line: part.line + line, column } });
+  }
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,72 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { collectNotices } from "./notices.ts";
+import { buildProtoDescriptor } from "./proto-descriptor.ts";
+
+/** The programs, by what they are called on the command line of the build. */
+const PROGRAMS = {
+  hub: { entry: "hub/src/main.ts", file: "muster-hub.mjs" },
+  agent: { entry: "agent/src/main.ts", file: "muster-agent.mjs" },
+  cli: { entry: "hub/cli/src/main.ts", file: "muster.mjs" },
+} as const;
+
+/** A program that can be bundled. */
+export type Program = keyof typeof PROGRAMS;
+
+/** Every program. */
+export const ALL_PROGRAMS = Object.keys(PROGRAMS) as readonly Program[];
+
+/** Options of {@link buildBundles}. */
+export interface BundleOptions {
+  /** Folder for the bundles; made if it does not exist. */
+  readonly outDir: string;
+  /** Default all. */
+  readonly programs?: readonly Program[];
+  /** Entry files in place of the programs' own, for tests of the build itself. */
+  readonly entries?: Partial<Record<Program, string>>;
+  /** Root of the checkout. Default the one that this file is in. */
+  readonly root?: string;
+}
+
+/** Packages in CommonJS call `require` for Node's own modules, which an ES module does not have. */
+function banner(protoDir: string): string {
+  return `#!/usr/bin/env node
+import { createRequire as musterCreateRequire } from "node:module";
+const require = musterCreateRequire(import.meta.url);
+const MUSTER_PROTO_DESCRIPTOR = ${JSON.stringify(buildProtoDescriptor(protoDir))};`;
+}
+
+/**
+ * Bundles each program into one ES module without dependencies, for Node 26, and writes THIRD-PARTY-NOTICES.txt beside
+ * them. Gives the path of every program, also of those that were not asked for.
+ */
+export async function buildBundles(options: BundleOptions): Promise<Record<Program, string>> {
+  const { outDir, programs = ALL_PROGRAMS, entries = {}, root = fileURLToPath(new URL("../..", import.meta.url)) } = options;
+  const result = await build({
+    absWorkingDir: root,
+    entryPoints: programs.map((program) => ({
+      in: entries[program] ?? PROGRAMS[program].entry,
+      out: PROGRAMS[program].file.replace(/\.mjs$/, ""),
+    })),
+    outdir: outDir,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node26",
+    // Names stay, so that stack traces can be read; the map is for debuggers and is not shipped.
+    minifyWhitespace: true,
+    // An uncaught error prints its line of source: one of megabytes would bury the message.
+    lineLimit: 200,
+    sourcemap: "external",
+    legalComments: "none",
+    metafile: true,
+    logLevel: "silent",
+    banner: { js: banner(join(root, "proto")) },
+  });
+  mkdirSync(outDir, { recursive: true });
+  writeFileSync(join(outDir, "THIRD-PARTY-NOTICES.txt"), collectNotices(root, Object.keys(result.metafile.inputs)));
+  return { hub: join(outDir, PROGRAMS.hub.file), agent: join(outDir, PROGRAMS.agent.file), cli: join(outDir, PROGRAMS.cli.file) };
+}
