@@ -1,6 +1,7 @@
 import { EVENT_ID, type Event, SCALAR_STYLE, getScalarValue } from "js-yaml";
 import { type JsonObject, type JsonValue, isJsonObject, setOwn } from "@muster/shared/model";
 import { GoScalarError, formatGoFloatKey, formatGoIntegerKey, formatGoSpecialKey, resolveGoScalar } from "./go-scalar.ts";
+import { resolveTagged } from "./tagged-scalar.ts";
 import type { YamlLimits } from "./yaml-limits.ts";
 import { YamlProblem } from "./yaml-problem.ts";
 
@@ -24,9 +25,6 @@ interface Built {
 
 type ScalarEvent = Extract<Event, { type: typeof EVENT_ID.SCALAR }>;
 
-const STR = "!!str";
-const TIMESTAMP = /^\d{4}-\d{1,2}-\d{1,2}(?:[Tt ].+)?$/;
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const LONG_PREFIX = "tag:yaml.org,2002:";
 
 /**
@@ -190,6 +188,10 @@ export class Composer {
   #key(event: Event, depth: number): string {
     const offset = offsetOf(event);
     const plain = event.type === EVENT_ID.SCALAR && event.style === SCALAR_STYLE.PLAIN && event.tagStart < 0 ? getScalarValue(this.#source, event) : undefined;
+    if (plain !== undefined && event.type === EVENT_ID.SCALAR && /^:[,[\]{}]/.test(this.#source.slice(event.valueEnd, event.valueEnd + 2))) {
+      // `{a:}` and `{a:[1]}`: to js-yaml the colon ends the key, to Go it is part of a text.
+      throw new YamlProblem("YAML_SYNTAX", "write a space after the colon", event.valueEnd);
+    }
     const special = plain === undefined ? undefined : formatGoSpecialKey(plain);
     if (special !== undefined) {
       this.#at += 1;
@@ -208,16 +210,8 @@ export class Composer {
 
   #scalar(event: ScalarEvent, offset: number): JsonValue {
     const text = getScalarValue(this.#source, event);
-    const tag = this.#tag(event);
-    if (tag === "" && event.style !== SCALAR_STYLE.PLAIN) return text;
-    if (tag === STR) return text;
-    if (tag === "!!") throw new YamlProblem("YAML_SYNTAX", "a tag has no name", offset);
-    if (tag === "!!binary") return decodeBinary(text, offset);
-    // Any tag that go-yaml does not know, `!` too, leaves text.
-    if (tag !== "" && !/^!!(?:bool|int|float|null|timestamp)$/.test(tag)) return text;
     try {
-      const { value, exact } = resolveGoScalar(text);
-      if (!fits(value, tag) || (tag === "!!timestamp" && !TIMESTAMP.test(text))) throw new GoScalarError(`cannot read ${JSON.stringify(text)} as ${tag}`);
+      const { value, exact } = resolveTagged(text, this.#tag(event), event.style === SCALAR_STYLE.PLAIN);
       if (!exact) this.#inexact ??= { text, offset };
       return value;
     } catch (error) {
@@ -237,30 +231,9 @@ export class Composer {
   }
 }
 
-function decodeBinary(text: string, offset: number): string {
-  const base64 = text.replace(/[\r\n]/g, "");
-  if (!BASE64.test(base64)) throw new YamlProblem("YAML_SYNTAX", "a !!binary value is not base64", offset);
-  return Buffer.from(base64, "base64").toString("utf8");
-}
-
 function nameOf(value: JsonValue): string {
   if (typeof value === "number") return "an integer beyond 64 bits";
   return value === null ? "null" : "a collection";
-}
-
-function fits(value: JsonValue, tag: string): boolean {
-  switch (tag) {
-    case "!!bool":
-      return typeof value === "boolean";
-    case "!!int":
-      return Number.isInteger(value);
-    case "!!float":
-      return typeof value === "number";
-    case "!!null":
-      return value === null;
-    default:
-      return true;
-  }
 }
 
 function offsetOf(event: Event): number {
