@@ -1,16 +1,14 @@
 import { CodedError } from "@muster/shared/errors";
-import {
-  Action, type BundleOptions, BUNDLE_LABEL, type JsonObject, type JsonValue, type Manifest, type ObjectRefText, Health,
-  cloneJson, describeObjectRef, isJsonObject, parseObjectRef, splitApiVersion,
-} from "@muster/shared/model";
+import { Action, type BundleOptions, Health, type Manifest, type ObjectRefText, describeObjectRef, parseObjectRef, splitApiVersion } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
-import { ignoredPaths, pointerTokens } from "../observe/field-set.ts";
+import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
 import type { Observer } from "../observe/observer.ts";
 import { foreignOwner } from "./foreign-owner.ts";
+import { leaveIgnoredFields } from "./ignored-fields.ts";
 
 /** What an apply needs to know of one object beside its manifest. */
 export interface ApplyTask {
@@ -58,15 +56,15 @@ export function createApplier(options: ApplierOptions): Applier {
     const ref = parseObjectRef(line.ref);
     refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
-    // An object that we do not own yet may be somebody else's: look before taking it.
-    const before = task.owned ? undefined : task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined);
-    if (before) {
-      const owner = foreignOwner(before);
-      if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
-    }
+    const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
+    // An object that we do not own yet may be somebody else's: look before taking it. Ignored fields are taken from what is there.
+    const look = !task.owned || ignored.length > 0;
+    const before = look ? (task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined)) : undefined;
+    const owner = before && !task.owned ? foreignOwner(before) : undefined;
+    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
     const known = observer.get(line.ref);
-    const exists = task.owned || before !== undefined;
-    const manifest = exists ? withoutIgnoredFields(inScope(line.manifest, type), task.options) : inScope(line.manifest, type);
+    const wanted = inScope(line.manifest, type);
+    const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     observer.expectApply(line.ref);
     let live: Manifest;
     try {
@@ -77,9 +75,10 @@ export function createApplier(options: ApplierOptions): Applier {
     }
     observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore });
     const uid = String(live.metadata["uid"] ?? "");
-    if (!exists) return { action: Action.Created, uid };
-    const same = before ? before.metadata["resourceVersion"] === live.metadata["resourceVersion"] : known?.uid === uid && known.drift === undefined;
-    return { action: same ? Action.Unchanged : Action.Configured, uid };
+    const uidBefore = before ? String(before.metadata["uid"] ?? "") : known?.uid;
+    if ((look && !before) || (uidBefore !== undefined && uidBefore !== uid)) return { action: Action.Created, uid };
+    const versionBefore = before ? before.metadata["resourceVersion"] : known?.resourceVersion;
+    return { action: versionBefore === live.metadata["resourceVersion"] ? Action.Unchanged : Action.Configured, uid };
   }
 
   function refuseReserved(namespace: string, kind: string, name: string): void {
@@ -101,10 +100,13 @@ export function createApplier(options: ApplierOptions): Applier {
       try {
         return await apply(task, signal);
       } catch (error) {
-        const missing = error instanceof CodedError && error.code === "NAMESPACE_MISSING";
-        if (!missing || !task.options.createNamespace) throw error;
+        const code = error instanceof CodedError ? error.code : undefined;
+        const { before: _, ...again } = task;
+        // Somebody wrote between our look and our apply: look once more.
+        if (code === "KUBE_CONFLICT") return apply(again, signal);
+        if (code !== "NAMESPACE_MISSING" || !task.options.createNamespace) throw error;
         await createNamespace(parseObjectRef(task.line.ref).namespace, signal);
-        return apply(task, signal);
+        return apply(again, signal);
       }
     },
     async waitEstablished(refText, signal, timeoutMs = 10_000) {
@@ -126,40 +128,4 @@ function inScope(manifest: Manifest, type: ResourceType): Manifest {
   if (type.namespaced || manifest.metadata["namespace"] === undefined) return manifest;
   const { namespace: _, ...metadata } = manifest.metadata;
   return { ...manifest, metadata: metadata as Manifest["metadata"] };
-}
-
-/**
- * Leaves out the fields that ignore rules name, so that we never own them: once the object exists their values are
- * somebody else's. At creation they are applied, as a start.
- */
-function withoutIgnoredFields(manifest: Manifest, options: BundleOptions): Manifest {
-  const paths = ignoredPaths(manifest, options.drift.ignore);
-  if (paths.length === 0) return manifest;
-  const copy = cloneJson(manifest);
-  for (const path of paths) removeAt(copy, pointerTokens(path));
-  copy.metadata["labels"] = { ...(isJsonObject(copy.metadata["labels"]) ? copy.metadata["labels"] : {}), ...bundleLabel(manifest) };
-  return copy;
-}
-
-/** Our label stays even if a rule ignores all labels: watches select on it. */
-function bundleLabel(manifest: Manifest): JsonObject {
-  const labels = manifest.metadata["labels"];
-  const value = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
-  return value === undefined ? {} : { [BUNDLE_LABEL]: value };
-}
-
-function removeAt(value: JsonValue | undefined, tokens: readonly string[]): void {
-  const [head, ...rest] = tokens;
-  if (head === undefined || value === undefined) return;
-  const members = head === "*" && Array.isArray(value) ? value.map((_, index) => String(index)) : [head];
-  for (const member of members) {
-    if (Array.isArray(value)) {
-      const index = Number(member);
-      if (rest.length > 0) removeAt(value[index], rest);
-      else value.splice(index, 1);
-    } else if (isJsonObject(value)) {
-      if (rest.length > 0) removeAt(value[member], rest);
-      else delete value[member];
-    }
-  }
 }

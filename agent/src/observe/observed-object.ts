@@ -105,8 +105,8 @@ export function recordUnreadable(object: ObservedObject, message: string): boole
 }
 
 export function toObservation(object: ObservedObject): Observation {
-  const { ref, bundle, uid, health, message, drift } = object;
-  return { ref, bundle, uid, health, message, ...(drift && { drift }) };
+  const { ref, bundle, uid, resourceVersion, health, message, drift } = object;
+  return { ref, bundle, uid, resourceVersion, health, message, ...(drift && { drift }) };
 }
 
 export function versionOf(manifest: Manifest): string {

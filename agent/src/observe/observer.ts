@@ -16,6 +16,8 @@ export interface Observation {
   readonly ref: ObjectRefText;
   readonly bundle: string;
   readonly uid: string;
+  /** Of the live state that this describes. */
+  readonly resourceVersion: string;
   readonly health: Health;
   /** For people; from the object's own conditions. */
   readonly message: string;

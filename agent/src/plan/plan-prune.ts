@@ -34,32 +34,32 @@ const SAMPLE = 5;
 
 /**
  * Prune = inventory minus a fully verified slice (D5). Decides only; deletes nothing. Everything it does not understand
- * stays: a kept bundle's objects, protected namespaces, and all that is beyond the budget.
+ * stays: all while a bundle is kept, what is in protected namespaces, and all that is beyond the budget.
  */
 export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: string): PrunePlan {
   const nothing: PrunePlan = { deletions: [], released: [], protected: [], heldRefs: [] };
-  if (slice.paused || inventory.rebuilt) return nothing;
+  // What left one bundle may have moved into a kept one, whose objects nobody can tell now: then nothing leaves (E078).
+  if (slice.paused || inventory.rebuilt || slice.bundles.some((bundle) => bundle.state === "keep")) return nothing;
   const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
-  const kept = new Set(slice.bundles.filter((bundle) => bundle.state === "keep").map((bundle) => bundle.name));
   const orphaning = new Set(slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name));
 
   const released: ObjectRefText[] = [];
   const untouchable: ObjectRefText[] = [];
   const candidates: InventoryEntry[] = [];
   for (const entry of inventory.entries.values()) {
-    if (desired.has(entry.ref) || kept.has(entry.bundle)) continue;
+    if (desired.has(entry.ref)) continue;
     const ref = parseObjectRef(entry.ref);
     if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
     else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
     else candidates.push(entry);
   }
-  const { deletions, held } = holdBack(candidates, inventory, slice);
+  const { deletions, held } = holdBack(candidates, inventory, slice, desired.size === 0);
   return {
     deletions: deletions.sort(byDeletionOrder),
     released,
     protected: untouchable,
     heldRefs: held.map((entry) => entry.ref),
-    ...(held.length > 0 && { held: describeHeld(held, candidates.length, inventory.entries.size) }),
+    ...(held.length > 0 && { held: describeHeld(held, inventory.entries.size) }),
   };
 }
 
@@ -73,13 +73,13 @@ function isProtectedKind(entry: InventoryEntry): boolean {
   return PROTECTED_KINDS.has(`${ref.group}/${ref.kind}`);
 }
 
-/** Splits candidates into what may go now and what waits for a person. */
-function holdBack(candidates: readonly InventoryEntry[], inventory: Inventory, slice: Slice): { deletions: InventoryEntry[]; held: InventoryEntry[] } {
+/** Splits candidates into what may go now and what waits for a person. A slice without any object holds all of it (E070). */
+function holdBack(candidates: readonly InventoryEntry[], inventory: Inventory, slice: Slice, emptied: boolean): { deletions: InventoryEntry[]; held: InventoryEntry[] } {
   const approvals = new Set(slice.approvedDeletions);
   const isApproved = (set: readonly InventoryEntry[]) => approvals.has(deletionApprovalId(set.map((entry) => entry.ref)));
   const open = candidates.filter((entry) => !entry.approved);
   const approvedBefore = candidates.filter((entry) => entry.approved);
-  if (exceedsBudget(open.length, inventory, slice)) {
+  if (open.length > 0 && (emptied || exceedsBudget(open.length, inventory, slice))) {
     return isApproved(open) ? { deletions: [...candidates], held: [] } : { deletions: approvedBefore, held: open };
   }
   const guarded = open.filter(isProtectedKind);
@@ -87,18 +87,15 @@ function holdBack(candidates: readonly InventoryEntry[], inventory: Inventory, s
   return { deletions: [...approvedBefore, ...open.filter((entry) => !isProtectedKind(entry))], held: guarded };
 }
 
-/** More than a few objects, more than a share of the cluster, or simply everything. */
+/** More than a few objects, or more than a share of the cluster. */
 function exceedsBudget(deletions: number, inventory: Inventory, slice: Slice): boolean {
-  if (deletions === 0) return false;
-  const total = inventory.entries.size;
-  if (slice.bundles.length === 0 && deletions === total) return true;
   if (deletions > slice.deletionBudget.objects) return true;
-  return deletions > MIN_PERCENT_DELETIONS && deletions * 100 > total * slice.deletionBudget.percent;
+  return deletions > MIN_PERCENT_DELETIONS && deletions * 100 > inventory.entries.size * slice.deletionBudget.percent;
 }
 
-function describeHeld(held: readonly InventoryEntry[], candidates: number, total: number): HeldDeletion {
+function describeHeld(held: readonly InventoryEntry[], total: number): HeldDeletion {
   const id = deletionApprovalId(held.map((entry) => entry.ref));
-  const why = held.every(isProtectedKind) && held.length < candidates + 1 ? "of a protected kind or beyond the deletion budget" : "beyond the deletion budget";
+  const why = held.every(isProtectedKind) ? "of a protected kind" : "beyond the deletion budget";
   return {
     id,
     objects: held.length,

@@ -13,7 +13,9 @@ export function applyJsonPatch(target: JsonObject, patch: readonly JsonObject[])
   for (const [index, operation] of patch.entries()) {
     const fail = (why: string) => new JsonPatchError(`operation ${index + 1} (${String(operation["op"])} ${String(operation["path"])}): ${why}`);
     checkShape(operation, fail);
-    for (const pointer of [operation["path"], operation["from"]]) if (typeof pointer === "string") checkPointer(copy, pointer, operation["op"] === "add" || pointer !== operation["from"], fail);
+    const { op, path, from } = operation;
+    if (typeof from === "string") checkPointer(copy, from, false, fail);
+    checkPointer(copy, String(path), op === "add" || op === "copy" || op === "move", fail);
     let failed: Error | null | undefined;
     try {
       [failed] = applyPatch(copy, [cloneJson(operation) as unknown as Operation]);

@@ -92,17 +92,19 @@ function decode(bytes: Uint8Array, at: InputPosition): string {
 }
 
 function parsePart(part: DocumentText, at: InputPosition, limits: YamlLimits): CachedPart {
+  let locate: (offset: number) => { line: number; column: number } = (offset) => positionAt(part.text, offset);
   try {
-    const { events, source } = parseEvents(part.text, limits.maxDepth);
-    return new Composer(events, source, limits).documents().map(({ value, offset, inexact, aliasNodes }) => ({
+    const parsed = parseEvents(part.text, limits.maxDepth);
+    ({ locate } = parsed);
+    return new Composer(parsed.events, parsed.source, limits).documents().map(({ value, offset, inexact, aliasNodes }) => ({
       value,
       aliasNodes,
-      line: positionAt(source, offset).line,
-      ...(inexact && { inexact: { text: inexact.text, line: positionAt(source, inexact.offset).line } }),
+      line: locate(offset).line,
+      ...(inexact && { inexact: { text: inexact.text, line: locate(inexact.offset).line } }),
     }));
   } catch (error) {
     if (!(error instanceof YamlProblem)) throw error;
-    const { line, column } = positionAt(part.text, error.offset);
+    const { line, column } = locate(error.offset);
     throw new CodedError(error.code, sentence(error.message), { at: { ...at, line: part.line + line, column } });
   }
 }

@@ -1,5 +1,5 @@
 import { type Event, YAMLException, parseEvents as parse } from "js-yaml";
-import { YamlProblem } from "./yaml-problem.ts";
+import { YamlProblem, positionAt } from "./yaml-problem.ts";
 
 /** Characters that may be parsed again and again for the sake of {@link parseEvents}' leniency. */
 const MAX_RETRIED_CHARACTERS = 64 * 1024 * 1024;
@@ -7,16 +7,19 @@ const MAX_RETRIED_CHARACTERS = 64 * 1024 * 1024;
 /** What libyaml takes for line breaks and js-yaml, as YAML 1.2 says, does not. */
 const OLD_LINE_BREAK = /[\u0085\u2028\u2029]/;
 
-/** Events, and the text that their offsets refer to; it has the lines of the original. */
+/** Events, and the text that their offsets refer to. */
 export interface ParsedText {
   readonly events: readonly Event[];
   readonly source: string;
+  /** Line and column, from 1, in the original text. */
+  locate(offset: number): { line: number; column: number };
 }
 
 /**
  * js-yaml's parser, made to take what Go's takes: in flow collections and quoted texts, continued lines need no
  * indentation there (`args: [` … `]` with the bracket at the first column is common). White space at the start of such
- * a line means nothing, so it is added where the parser asks for it. Throws a YamlProblem.
+ * a line means nothing, so it is added where the parser asks for it. Throws a YamlProblem with an offset into the
+ * original text.
  */
 export function parseEvents(text: string, maxDepth: number): ParsedText {
   const lineBreak = OLD_LINE_BREAK.exec(text);
@@ -24,25 +27,62 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
     const code = lineBreak[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
     throw new YamlProblem("YAML_SYNTAX", `U+${code} ends a line for some YAML readers and not for others; write it as an escape in double quotes`, lineBreak.index);
   }
-  let source = text;
+  const indented = new IndentedText(text);
   let retried = 0;
-  let indent: string | undefined;
   for (;;) {
+    const { source } = indented;
     try {
-      return { events: parse(source, { maxDepth }), source };
+      return { events: parse(source, { maxDepth }), source, locate: (offset) => positionAt(text, indented.originalOffset(offset)) };
     } catch (error) {
       if (!(error instanceof YAMLException)) throw error;
-      const position = error.mark?.position ?? 0;
+      const offset = indented.originalOffset(error.mark?.position ?? 0);
       retried += source.length;
       // parser.ts, readFlowScalarBreak and skipFlowSeparationSpace: the only places with this reason.
-      if (error.reason !== "deficient indentation" || retried > MAX_RETRIED_CHARACTERS) {
-        // It names its option when the nesting is too deep (parseNode); it has no codes.
-        throw new YamlProblem(error.reason.includes("maxDepth") ? "YAML_LIMIT" : "YAML_SYNTAX", error.reason, position);
+      if (error.reason === "deficient indentation" && retried <= MAX_RETRIED_CHARACTERS) {
+        indented.indentLineAt(offset);
+        continue;
       }
-      indent ??= " ".repeat(deepestIndent(source) + 1);
-      const lineStart = Math.max(source.lastIndexOf("\n", position - 1), source.lastIndexOf("\r", position - 1)) + 1;
-      source = source.slice(0, lineStart) + indent + source.slice(lineStart);
+      // A bracket that is never closed shows at the end only; where it first looked wrong helps more.
+      const isAtEnd = offset >= text.trimEnd().length;
+      // It names its option when the nesting is too deep (parseNode); it has no codes.
+      throw new YamlProblem(error.reason.includes("maxDepth") ? "YAML_LIMIT" : "YAML_SYNTAX", error.reason, (isAtEnd && indented.first) || offset);
     }
+  }
+}
+
+/** A text with spaces put in front of some of its lines. */
+class IndentedText {
+  readonly #text: string;
+  readonly #indent: string;
+  /** Line starts in the original text, ascending. */
+  readonly #starts: number[] = [];
+  source: string;
+  /** Offset that was indented first. */
+  first = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.source = text;
+    this.#indent = " ".repeat(deepestIndent(text) + 1);
+  }
+
+  indentLineAt(offset: number): void {
+    this.first ||= offset;
+    const start = Math.max(this.#text.lastIndexOf("\n", offset - 1), this.#text.lastIndexOf("\r", offset - 1)) + 1;
+    const at = this.#starts.findIndex((known) => known > start);
+    const index = at < 0 ? this.#starts.length : at;
+    this.source = this.source.slice(0, start + index * this.#indent.length) + this.#indent + this.source.slice(start + index * this.#indent.length);
+    this.#starts.splice(index, 0, start);
+  }
+
+  originalOffset(offset: number): number {
+    let shift = 0;
+    for (const start of this.#starts) {
+      if (start + shift >= offset) break;
+      // Inside of what was put in, the start of the line is meant.
+      shift += Math.min(this.#indent.length, offset - start - shift);
+    }
+    return offset - shift;
   }
 }
 

@@ -1,0 +1,215 @@
+import type { InputPosition } from "@muster/shared/errors";
+import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, type JsonObject, matchesSelector } from "@muster/shared/model";
+import { parse } from "yaml";
+import { orderByDependencies } from "./bundle-order.ts";
+import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
+import type { BundleDefinition, ClusterDefinition, FleetModel, FleetProblem, LayerDefinition, PatchSpec, Target, TargetRule } from "./model.ts";
+import type { ReadDocument, ReadFile } from "./read-documents.ts";
+
+/** What one source says. A source without a snapshot has no files, and makes the model incomplete. */
+export interface FleetSourceInput {
+  readonly source: string;
+  readonly commit?: CommitRef;
+  readonly files: readonly ReadFile[];
+}
+
+type BundleRead = Extract<ReadDocument, { kind: "Bundle" }>;
+
+/** Resolves what the sources say into clusters, bundles and targets. Pure. One document's error holds back that one only. */
+export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
+  const problems: FleetProblem[] = [];
+  const held = { Cluster: new Set<string>(), Bundle: new Set<string>() };
+  let complete = true;
+  const documents: { source: string; read: ReadDocument }[] = [];
+  for (const input of inputs) {
+    if (!input.commit) complete = false;
+    for (const file of input.files) {
+      documents.push(...file.documents.map((read) => ({ source: input.source, read })));
+      for (const { kind, name, ...problem } of file.problems) {
+        const named = name !== undefined && (kind === "Cluster" || kind === "Bundle");
+        if (named) held[kind].add(name);
+        else complete = false;
+        problems.push({ ...problem, scope: named ? { kind: kind === "Cluster" ? "cluster" : "bundle", name } : { kind: "document" } });
+      }
+    }
+  }
+
+  const fleet = documents.map(({ read }) => read).find((read) => read.kind === "Fleet")?.document as FleetDocument | undefined;
+  const clusters = new Map<string, ClusterDefinition>();
+  for (const read of unique(documents, "Cluster", held.Cluster, problems)) {
+    const { metadata, spec } = read.document as { metadata: { name: string; labels?: Record<string, string> }; spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null };
+    clusters.set(metadata.name, { name: metadata.name, labels: metadata.labels ?? {}, variables: spec?.variables ?? {}, paused: spec?.paused ?? false, at: read.at });
+  }
+  const bundles = new Map<string, BundleDefinition>();
+  for (const read of unique(documents, "Bundle", held.Bundle, problems)) {
+    const found: FleetProblem[] = [];
+    const bundle = toBundle(read as BundleRead, fleet, found);
+    for (const name of namedClusters(bundle)) {
+      if (!clusters.has(name) && !held.Cluster.has(name)) found.push({ code: "FLEET_UNKNOWN_CLUSTER", message: `the cluster ${name} is not declared`, at: read.at, scope: { kind: "bundle", name: bundle.name } });
+    }
+    problems.push(...found);
+    if (found.length > 0) held.Bundle.add(bundle.name);
+    else bundles.set(bundle.name, bundle);
+  }
+  const { order, problems: dependencyProblems } = orderByDependencies(bundles, held.Bundle);
+  for (const problem of dependencyProblems) {
+    problems.push(problem);
+    if (problem.scope.kind === "bundle") {
+      held.Bundle.add(problem.scope.name);
+      bundles.delete(problem.scope.name);
+    }
+  }
+  if (complete && (clusters.size + held.Cluster.size === 0 || bundles.size + held.Bundle.size === 0)) {
+    const what = clusters.size === 0 ? "cluster" : "bundle";
+    problems.push({ code: "FLEET_EMPTY", message: `the sources declare no ${what} at all`, scope: { kind: "fleet" } });
+  }
+  const budget = fleet?.spec?.defaults?.deletion?.budget;
+  return {
+    commits: inputs.flatMap((input) => (input.commit ? [input.commit] : [])),
+    clusters,
+    bundles,
+    targets: resolveTargets(clusters, order.flatMap((name) => bundles.get(name) ?? [])),
+    problems,
+    heldBundles: held.Bundle,
+    heldClusters: held.Cluster,
+    complete,
+    deletionBudget: { objects: budget?.objects ?? DEFAULT_DELETION_BUDGET.objects, percent: budget?.percent ?? DEFAULT_DELETION_BUDGET.percent },
+    approvedDeletions: [...(fleet?.spec?.deletion?.approvals ?? [])].sort(),
+  };
+}
+
+/** Documents of a kind, less those whose name stands twice: with two, neither is known to be meant. */
+function unique(documents: readonly { source: string; read: ReadDocument }[], kind: "Cluster" | "Bundle", held: Set<string>, problems: FleetProblem[]): ReadDocument[] {
+  const byName = new Map<string, ReadDocument[]>();
+  for (const { read } of documents) {
+    if (read.kind !== kind) continue;
+    const name = read.document.metadata.name;
+    byName.set(name, [...(byName.get(name) ?? []), read]);
+  }
+  const sound: ReadDocument[] = [];
+  for (const [name, reads] of byName) {
+    const [first, second] = reads;
+    if (!first || held.has(name)) continue;
+    if (!second) {
+      sound.push(first);
+      continue;
+    }
+    held.add(name);
+    const message = `the ${kind.toLowerCase()} ${name} is declared twice: ${reads.map((read) => `${read.at.file}:${read.at.line ?? 1}`).join(" and ")}`;
+    problems.push({ code: "FLEET_DUPLICATE", message, at: second.at, scope: { kind: kind === "Cluster" ? "cluster" : "bundle", name } });
+  }
+  return sound;
+}
+
+function toBundle(read: BundleRead, fleet: FleetDocument | undefined, problems: FleetProblem[]): BundleDefinition {
+  const { metadata, spec } = read.document;
+  const defaults = fleet?.spec?.defaults;
+  const scope = { kind: "bundle", name: metadata.name } as const;
+  const rule = (document: ClusterRuleDocument, path: readonly (string | number)[]): TargetRule => {
+    const at = read.positionOf(path);
+    const ways = [document.all, document.clusters, document.matchLabels ?? document.matchExpressions].filter((way) => way !== undefined).length;
+    if (ways > 1) problems.push({ code: "FLEET_SELECTOR", message: "name labels, or clusters, or `all: true`: only one of them", at, scope });
+    if (document.all) return { all: true };
+    if (document.clusters) return { clusters: document.clusters };
+    const { matchLabels, matchExpressions } = document;
+    if (Object.keys(matchLabels ?? {}).length + (matchExpressions ?? []).length === 0) {
+      problems.push({ code: "FLEET_EMPTY_SELECTOR", message: "an empty selector would match every cluster; write `all: true` if that is meant", at, scope });
+    }
+    return { selector: toSelector(document) };
+  };
+  if (spec.helm && spec.kustomize) problems.push({ code: "FLEET_INVALID", message: "helm and kustomize exclude each other", at: read.positionOf(["spec", "kustomize"]), scope });
+  const patches = (list: BundleDocument["spec"]["patches"], path: readonly (string | number)[]): PatchSpec[] =>
+    (list ?? []).map((entry, index) => {
+      const at = read.positionOf([...path, index, "patch"]);
+      return { target: defined(entry.target), patch: parsePatch(entry.patch, at, scope, problems), at };
+    });
+  const slash = read.at.file.lastIndexOf("/");
+  return {
+    name: metadata.name,
+    source: read.at.source ?? "",
+    directory: slash < 0 ? "" : read.at.file.slice(0, slash),
+    targets: spec.targets.map((target, index) => rule(target, ["spec", "targets", index])),
+    ...(spec.namespace && { namespace: spec.namespace }),
+    variables: spec.variables ?? {},
+    ...(spec.helm && { helm: defined(spec.helm) as NonNullable<BundleDefinition["helm"]> }),
+    ...(spec.kustomize && { kustomize: spec.kustomize }),
+    patches: patches(spec.patches, ["spec", "patches"]),
+    layers: (spec.layers ?? []).map((layer, index): LayerDefinition => {
+      const path = ["spec", "layers", index];
+      const who = rule(layer.selector, [...path, "selector"]);
+      return {
+        selector: "selector" in who ? who.selector : who,
+        variables: layer.variables ?? {},
+        ...(layer.helm && { helm: defined(layer.helm) as NonNullable<LayerDefinition["helm"]> }),
+        ...(layer.kustomize && { kustomize: layer.kustomize }),
+        ...(layer.namespace && { namespace: layer.namespace }),
+        patches: patches(layer.patches, [...path, "patches"]),
+        at: read.positionOf(path),
+      };
+    }),
+    options: {
+      drift: {
+        mode: spec.drift?.mode ?? defaults?.drift?.mode ?? DriftMode.Correct,
+        ignore: [...(defaults?.drift?.ignore ?? []), ...(spec.drift?.ignore ?? [])].map((entry) => defined(entry) as typeof entry & { paths: string[] }) as BundleDefinition["options"]["drift"]["ignore"],
+      },
+      prune: spec.deletion?.prune ?? defaults?.deletion?.prune ?? true,
+      createNamespace: spec.createNamespace ?? false,
+      dependsOn: (spec.dependsOn ?? []).map((entry) => entry.bundle),
+    },
+    at: read.at,
+  };
+}
+
+function toSelector(document: ClusterRuleDocument) {
+  return {
+    ...(document.matchLabels && { matchLabels: document.matchLabels }),
+    ...(document.matchExpressions && { matchExpressions: document.matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values && { values }) })) }),
+  };
+}
+
+/** A patch may be written as YAML or as a text that holds YAML. */
+function parsePatch(patch: unknown, at: InputPosition, scope: FleetProblem["scope"], problems: FleetProblem[]): PatchSpec["patch"] {
+  let value = patch;
+  if (typeof patch === "string") {
+    try {
+      value = parse(patch);
+    } catch (error) {
+      problems.push({ code: "PATCH_INVALID", message: `the patch is no YAML: ${(error as Error).message.split("\n")[0]}`, at, scope });
+      return [];
+    }
+  }
+  if (Array.isArray(value)) return value as JsonObject[];
+  if (typeof value === "object" && value !== null) return value as JsonObject;
+  problems.push({ code: "PATCH_INVALID", message: "a patch is a list of JSON 6902 operations or a map to merge", at, scope });
+  return [];
+}
+
+function namedClusters(bundle: BundleDefinition): string[] {
+  const rules = [...bundle.targets, ...bundle.layers.map((layer) => layer.selector)];
+  return rules.flatMap((rule) => ("clusters" in rule ? rule.clusters : []));
+}
+
+function resolveTargets(clusters: ReadonlyMap<string, ClusterDefinition>, bundles: readonly BundleDefinition[]): Target[] {
+  const targets: Target[] = [];
+  for (const name of [...clusters.keys()].sort()) {
+    const cluster = clusters.get(name);
+    if (!cluster) continue;
+    for (const bundle of bundles) {
+      if (!bundle.targets.some((rule) => matchesRule(rule, cluster))) continue;
+      const layers = bundle.layers.filter((layer) => matchesRule("all" in layer.selector || "clusters" in layer.selector ? layer.selector : { selector: layer.selector }, cluster));
+      targets.push({ cluster, bundle, layers });
+    }
+  }
+  return targets;
+}
+
+function matchesRule(rule: TargetRule, cluster: ClusterDefinition): boolean {
+  if ("all" in rule) return true;
+  if ("clusters" in rule) return rule.clusters.includes(cluster.name);
+  return matchesSelector(rule.selector, cluster.labels);
+}
+
+/** Leaves out members that are undefined, which exactOptionalPropertyTypes tells from absent ones. */
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+}

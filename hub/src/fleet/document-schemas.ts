@@ -1,0 +1,134 @@
+import { API_VERSION, BUNDLE_NAME_PATTERN, CLUSTER_NAME_PATTERN, DriftMode, SelectorOperator } from "@muster/shared/model";
+import { z } from "zod";
+
+/** Kubernetes' syntax of label keys and values (apimachinery, util/validation). */
+const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
+const LABEL_PREFIX = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+
+export function isLabelKey(key: string): boolean {
+  const parts = key.split("/");
+  const name = parts.pop() ?? "";
+  return LABEL_NAME.test(name) && (parts.length === 0 || (parts.length === 1 && LABEL_PREFIX.test(parts[0] ?? "")));
+}
+
+export function isLabelValue(value: string): boolean {
+  return value === "" || LABEL_NAME.test(value);
+}
+
+const labelKey = z.string().refine(isLabelKey, "is no label key");
+const labelValue = z.string().refine(isLabelValue, "is no label value (at most 63 letters, digits, -, _ and .)");
+const labels = z.record(labelKey, labelValue);
+
+const requirement = z
+  .strictObject({
+    key: labelKey,
+    operator: z.enum(Object.values(SelectorOperator)),
+    values: z.array(labelValue).optional(),
+  })
+  .refine((entry) => (entry.operator === "In" || entry.operator === "NotIn") === ((entry.values ?? []).length > 0), {
+    message: "In and NotIn need values, Exists and DoesNotExist have none",
+    params: { code: "FLEET_SELECTOR" },
+  });
+
+const selectorFields = { matchLabels: labels.optional(), matchExpressions: z.array(requirement).optional() };
+const clusterName = z.string().regex(CLUSTER_NAME_PATTERN, "is no cluster name (lower case letters, digits and -, at most 63)");
+const clustersFields = { clusters: z.array(clusterName).min(1) };
+const allFields = { all: z.literal(true) };
+
+/** One way to say which clusters: by labels, by name, or all. An empty selector is told apart by the reader. */
+const clusterRule = z.strictObject({ ...selectorFields, clusters: clustersFields.clusters.optional(), all: allFields.all.optional() });
+
+const path = z.string().min(1).refine((text) => !text.startsWith("/") && !text.split("/").includes(".."), {
+  message: "leads out of the bundle",
+  params: { code: "BUNDLE_PATH_ESCAPE" },
+});
+const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no variable name");
+const variables = z.record(variableName, z.union([z.string(), z.number(), z.boolean()]));
+const kubeName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "is no Kubernetes name");
+
+const helmLayer = z.strictObject({
+  values: z.record(z.string(), z.unknown()).optional(),
+  valuesFiles: z.array(path).optional(),
+  releaseName: kubeName.optional(),
+  releaseNamespace: kubeName.optional(),
+});
+const helm = helmLayer.extend({ chart: path.optional() });
+const kustomize = z.strictObject({ path });
+const patch = z.strictObject({
+  target: z.strictObject({ group: z.string().optional(), kind: z.string().optional(), namespace: z.string().optional(), name: z.string().optional() }),
+  patch: z.union([z.string(), z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]),
+});
+const ignore = z.strictObject({
+  group: z.string().optional(),
+  kind: z.string().optional(),
+  namespace: z.string().optional(),
+  name: z.string().optional(),
+  paths: z.array(z.string().regex(/^\//, "is no JSON pointer")).min(1),
+});
+const drift = z.strictObject({ mode: z.enum(Object.values(DriftMode)).optional(), ignore: z.array(ignore).optional() });
+const budget = z.strictObject({ objects: z.int().min(0).optional(), percent: z.number().min(0).max(100).optional() });
+
+const header = { apiVersion: z.literal(API_VERSION) };
+
+/** A Fleet document: the fleet's defaults. */
+export const FLEET_SCHEMA = z.strictObject({
+  ...header,
+  kind: z.literal("Fleet"),
+  metadata: z.strictObject({ name: z.string().min(1) }),
+  spec: z
+    .strictObject({
+      clusters: z.array(z.string().min(1)).optional(),
+      bundles: z.array(z.string().min(1)).optional(),
+      defaults: z.strictObject({ drift: drift.optional(), deletion: z.strictObject({ prune: z.boolean().optional(), budget: budget.optional() }).optional() }).optional(),
+      deletion: z.strictObject({ approvals: z.array(z.string().regex(/^del-[0-9a-f]{16}$/, "is no id of a held deletion")).optional() }).optional(),
+    })
+    .optional(),
+});
+
+/** A Cluster document. */
+export const CLUSTER_SCHEMA = z.strictObject({
+  ...header,
+  kind: z.literal("Cluster"),
+  metadata: z.strictObject({ name: clusterName, labels: labels.optional() }),
+  spec: z.strictObject({ variables: variables.optional(), paused: z.boolean().optional() }).nullish(),
+});
+
+/** A Bundle document; the directory it stands in is the bundle. */
+export const BUNDLE_SCHEMA = z.strictObject({
+  ...header,
+  kind: z.literal("Bundle"),
+  metadata: z.strictObject({ name: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name (lower case letters, digits and -, at most 63)") }),
+  spec: z.strictObject({
+    targets: z.array(clusterRule).min(1),
+    namespace: kubeName.optional(),
+    createNamespace: z.boolean().optional(),
+    variables: variables.optional(),
+    helm: helm.optional(),
+    kustomize: kustomize.optional(),
+    patches: z.array(patch).optional(),
+    layers: z
+      .array(
+        z.strictObject({
+          selector: clusterRule,
+          variables: variables.optional(),
+          namespace: kubeName.optional(),
+          helm: helmLayer.optional(),
+          kustomize: kustomize.optional(),
+          patches: z.array(patch).optional(),
+        }),
+      )
+      .optional(),
+    dependsOn: z.array(z.strictObject({ bundle: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name") })).optional(),
+    drift: drift.optional(),
+    deletion: z.strictObject({ prune: z.boolean().optional() }).optional(),
+  }),
+});
+
+export type FleetDocument = z.output<typeof FLEET_SCHEMA>;
+export type ClusterDocument = z.output<typeof CLUSTER_SCHEMA>;
+export type BundleDocument = z.output<typeof BUNDLE_SCHEMA>;
+export type ClusterRuleDocument = z.output<typeof clusterRule>;
+
+/** The schemas by kind, as they are published in `shared/docs/schemas`. */
+export const DOCUMENT_SCHEMAS = { Fleet: FLEET_SCHEMA, Cluster: CLUSTER_SCHEMA, Bundle: BUNDLE_SCHEMA } as const;
+export type DocumentKind = keyof typeof DOCUMENT_SCHEMAS;
