@@ -57,12 +57,12 @@ export function createApplier(options: ApplierOptions): Applier {
     refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
     const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
+    const known = observer.get(line.ref);
     // An object that we do not own yet may be somebody else's: look before taking it. Ignored fields are taken from what is there.
-    const look = !task.owned || ignored.length > 0;
-    const before = look ? (task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined)) : undefined;
+    const look = !task.owned || !known || ignored.length > 0;
+    const before = !look ? undefined : task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined);
     const owner = before && !task.owned ? foreignOwner(before) : undefined;
     if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
-    const known = observer.get(line.ref);
     const wanted = inScope(line.manifest, type);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     observer.expectApply(line.ref);

@@ -9,7 +9,7 @@ import { type FieldSet, ownedFields, pointerTokens } from "../observe/field-set.
  */
 export function leaveIgnoredFields(manifest: Manifest, live: Manifest, pointers: readonly string[]): Manifest {
   const copy = cloneJson(manifest);
-  const owned = ownedFields(live) ?? {};
+  const owned = ownedFields(live);
   let adopted = false;
   for (const pointer of pointers) adopted = settle(copy, live, owned, pointerTokens(pointer)) || adopted;
   keepBundleLabel(copy, manifest);
@@ -25,7 +25,7 @@ function settle(value: JsonValue | undefined, live: JsonValue | undefined, owned
   for (const member of Array.isArray(value) ? itemsOf(value, live, owned, head) : memberOf(value, live, owned, head)) {
     if (rest.length > 0) adopted = settle(member.value, member.live, member.owned, rest) || adopted;
     else if (member.owned !== undefined && member.live !== undefined) {
-      member.set(cloneJson(member.live));
+      member.set(ownPart(member.live, member.owned));
       adopted = true;
     } else member.remove();
   }
@@ -73,6 +73,26 @@ function itemsOf(list: JsonValue[], live: JsonValue | undefined, owned: FieldSet
   });
 }
 
+/** The part of a live value that a field set names: other managers' members of the same map or list stay theirs. */
+function ownPart(live: JsonValue, owned: FieldSet): JsonValue {
+  if (isLeaf(owned)) return cloneJson(live);
+  const entries = Object.entries(owned).flatMap(([key, inner]): [string, FieldSet][] => (isJsonObject(inner) ? [[key, inner]] : []));
+  if (isJsonObject(live)) {
+    const part: JsonObject = {};
+    for (const [key, inner] of entries) {
+      const member = key.startsWith("f:") ? live[key.slice(2)] : undefined;
+      if (member !== undefined) part[key.slice(2)] = ownPart(member, inner);
+    }
+    return part;
+  }
+  if (!Array.isArray(live)) return live;
+  return entries.flatMap(([key, inner]) => {
+    if (key.startsWith("v:")) return [JSON.parse(key.slice(2)) as JsonValue];
+    const item = key.startsWith("k:") ? live.find((candidate) => fits(candidate, JSON.parse(key.slice(2)) as JsonObject)) : undefined;
+    return item === undefined ? [] : [ownPart(item, inner)];
+  });
+}
+
 /** A field set that names no member owns the whole value. */
 function within(owned: FieldSet | undefined, key: string): FieldSet | undefined {
   if (owned === undefined || isLeaf(owned)) return owned;
@@ -81,7 +101,7 @@ function within(owned: FieldSet | undefined, key: string): FieldSet | undefined 
 }
 
 function isLeaf(owned: FieldSet | undefined): boolean {
-  return owned !== undefined && Object.keys(owned).every((key) => key === ".");
+  return owned !== undefined && Object.keys(owned).length === 0;
 }
 
 /** A list key that the manifest leaves to its default (`protocol`) is absent in it. */

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type BundleOptions, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
+import { Action, type BundleOptions, DriftKind, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Applier } from "../apply/applier.ts";
@@ -59,7 +59,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   for (const rank of Object.values(Rank)) {
     const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
     await forEachLimited(lines, phase.concurrency, async (line) => {
-      const owned = state.inventory.entries.get(line.ref)?.uid !== undefined;
+      const owned = state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)?.drift?.kind !== DriftKind.Unexpected;
       const found = before.get(line.ref);
       const wasDrifted = observer.get(line.ref)?.drift !== undefined && state.lastApplied.get(line.ref) === line.digest;
       try {
@@ -120,12 +120,12 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
   return undefined;
 }
 
-/** What stands where new objects shall be: one list per type and namespace where there are many of them. */
+/** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */
 async function lookAtNew(phase: ApplyPhase, needed: readonly ManifestLine[], signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null>> {
-  const { state, discovery, cluster } = phase;
+  const { state, discovery, cluster, observer } = phase;
   const groups = new Map<string, ManifestLine[]>();
   for (const line of needed) {
-    if (state.inventory.entries.get(line.ref)?.uid !== undefined) continue;
+    if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
     const ref = parseObjectRef(line.ref);
     const key = JSON.stringify([ref.group, splitApiVersion(line.manifest.apiVersion).version, ref.kind, ref.namespace]);
     groups.set(key, [...(groups.get(key) ?? []), line]);

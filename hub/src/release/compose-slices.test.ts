@@ -1,0 +1,90 @@
+import { DEFAULT_DELETION_BUDGET, type Manifest, type Slice } from "@muster/shared/model";
+import { encodeManifestSet, sliceContentDigest } from "@muster/shared/wire";
+import { describe, expect, it } from "vitest";
+import type { BundleDefinition, ClusterDefinition, FleetModel } from "../fleet/model.ts";
+import { type Composition, type TargetOutcome, composeSlices } from "./compose-slices.ts";
+
+const cluster: ClusterDefinition = { name: "one", labels: {}, variables: {}, paused: false, at: { file: "c.yaml" } };
+const bundle = (name: string): BundleDefinition => ({
+  name, source: "fleet", directory: name, targets: [{ all: true }], variables: {}, patches: [], layers: [], at: { file: `${name}/bundle.yaml` },
+  options: { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] },
+});
+const configMap = (name: string, data = "x"): Manifest => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "a" }, data: { data } });
+const model = (names: readonly string[], more: Partial<FleetModel> = {}): FleetModel => {
+  const bundles = new Map(names.map((name) => [name, bundle(name)]));
+  return {
+    commits: [], clusters: new Map([["one", cluster]]), bundles, problems: [], heldBundles: new Set(), heldClusters: new Set(), complete: true,
+    targets: [...bundles.values()].map((entry) => ({ cluster, bundle: entry, layers: [] })), deletionBudget: DEFAULT_DELETION_BUDGET, approvedDeletions: [], ...more,
+  };
+};
+const good = (name: string, ...objects: string[]): TargetOutcome => ({ target: { cluster, bundle: bundle(name), layers: [] }, set: encodeManifestSet(objects.map((object) => configMap(object))) });
+const bad = (name: string): TargetOutcome => ({ target: { cluster, bundle: bundle(name), layers: [] }, error: { code: "RENDER_HELM", message: "no" } });
+const published = (composition: Composition): Map<string, Slice> =>
+  new Map([...composition.slices].map(([name, content]) => [name, { ...content, version: 1, trustDomain: "t", epoch: 1, generation: 1, commits: [] }]));
+const names = (composition: Composition) => composition.slices.get("one")?.bundles.map((entry) => `${entry.name}:${entry.state}`);
+
+describe("composing slices", () => {
+  const before = published(composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), good("b", "y")], previous: new Map() }));
+
+  it("a bundle that left Git leaves the slice", () => {
+    expect(names(composeSlices({ model: model(["a"]), outcomes: [good("a", "x")], previous: before }))).toEqual(["a:desired"]);
+  });
+
+  it("E071: a target that fails keeps its entry byte for byte, and the others go on", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x", "z"), bad("b")], previous: before });
+    expect(next.slices.get("one")?.bundles[1]).toEqual(before.get("one")?.bundles[1]);
+    expect(names(next)).toEqual(["a:desired", "b:desired"]);
+    expect(next.problems).toEqual([{ cluster: "one", bundle: "b", code: "RENDER_HELM", message: "no" }]);
+  });
+
+  it("I4: a target that fails and is not known from before is kept, never absent", () => {
+    expect(names(composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), bad("b")], previous: new Map() }))).toEqual(["a:desired", "b:keep"]);
+  });
+
+  it("I4: a bundle whose document is not sound stays, known from before or not", () => {
+    const held = { heldBundles: new Set(["b"]) };
+    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: before }))).toEqual(["a:desired", "b:desired"]);
+    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: new Map() }))).toEqual(["a:desired", "b:keep"]);
+  });
+
+  it("I4: an incomplete model removes nothing, and publishes nothing where the slice before is not known", () => {
+    const incomplete = model(["a"], { complete: false });
+    expect(names(composeSlices({ model: incomplete, outcomes: [good("a", "x")], previous: before }))).toEqual(["a:desired", "b:desired"]);
+    expect(names(composeSlices({ model: incomplete, outcomes: [good("a", "x")], previous: new Map() }))).toBeUndefined();
+  });
+
+  it("E070: a fleet that lost everything is held as a whole", () => {
+    const nothing = model([], { problems: [{ code: "FLEET_EMPTY", message: "", scope: { kind: "fleet" } }] });
+    const held = composeSlices({ model: nothing, outcomes: [], previous: before });
+    expect([held.slices.size, held.held?.code]).toEqual([0, "FLEET_EMPTY"]);
+  });
+
+  it("E184: a cluster that left Git gets no slice at all, not an empty one", () => {
+    expect(composeSlices({ model: model(["a"], { clusters: new Map() }), outcomes: [], previous: before }).slices.size).toBe(0);
+  });
+
+  it("E091: of two bundles with the same object, the one that had it goes on and the newcomer is held", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), good("b", "y", "x")], previous: before });
+    expect(next.slices.get("one")?.bundles[1]).toEqual(before.get("one")?.bundles[1]);
+    expect(next.problems).toMatchObject([{ bundle: "b", code: "OBJECT_DUPLICATE", message: expect.stringContaining("a/bundle.yaml") }]);
+  });
+
+  it("E091: if neither had it, both are held", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), good("b", "x")], previous: new Map() });
+    expect(names(next)).toEqual(["a:keep", "b:keep"]);
+    expect(next.problems).toHaveLength(2);
+  });
+
+  it("E078: an object that moves to another bundle in one commit is no conflict", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "z"), good("b", "x", "y")], previous: before });
+    expect([names(next), next.problems]).toEqual([["a:desired", "b:desired"], []]);
+  });
+
+  it("E162, I14: the same inputs give the same content, whatever the order of the outcomes' objects", () => {
+    const digest = (outcomes: TargetOutcome[]) => {
+      const content = composeSlices({ model: model(["a"]), outcomes, previous: new Map() }).slices.get("one");
+      return content && sliceContentDigest(content);
+    };
+    expect(digest([good("a", "x", "y")])).toBe(digest([good("a", "y", "x")]));
+  });
+});

@@ -1,0 +1,145 @@
+import type { ErrorCode } from "@muster/shared/errors";
+import { type DesiredBundle, type KeptBundle, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
+import type { EncodedManifestSet } from "@muster/shared/wire";
+import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
+
+/** What rendering one target gave. */
+export type TargetOutcome =
+  | { readonly target: Target; readonly set: EncodedManifestSet }
+  | { readonly target: Target; readonly error: { readonly code: ErrorCode; readonly message: string } };
+
+/** Something that holds back one target. */
+export interface TargetProblem {
+  readonly cluster: string;
+  readonly bundle: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** What each cluster shall have. A cluster that is not in `slices` gets no new slice: what it has stays in force. */
+export interface Composition {
+  readonly slices: ReadonlyMap<string, SliceContent>;
+  readonly problems: readonly TargetProblem[];
+  /** Present if the whole revision is held. */
+  readonly held?: FleetProblem;
+}
+
+/** Options of {@link composeSlices}. */
+export interface ComposeOptions {
+  readonly model: FleetModel;
+  readonly outcomes: readonly TargetOutcome[];
+  /** The slices in force, as far as the hub knows them. */
+  readonly previous: ReadonlyMap<string, Slice>;
+}
+
+/**
+ * Puts rendered targets together into slices. Pure. What cannot be known keeps what is there: a target that failed keeps its
+ * entry of the previous slice, or is marked `keep`; an incomplete model removes nothing (ADR 0003).
+ */
+export function composeSlices(options: ComposeOptions): Composition {
+  const { model, previous } = options;
+  const empty = model.problems.find((problem) => problem.code === "FLEET_EMPTY");
+  const hadSomething = [...previous.values()].some((slice) => slice.bundles.length > 0);
+  if (empty && (hadSomething || model.targets.length === 0)) return { slices: new Map(), problems: [], held: empty };
+
+  const byCluster = new Map<string, TargetOutcome[]>();
+  for (const outcome of options.outcomes) {
+    const name = outcome.target.cluster.name;
+    byCluster.set(name, [...(byCluster.get(name) ?? []), outcome]);
+  }
+  const problems: TargetProblem[] = [];
+  const slices = new Map<string, SliceContent>();
+  for (const cluster of model.clusters.values()) {
+    const before = previous.get(cluster.name);
+    // An incomplete model cannot say what is gone; without the slice before there is nothing to keep either.
+    if (!model.complete && !before) continue;
+    const bundles = composeBundles({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster: cluster.name, problems });
+    slices.set(cluster.name, {
+      cluster: cluster.name,
+      paused: cluster.paused,
+      bundles: resolveConflicts({ bundles, before, cluster: cluster.name, definitions: model.bundles, problems }),
+      deletionBudget: model.deletionBudget,
+      approvedDeletions: model.approvedDeletions,
+    });
+  }
+  return { slices, problems };
+}
+
+function composeBundles(options: { model: FleetModel; before: Slice | undefined; outcomes: readonly TargetOutcome[]; cluster: string; problems: TargetProblem[] }): SliceBundle[] {
+  const { model, before, outcomes, cluster, problems } = options;
+  const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
+  const result: SliceBundle[] = [];
+  const placed = new Set<string>();
+  for (const outcome of outcomes) {
+    const { bundle } = outcome.target;
+    placed.add(bundle.name);
+    if ("set" in outcome) {
+      result.push(toDesired(bundle, outcome.set));
+      continue;
+    }
+    problems.push({ cluster, bundle: bundle.name, ...outcome.error });
+    result.push(old.get(bundle.name) ?? keep(bundle.name, outcome.error.code));
+  }
+  for (const [name, entry] of old) {
+    if (placed.has(name)) continue;
+    // A bundle that exists but is not sound, or whose absence proves nothing, stays as it is.
+    if (model.heldBundles.has(name) || !model.complete) result.push(entry);
+  }
+  // Without a slice before, a held bundle may be in the cluster all the same: say so, so that nothing of it is pruned.
+  if (!before) for (const name of [...model.heldBundles].sort()) if (!placed.has(name)) result.push(keep(name, "FLEET_INVALID"));
+  return result;
+}
+
+function toDesired(bundle: BundleDefinition, set: EncodedManifestSet): DesiredBundle {
+  return { name: bundle.name, state: "desired", manifestSet: set.ref, objects: set.objects, options: bundle.options };
+}
+
+function keep(name: string, reason: ErrorCode): KeptBundle {
+  return { name, state: "keep", reason };
+}
+
+/**
+ * One object may stand in one bundle of a cluster only (E091). The bundle that had it before goes on, the newcomer is held;
+ * if neither had it, both are. Checked over the entries that would be published, kept ones included.
+ */
+function resolveConflicts(options: {
+  bundles: readonly SliceBundle[];
+  before: Slice | undefined;
+  cluster: string;
+  definitions: ReadonlyMap<string, BundleDefinition>;
+  problems: TargetProblem[];
+}): SliceBundle[] {
+  const { bundles, before, cluster, definitions, problems } = options;
+  const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
+  const hadBefore = (bundle: string, ref: string) => {
+    const entry = old.get(bundle);
+    return entry?.state === "desired" && entry.objects.includes(ref);
+  };
+  const owners = new Map<string, string>();
+  const losers = new Map<string, { ref: string; other: string }>();
+  for (const bundle of bundles) {
+    if (bundle.state !== "desired") continue;
+    for (const ref of bundle.objects) {
+      const owner = owners.get(ref);
+      if (owner === undefined) {
+        owners.set(ref, bundle.name);
+        continue;
+      }
+      const [ownerHad, thisHad] = [hadBefore(owner, ref), hadBefore(bundle.name, ref)];
+      if (!ownerHad || thisHad) losers.set(owner, { ref, other: bundle.name });
+      if (!thisHad) losers.set(bundle.name, { ref, other: owner });
+      if (thisHad && !ownerHad) owners.set(ref, bundle.name);
+    }
+  }
+  const where = (name: string) => definitions.get(name)?.at.file ?? name;
+  return bundles.map((bundle) => {
+    const lost = losers.get(bundle.name);
+    if (!lost) return bundle;
+    const message = `${describeObjectRef(parseObjectRef(lost.ref))} stands in the bundles ${bundle.name} (${where(bundle.name)}) and ${lost.other} (${where(lost.other)})`;
+    problems.push({ cluster, bundle: bundle.name, code: "OBJECT_DUPLICATE", message });
+    const entry = old.get(bundle.name);
+    // The entry before may itself hold what another bundle has now; then only “keep” is safe.
+    const safe = entry?.state === "desired" && !entry.objects.some((ref) => owners.get(ref) !== undefined && owners.get(ref) !== bundle.name);
+    return safe ? entry : keep(bundle.name, "OBJECT_DUPLICATE");
+  });
+}
