@@ -30,8 +30,9 @@ export async function prepareContainer(installed: InstalledChart): Promise<Prepa
   const [container] = pod.containers;
   if (!container || pod.containers.length !== 1) throw new Error(`the pod has ${pod.containers.length} containers`);
   const folder = createTempFolder("container");
-  const mounts = (container.volumeMounts ?? []).map((mount) => mount.mountPath);
-  const inRoot = (text: string) => mounts.reduce((result, mount) => result.replaceAll(pathPattern(mount), join(folder.path, mount)), text);
+  const pattern = pathPattern((container.volumeMounts ?? []).map((mount) => mount.mountPath));
+  // In one go: the folder itself lies below /tmp, which is a mount.
+  const inRoot = (text: string) => text.replaceAll(pattern, (mount) => join(folder.path, mount));
 
   const files = new Map<string, string>();
   for (const mount of container.volumeMounts ?? []) {
@@ -110,7 +111,8 @@ async function readVolume(installed: InstalledChart, volume: Volume): Promise<[s
   });
 }
 
-/** The mount path where it stands as a path, not as a part of another. */
-function pathPattern(mount: string): RegExp {
-  return new RegExp(`(?<![\\w/.-])${mount.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?=$|[/"'\\s,])`, "g");
+/** Any of the mount paths where it stands as a path, not as a part of another. */
+function pathPattern(mounts: readonly string[]): RegExp {
+  const longestFirst = mounts.toSorted((left, right) => right.length - left.length).map((mount) => mount.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`(?<![\\w/.-])(?:${longestFirst.join("|")})(?=$|[/"'\\s,])`, "g");
 }

@@ -1,9 +1,15 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import type { Digest, ManifestSetRef, Slice } from "@muster/shared/model";
+import { type DesiredBundle, type Digest, type ManifestSetRef, type Slice, type SliceBundle, compareGenerations } from "@muster/shared/model";
 import { type ManifestLine, decodeManifestSet, decodeSlice } from "@muster/shared/wire";
 import type { HighWater } from "./accept-slice.ts";
 import type { StateStore } from "./state-store.ts";
+
+/** A bundle as an earlier slice wanted it, with the signed message of that slice as the proof. */
+export interface LastGood {
+  readonly bundle: DesiredBundle;
+  readonly message: string;
+}
 
 /** A slice that was fetched and verified to the last byte. */
 export interface DesiredState {
@@ -14,6 +20,13 @@ export interface DesiredState {
   readonly message: string;
   /** Objects per bundle; kept bundles have those of the last good slice. */
   readonly bundles: ReadonlyMap<string, readonly ManifestLine[]>;
+  /** What kept bundles were before, as far as it is known. */
+  readonly kept: ReadonlyMap<string, LastGood>;
+}
+
+/** What a bundle is to be: what the slice says or, if that keeps it, what the last slice said that knew. */
+export function contentOf(bundle: SliceBundle, desired: DesiredState): DesiredBundle | undefined {
+  return bundle.state === "desired" ? bundle : desired.kept.get(bundle.name)?.bundle;
 }
 
 /** Compressed bytes of a manifest set. */
@@ -28,6 +41,7 @@ export interface KeptState {
 }
 
 const SLICE = "slice";
+const KEPT = "kept";
 const HIGH_WATER = "high-water";
 const blobName = (blob: string) => `blob-${blob.slice(0, 40)}`;
 
@@ -37,35 +51,53 @@ export async function completeSlice(options: {
   readonly digest: Digest;
   readonly message: string;
   readonly before: DesiredState | undefined;
+  /** What bundles were that this slice keeps; default: as `before` has them. */
+  readonly lastGood?: ReadonlyMap<string, LastGood>;
   readonly fetchBlob: BlobSource;
   /** Hears the bytes of every set that was fetched. */
   readonly onBlob?: (ref: ManifestSetRef, bytes: Uint8Array) => void;
 }): Promise<DesiredState> {
   const { slice, digest, message, before, fetchBlob, onBlob } = options;
+  const lastGood = options.lastGood ?? lastGoodOf(before);
   const have = new Map<Digest, readonly ManifestLine[]>();
   for (const bundle of before?.slice.bundles ?? []) {
+    const content = before && contentOf(bundle, before);
     const lines = before?.bundles.get(bundle.name);
-    if (bundle.state === "desired" && lines) have.set(bundle.manifestSet.digest, lines);
+    if (content && lines) have.set(content.manifestSet.digest, lines);
   }
+  const linesOf = async (bundle: DesiredBundle): Promise<readonly ManifestLine[]> => {
+    let lines = have.get(bundle.manifestSet.digest);
+    if (!lines) {
+      const bytes = await fetchBlob(bundle.manifestSet);
+      lines = decodeManifestSet(bundle.manifestSet, bytes);
+      onBlob?.(bundle.manifestSet, bytes);
+    }
+    checkObjects(bundle.name, bundle.objects, lines);
+    return lines;
+  };
   const bundles = new Map<string, readonly ManifestLine[]>();
+  const kept = new Map<string, LastGood>();
   await Promise.all(
     slice.bundles.map(async (bundle) => {
-      if (bundle.state === "keep") {
-        const lines = before?.bundles.get(bundle.name);
-        if (lines) bundles.set(bundle.name, lines);
-        return;
-      }
-      let lines = have.get(bundle.manifestSet.digest);
-      if (!lines) {
-        const bytes = await fetchBlob(bundle.manifestSet);
-        lines = decodeManifestSet(bundle.manifestSet, bytes);
-        onBlob?.(bundle.manifestSet, bytes);
-      }
-      checkObjects(bundle.name, bundle.objects, lines);
-      bundles.set(bundle.name, lines);
+      if (bundle.state === "desired") return void bundles.set(bundle.name, await linesOf(bundle));
+      const last = lastGood.get(bundle.name);
+      if (!last) return;
+      kept.set(bundle.name, last);
+      // What a kept bundle was is worth correcting, but not worth refusing a slice for.
+      const lines = await linesOf(last.bundle).catch(() => undefined);
+      if (lines) bundles.set(bundle.name, lines);
     }),
   );
-  return { slice, digest, message, bundles };
+  return { slice, digest, message, bundles, kept };
+}
+
+/** Every bundle of a state with the slice that said what it is to be. */
+function lastGoodOf(before: DesiredState | undefined): ReadonlyMap<string, LastGood> {
+  const all = new Map<string, LastGood>(before?.kept);
+  for (const bundle of before?.slice.bundles ?? []) {
+    if (before && bundle.state === "desired") all.set(bundle.name, { bundle, message: before.message });
+  }
+  return all;
 }
 
 /** The signed list of objects and the manifest set must say the same, or prune would go by another list than apply. */
@@ -88,15 +120,16 @@ export async function loadKeptState(store: StateStore, pinned: readonly KeyObjec
     // Verified again: what lies in the cluster is trusted no more than what comes over the network.
     const { slice, digest } = decodeSlice(message, pinned);
     const desired = await completeSlice({
-      slice, digest, message, before: undefined,
+      slice, digest, message, before: undefined, lastGood: await loadLastGood(store, pinned),
       fetchBlob: async (ref) => {
         const bytes = await store.read(blobName(ref.blob));
         if (!bytes) throw new CodedError("AGENT_STATE_CORRUPT", `The manifest set ${ref.digest.slice(0, 19)} of the last good slice is missing`);
         return bytes;
       },
     });
-    const seen: HighWater = highWater ?? { epoch: slice.epoch, generation: slice.generation, digest };
-    return { highWater: seen, desired };
+    // A crash between the two writes leaves a mark behind its slice; the slice is what this cluster has taken (I2).
+    const own: HighWater = { epoch: slice.epoch, generation: slice.generation, digest };
+    return { highWater: highWater && compareGenerations(highWater, own) > 0 ? highWater : own, desired };
   } catch (error) {
     return { ...known, problem: CodedError.from(error, "AGENT_STATE_CORRUPT") };
   }
@@ -107,12 +140,35 @@ function onlyCorrupt(error: unknown): undefined {
   throw error;
 }
 
+/** The last good content of kept bundles, each verified again from the signed slice that it came in. */
+async function loadLastGood(store: StateStore, pinned: readonly KeyObject[]): Promise<Map<string, LastGood>> {
+  const all = new Map<string, LastGood>();
+  const bytes = await store.read(KEPT).catch((error: unknown) => onlyCorrupt(error));
+  if (!bytes) return all;
+  const kept = JSON.parse(bytes.toString()) as EncodedKept;
+  for (const { message, names } of kept) {
+    const { slice } = decodeSlice(message, pinned);
+    for (const bundle of slice.bundles) if (bundle.state === "desired" && names.includes(bundle.name)) all.set(bundle.name, { bundle, message });
+  }
+  return all;
+}
+
+/** Messages of earlier slices, each with the bundles that are still as it said. */
+type EncodedKept = readonly { readonly message: string; readonly names: readonly string[] }[];
+
+function encodeKept(kept: ReadonlyMap<string, LastGood>): Buffer {
+  const byMessage = new Map<string, string[]>();
+  for (const [name, { message }] of [...kept].sort()) byMessage.set(message, [...(byMessage.get(message) ?? []), name]);
+  return Buffer.from(JSON.stringify([...byMessage].map(([message, names]) => ({ message, names })) satisfies EncodedKept));
+}
+
 /**
  * Keeps a slice before any of it is applied (I2): first its manifest sets, then the slice, then the high-water mark. Sets
  * that no slice needs any more go last.
  */
 export async function keepState(store: StateStore, desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>): Promise<void> {
   await Promise.all([...fetched].map(([blob, bytes]) => store.write(blobName(blob), bytes)));
+  if (desired.kept.size > 0) await store.write(KEPT, encodeKept(desired.kept));
   await store.write(SLICE, Buffer.from(desired.message));
   const { slice, digest } = desired;
   await store.write(HIGH_WATER, Buffer.from(JSON.stringify({ epoch: slice.epoch, generation: slice.generation, digest } satisfies HighWater)));
@@ -120,6 +176,6 @@ export async function keepState(store: StateStore, desired: DesiredState, fetche
 
 /** Removes manifest sets that the kept slice does not use. Call when there is time. */
 export async function dropUnusedBlobs(store: StateStore, desired: DesiredState): Promise<void> {
-  const used = new Set(desired.slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? [blobName(bundle.manifestSet.blob)] : [])));
+  const used = new Set(desired.slice.bundles.flatMap((bundle) => contentOf(bundle, desired) ?? []).map((content) => blobName(content.manifestSet.blob)));
   for (const name of await store.names()) if (name.startsWith("blob-") && !used.has(name)) await store.remove(name);
 }

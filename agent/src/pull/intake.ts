@@ -96,24 +96,25 @@ export function createIntake(options: IntakeOptions): Intake {
     },
     onChange: (listener) => void listeners.push(listener),
     async run(signal) {
+      /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
+      let unfinished: string | undefined;
       while (!signal.aborted) {
-        const message = waiting;
+        const message = waiting ?? unfinished;
         waiting = undefined;
         let retryMs: number | undefined;
         if (message !== undefined) {
           try {
             await process(message);
+            unfinished = undefined;
             backoff.reset();
           } catch (error) {
             retryMs = refuse(CodedError.from(error));
-            if (retryMs !== undefined) {
-              await wakeup.wait(retryMs, signal);
-              waiting ??= message;
-              continue;
-            }
+            if (retryMs !== undefined) unfinished = message;
+            else if (unfinished === message) unfinished = undefined;
+            else if (unfinished !== undefined) retryMs = backoff.next();
           }
         }
-        if (waiting === undefined) await wakeup.wait(undefined, signal);
+        if (waiting === undefined) await wakeup.wait(retryMs, signal);
       }
     },
   };

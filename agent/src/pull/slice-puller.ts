@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
 import type { ManifestSetRef } from "@muster/shared/model";
 import { type Clock, type Random, Wakeup, createBackoff, jitter } from "@muster/shared/runtime";
-import type { Logger } from "@muster/shared/telemetry";
+import { LogField, type Logger } from "@muster/shared/telemetry";
 import { BLOB_STREAM, SLICE_STREAM, blobSubject, inboxPrefix, sliceSubject } from "@muster/shared/wire";
 import { type ConnectionOptions, type Msg, type NatsConnection, connect, credsAuthenticator } from "nats";
 
@@ -38,11 +38,26 @@ const REQUEST_TIMEOUT_MS = 5_000;
 export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   const { cluster, clock, random, logger, pollIntervalMs = 30_000 } = options;
   const listeners: ((message: string) => void)[] = [];
-  const wakeup = new Wakeup();
   let connection: NatsConnection | undefined;
+  /** Of the poll loop of the connection. */
+  let wakeup = new Wakeup();
   const deliver = (text: string) => {
     for (const listener of listeners) listener(text);
   };
+
+  /** Read at every (re)connect, so that renewed credentials need no restart; while the file is unreadable the last ones serve. */
+  function credentialsOf(path: string): () => Uint8Array {
+    let last: Uint8Array | undefined;
+    return () => {
+      try {
+        last = readFileSync(path);
+      } catch (cause) {
+        if (!last) throw new CodedError("NATS_AUTH", `Cannot read the NATS credentials file ${path}`, { cause });
+        logger.warn({ [LogField.Code]: "NATS_AUTH" }, `cannot read the NATS credentials file ${path}; using what it said before`);
+      }
+      return last;
+    };
+  }
 
   /** The options are made anew each time: `connect` changes what it is given. */
   async function connectOnce(): Promise<NatsConnection> {
@@ -51,12 +66,13 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
       name: `muster-agent ${cluster}`,
       inboxPrefix: inboxPrefix(cluster),
       maxReconnectAttempts: -1,
-      reconnectTimeWait: 500,
-      reconnectJitter: 1_500,
+      // Refused credentials may be renewed; the client would otherwise give up at the second refusal.
+      ignoreAuthErrorAbort: true,
+      reconnectDelayHandler: () => 250 + 1_750 * random(),
       pingInterval: 20_000,
       maxPingOut: 2,
       timeout: 10_000,
-      ...(options.credsFile && { authenticator: credsAuthenticator(await readFile(options.credsFile)) }),
+      ...(options.credsFile && { authenticator: credsAuthenticator(credentialsOf(options.credsFile)) }),
       ...(options.caFile && { tls: { caFile: options.caFile } }),
     };
     return connect(connectOptions);
@@ -74,23 +90,23 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
     deliver(answer.string());
   }
 
-  async function pollLoop(live: NatsConnection, signal: AbortSignal): Promise<void> {
+  async function pollLoop(live: NatsConnection, woken: Wakeup, signal: AbortSignal): Promise<void> {
     while (!signal.aborted && !live.isClosed()) {
       try {
         await pollOnce(live);
       } catch (error) {
         logger.debug({ err: error }, "poll failed");
       }
-      await wakeup.wait(jitter(pollIntervalMs, random), signal);
+      await woken.wait(jitter(pollIntervalMs, random), signal);
     }
   }
 
-  async function statusLoop(live: NatsConnection): Promise<void> {
+  async function statusLoop(live: NatsConnection, woken: Wakeup): Promise<void> {
     for await (const status of live.status()) {
       if (status.type === "disconnect") logger.warn("NATS is not reachable; working on with the last good slice");
       if (status.type === "reconnect") {
         logger.info("NATS is back");
-        wakeup.wake();
+        woken.wake();
       }
     }
   }
@@ -127,12 +143,20 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
           backoff.reset();
           const stop = () => void live.close();
           signal.addEventListener("abort", stop, { once: true });
-          live.subscribe(sliceSubject(cluster), { callback: (error, message) => void (error ?? deliver(message.string())) });
+          live.subscribe(sliceSubject(cluster), {
+            callback: (error, message) => {
+              if (error) logger.warn({ [LogField.Code]: "NATS_AUTH", err: error }, "NATS refuses the subscription; slices arrive by polling only");
+              else deliver(message.string());
+            },
+          });
           logger.info({ server: live.getServer() }, "connected to NATS");
-          void pollLoop(live, signal);
-          void statusLoop(live);
+          // One for each connection: two waiters on one would lose a wake-up.
+          wakeup = new Wakeup();
+          void pollLoop(live, wakeup, signal);
+          void statusLoop(live, wakeup);
           const closed = await live.closed();
           signal.removeEventListener("abort", stop);
+          wakeup.wake();
           if (closed && !signal.aborted) logger.warn({ err: closed }, "the connection to NATS was closed; connecting anew");
         } catch (error) {
           const code = /auth/i.test((error as { code?: string }).code ?? "") ? "NATS_AUTH" : "NATS_UNREACHABLE";

@@ -1,12 +1,14 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type BundleOptions, DriftKind, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
+import { Action, type BundleOptions, DriftKind, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, describeObjectRef, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
+import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Applier } from "../apply/applier.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
+import { contentOf } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
@@ -30,21 +32,18 @@ export interface ApplyPhase {
   readonly discovery: DiscoveryCache;
   readonly cluster: Cluster;
   readonly failpoint: Failpoint;
+  readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
-}
-
-/** Kept bundles are applied as the last good slice said, and corrected: that is what “keep” means. */
-const KEEP_OPTIONS: BundleOptions = { drift: { mode: DriftMode.Correct, ignore: [] }, prune: false, createNamespace: false, dependsOn: [] };
-
-export function optionsOf(bundle: SliceBundle): BundleOptions {
-  return bundle.state === "desired" ? bundle.options : KEEP_OPTIONS;
 }
 
 /** Applies what one bundle needs, rank by rank. One object's failure stops nothing else. */
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
   const { state, observer, applier, failpoint } = phase;
-  const options = optionsOf(bundle);
+  // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
+  const content = state.desired && contentOf(bundle, state.desired);
+  if (!content) return { counts: {}, uids: new Map(), corrected: [] };
+  const { options } = content;
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(bundle.name, gate);
   else state.gates.delete(bundle.name);
@@ -55,20 +54,23 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   if (needed.length === 0) return { counts, uids, corrected };
 
   const before = await lookAtNew(phase, needed, signal);
-  const dryRun = options.drift.mode === DriftMode.Report && bundle.state === "desired" && state.inventory.applied.get(bundle.name) === bundle.manifestSet.digest;
+  const dryRun = options.drift.mode === DriftMode.Report && state.inventory.applied.get(bundle.name) === content.manifestSet.digest;
+  const failedBefore = new Set(state.failures.keys());
   for (const rank of Object.values(Rank)) {
     const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
     await forEachLimited(lines, phase.concurrency, async (line) => {
       const owned = state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)?.drift?.kind !== DriftKind.Unexpected;
       const found = before.get(line.ref);
       const wasDrifted = observer.get(line.ref)?.drift !== undefined && state.lastApplied.get(line.ref) === line.digest;
+      const onlyAsk = dryRun && owned;
       try {
-        const result = await applier.apply({ line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(dryRun && owned && { dryRun }) }, signal);
+        const result = await applier.apply({ line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(onlyAsk && { dryRun }) }, signal);
         failpoint("agent.afterApply");
         state.lastApplied.set(line.ref, line.digest);
         state.failures.delete(line.ref);
         counts[result.action] = (counts[result.action] ?? 0) + 1;
-        if (state.inventory.entries.get(line.ref)?.uid !== result.uid) uids.set(line.ref, result.uid);
+        // What a dry run would have created has a UID that never was.
+        if (!onlyAsk && state.inventory.entries.get(line.ref)?.uid !== result.uid) uids.set(line.ref, result.uid);
         if (wasDrifted) {
           state.noteCorrection(line.ref);
           corrected.push(line.ref);
@@ -76,26 +78,38 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
       } catch (error) {
         if (signal.aborted) throw error;
         counts[Action.Failed] = (counts[Action.Failed] ?? 0) + 1;
-        state.fail(state.failures, line.ref, bundle.name, CodedError.from(error));
+        note(phase, line.ref, bundle.name, CodedError.from(error));
       }
     });
-    await waitForDefinitions(phase, rank, lines, bundle.name, signal);
+    await waitForDefinitions(phase, rank, lines, bundle.name, failedBefore, signal);
   }
   return { counts, uids, corrected };
 }
 
 /** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */
-async function waitForDefinitions(phase: ApplyPhase, rank: Rank, lines: readonly ManifestLine[], bundle: string, signal: AbortSignal): Promise<void> {
+async function waitForDefinitions(
+  phase: ApplyPhase, rank: Rank, lines: readonly ManifestLine[], bundle: string, before: ReadonlySet<ObjectRefText>, signal: AbortSignal,
+): Promise<void> {
   if (rank !== Rank.Definitions) return;
   const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
   if (crds.length === 0) return;
   await forEachLimited(crds, phase.concurrency, async (line) => {
-    await phase.applier.waitEstablished(line.ref, signal).catch((error: unknown) => {
+    // One that was waited for in vain must not hold up every later pass.
+    const timeoutMs = before.has(line.ref) ? 100 : 10_000;
+    await phase.applier.waitEstablished(line.ref, signal, timeoutMs).catch((error: unknown) => {
       if (signal.aborted) throw error;
-      phase.state.fail(phase.state.failures, line.ref, bundle, CodedError.from(error));
+      note(phase, line.ref, bundle, CodedError.from(error));
     });
   });
   await phase.discovery.refresh({ minAgeMs: 0, signal });
+}
+
+/** Notes a failure; says so once, not at every try. */
+function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: CodedError): void {
+  const known = phase.state.failures.get(ref)?.error.code;
+  phase.state.fail(phase.state.failures, ref, bundle, error);
+  if (known === error.code) return;
+  phase.logger.warn({ [LogField.Code]: error.code, [LogField.Bundle]: bundle, [LogField.Object]: describeObjectRef(parseObjectRef(ref)) }, error.message);
 }
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {

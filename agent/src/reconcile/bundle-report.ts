@@ -3,7 +3,7 @@ import {
   type BundleReport, type ClusterReport, Health, type ObjectException, type SliceBundle, type SliceCondition, SyncState,
   parseObjectRef, worstHealth,
 } from "@muster/shared/model";
-import type { Observer } from "../observe/observer.ts";
+import type { Observation, Observer } from "../observe/observer.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
 /** Codes that say “not yet” rather than “it does not work”. */
@@ -21,14 +21,15 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     if (observation?.drift) drifted += 1;
     healths.push(observation?.health ?? Health.Unknown);
   }
-  const failures = [...state.failures.values()].filter((failure) => failure.bundle === bundle.name);
+  const failures = [...state.failures.values(), ...state.pruneFailures.values()].filter((failure) => failure.bundle === bundle.name);
   const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
   const gate = state.gates.get(bundle.name);
   const complete = pending === 0 && bundle.state === "desired";
   const applied = complete ? bundle.manifestSet.digest : state.inventory.applied.get(bundle.name);
   const base = {
     bundle: bundle.name,
-    health: lines.length === 0 ? Health.Unknown : worstHealth(healths),
+    // Nothing to wait for is healthy (E137); nothing known is not.
+    health: lines.length === 0 && bundle.state === "keep" ? Health.Unknown : worstHealth(healths),
     ...(applied && { applied }),
     objects: lines.length,
     drifted,
@@ -62,21 +63,26 @@ export function reportCluster(state: ClusterState, observer: Observer, sliceProb
   };
 }
 
+/** One object that is not plainly healthy and in sync. */
+export function toException(observation: Observation, state: ClusterState): ObjectException {
+  const failure = state.failures.get(observation.ref);
+  const message = failure?.error.message ?? observation.message;
+  return {
+    ref: parseObjectRef(observation.ref),
+    bundle: observation.bundle,
+    health: observation.health,
+    ...(failure && { code: failure.error.code }),
+    ...(message && { message }),
+    ...(observation.drift && { drift: observation.drift }),
+  };
+}
+
 /** Objects that are not plainly healthy and in sync. */
 export function reportExceptions(state: ClusterState, observer: Observer): ObjectException[] {
   const exceptions: ObjectException[] = [];
   for (const observation of observer.all()) {
-    const failure = state.failures.get(observation.ref);
-    if (observation.health === Health.Current && !observation.drift && !failure) continue;
-    const message = failure?.error.message ?? observation.message;
-    exceptions.push({
-      ref: parseObjectRef(observation.ref),
-      bundle: observation.bundle,
-      health: observation.health,
-      ...(failure && { code: failure.error.code }),
-      ...(message && { message }),
-      ...(observation.drift && { drift: observation.drift }),
-    });
+    if (observation.health === Health.Current && !observation.drift && !state.failures.has(observation.ref)) continue;
+    exceptions.push(toException(observation, state));
   }
   for (const [ref, failure] of [...state.failures, ...state.pruneFailures]) {
     if (observer.get(ref) && !state.pruneFailures.has(ref)) continue;

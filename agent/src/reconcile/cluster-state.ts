@@ -19,7 +19,8 @@ const FIGHT_PER_MINUTE = 5;
 
 /** All that the reconcile loop remembers. Everything but `lastApplied` and the failures is also kept in the cluster. */
 export class ClusterState {
-  desired: DesiredState | undefined;
+  #desired: DesiredState | undefined;
+  #lines: ReadonlyMap<string, readonly ManifestLine[]> = new Map();
   inventory: Inventory = EMPTY_INVENTORY;
   /** Per object, the digest of the manifest that this process applied last. */
   readonly lastApplied = new Map<ObjectRefText, Digest>();
@@ -40,9 +41,19 @@ export class ClusterState {
     this.#random = random;
   }
 
+  /** The slice in force. */
+  get desired(): DesiredState | undefined {
+    return this.#desired;
+  }
+
+  set desired(desired: DesiredState | undefined) {
+    this.#desired = desired;
+    this.#lines = desired ? linesByBundle(desired) : new Map();
+  }
+
   /** Objects of a bundle as the slice wants them. */
   linesOf(bundle: string): readonly ManifestLine[] {
-    return this.desired?.bundles.get(bundle) ?? [];
+    return this.#lines.get(bundle) ?? [];
   }
 
   /** Notes a failure and when to try again: soon if it may pass by itself, rarely if somebody must act. */
@@ -87,15 +98,29 @@ export class ClusterState {
     return Math.max(0, last + Math.min(60_000, 2_000 * 2 ** surplus) - this.#clock.monotonicMs());
   }
 
-  /** Milliseconds until the next thing is due by itself; undefined if nothing is. */
-  nextDueMs(): number | undefined {
+  /**
+   * Milliseconds until the next thing is due by itself; undefined if nothing is. What was due when the last pass began and
+   * was not tried then waits for something else (a dependency, the end of a pause), and is no reason to wake up.
+   */
+  nextDueMs(passBeganMs: number): number | undefined {
     const now = this.#clock.monotonicMs();
-    const due = [...this.failures.values(), ...this.pruneFailures.values()].map((failure) => failure.retryAtMs - now);
+    const due = [...this.failures.values(), ...this.pruneFailures.values()]
+      .filter((failure) => failure.retryAtMs > passBeganMs)
+      .map((failure) => failure.retryAtMs - now);
     if (this.terminating.size > 0) due.push(1_000);
     for (const [ref, recent] of this.#corrections) {
-      if (recent.length >= FIGHT_PER_MINUTE) due.push(Math.max(50, this.correctionDelayMs(ref)));
+      const delay = this.correctionDelayMs(ref);
+      if (delay > 0) due.push(delay);
       if (recent.every((at) => now - at > 60_000)) this.#corrections.delete(ref);
     }
     return due.length === 0 ? undefined : Math.max(10, Math.min(...due));
   }
+}
+
+/** An object that moved from a kept bundle to one that the slice knows belongs to the latter, or the two would fight for it. */
+function linesByBundle(desired: DesiredState): ReadonlyMap<string, readonly ManifestLine[]> {
+  const known = new Set(desired.slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
+  const lines = new Map(desired.bundles);
+  for (const name of desired.kept.keys()) lines.set(name, (lines.get(name) ?? []).filter((line) => !known.has(line.ref)));
+  return lines;
 }

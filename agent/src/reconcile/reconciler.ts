@@ -11,8 +11,8 @@ import { EMPTY_INVENTORY, type Inventory, type InventoryEntry, formatInventory, 
 import { planPrune } from "../plan/plan-prune.ts";
 import { type DesiredState, keepState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
-import { type ApplyPhase, type ApplySummary, applyBundle, optionsOf } from "./apply-phase.ts";
-import { reportCluster, reportExceptions } from "./bundle-report.ts";
+import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
+import { reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
 
 /** Options of {@link createReconciler}. */
@@ -46,6 +46,8 @@ export interface Reconciler {
   /** Called when a report may differ from the one before. */
   onChange(listener: () => void): void;
   onEvent(listener: (event: ReportedEvent) => void): void;
+  /** Called when drift is first seen, though it may be corrected a moment later. */
+  onDrift(listener: (exception: ObjectException) => void): void;
   run(signal: AbortSignal): Promise<void>;
 }
 
@@ -57,6 +59,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
+  const driftListeners: ((exception: ObjectException) => void)[] = [];
   const eventListeners: ((event: ReportedEvent) => void)[] = [];
   let loaded = false;
   let blobsToDrop = false;
@@ -78,6 +81,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const who = manager ? ` by ${manager}` : "";
       const what = paths.length > 0 ? ` (${paths.slice(0, 5).join(", ")}${paths.length > 5 ? ", …" : ""})` : "";
       event("DriftDetected", `${describeObjectRef(parseObjectRef(observation.ref))} is ${kind}${who}${what}`, observation);
+      for (const listener of driftListeners) listener(toException(observation, state));
     }
     if (!observation.drift) drifted.delete(observation.ref);
     changed();
@@ -110,8 +114,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const entries = new Map(state.inventory.entries);
     let grown = false;
     for (const bundle of desired.slice.bundles) {
-      const orphan = !optionsOf(bundle).prune && bundle.state === "desired";
-      for (const line of desired.bundles.get(bundle.name) ?? []) {
+      const orphan = bundle.state === "desired" && !bundle.options.prune;
+      for (const line of state.linesOf(bundle.name)) {
         const known = entries.get(line.ref);
         if (bundle.state === "keep" && known) continue;
         if (known && known.bundle === bundle.name && (known.orphan ?? false) === orphan && !known.approved) continue;
@@ -123,7 +127,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   /** After the applies: new UIDs, and which bundles are complete. One write, and none if nothing is new. */
-  async function record(desired: DesiredState, summaries: readonly ApplySummary[]): Promise<void> {
+  async function record(summaries: readonly ApplySummary[]): Promise<void> {
+    const { desired } = state;
     const entries = new Map(state.inventory.entries);
     const applied = new Map(state.inventory.applied);
     let grown = false;
@@ -136,7 +141,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       }
     }
     let complete = true;
-    for (const bundle of desired.slice.bundles) {
+    for (const bundle of desired?.slice.bundles ?? []) {
       const done = state.linesOf(bundle.name).every((line) => state.lastApplied.get(line.ref) === line.digest);
       complete &&= done;
       if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
@@ -161,7 +166,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     state.terminating.clear();
     await markApproved(plan.deletions, desired);
     for (const entry of plan.deletions) {
+      // A newer slice may want again what this one did not (I3).
+      if (state.desired !== desired) break;
       if (state.mustWait(state.pruneFailures, entry.ref)) continue;
+      failpoint("agent.beforeDelete");
       try {
         const outcome = await prune(entry, signal);
         failpoint("agent.afterDelete");
@@ -174,10 +182,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       } catch (error) {
         if (signal.aborted) throw error;
         // Not confirmed: the entry stays, and the next pass tries again (E073).
-        state.fail(state.pruneFailures, entry.ref, entry.bundle, CodedError.from(error));
+        const coded = CodedError.from(error);
+        if (state.pruneFailures.get(entry.ref)?.error.code !== coded.code) logger.warn({ [LogField.Code]: coded.code, [LogField.Bundle]: entry.bundle }, coded.message);
+        state.fail(state.pruneFailures, entry.ref, entry.bundle, coded);
       }
     }
     if (gone.size === 0) return;
+    logger.info({ [LogField.Count]: gone.size }, `pruned: ${gone.size - plan.released.length} deleted, ${plan.released.length} released`);
     for (const ref of gone) {
       observer.forget(ref);
       state.lastApplied.delete(ref);
@@ -217,13 +228,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.
-      if (state.desired !== desired) return wakeup.wake();
+      if (state.desired !== desired) break;
     }
     failpoint("agent.beforePrune");
-    await record(desired, summaries);
+    await record(summaries);
     tellCorrections(summaries);
     logSummary(desired, summaries, started);
     changed();
+    if (state.desired !== desired) return wakeup.wake();
     await prunePhase(desired, signal);
     if (blobsToDrop) {
       blobsToDrop = false;
@@ -279,10 +291,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     exceptions: () => reportExceptions(state, observer),
     onChange: (listener) => void changeListeners.push(listener),
     onEvent: (listener) => void eventListeners.push(listener),
+    onDrift: (listener) => void driftListeners.push(listener),
     async run(signal) {
       const backoff = createBackoff({ initialMs: 250, maxMs: 10_000, random });
       while (!signal.aborted) {
         let retryMs: number | undefined;
+        const beganMs = clock.monotonicMs();
         try {
           await pass(signal);
           backoff.reset();
@@ -293,7 +307,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           logger.warn({ code: coded.code, err: coded }, "the pass was cut short; trying again");
         }
         changed();
-        await wakeup.wait(retryMs ?? state.nextDueMs(), signal);
+        await wakeup.wait(retryMs ?? state.nextDueMs(beganMs), signal);
       }
     },
   };

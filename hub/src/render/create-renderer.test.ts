@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
 import type { CodedError } from "@muster/shared/errors";
-import type { Target } from "../fleet/model.ts";
-import { NO_CAPABILITIES, configMap, type FileSpec, layerOf, snapshotOf, targetOf } from "../../../test/fixtures/render/targets.ts";
+import { describe, expect, it } from "vitest";
+import { configMap, type FileSpec, layerOf, NO_CAPABILITIES, snapshotOf, targetOf } from "../../../test/fixtures/render/targets.ts";
+import type { PatchSpec, Target } from "../fleet/model.ts";
 import { createRenderer } from "./create-renderer.ts";
 import type { Renderer } from "./renderer.ts";
 
@@ -21,7 +21,8 @@ async function failure(files: Record<string, FileSpec>, target?: Target): Promis
   );
 }
 
-const names = (rendered: { manifests: readonly { metadata: { name: string } }[] }) => rendered.manifests.map(({ metadata }) => metadata.name);
+const names = (rendered: { manifests: readonly { metadata: { name: string } }[] }) =>
+  rendered.manifests.map(({ metadata }) => metadata.name);
 
 describe("plain bundles", () => {
   it("take all YAML and JSON below the directory, except hidden files, Muster's own and nested bundles", async () => {
@@ -43,7 +44,10 @@ describe("plain bundles", () => {
     expect(rendered.origins).toEqual(["app/a.yaml", "app/c.json", "app/deep/b.yml"]);
   });
   it("YAML errors name the file and line", async () => {
-    expect(await failure({ "app/a.yaml": configMap("a"), "app/b.yaml": "a: 1\nb: [}\n" })).toMatchObject({ code: "YAML_SYNTAX", at: { file: "app/b.yaml", line: 2, source: "fleet" } });
+    expect(await failure({ "app/a.yaml": configMap("a"), "app/b.yaml": "a: 1\nb: [}\n" })).toMatchObject({
+      code: "YAML_SYNTAX",
+      at: { file: "app/b.yaml", line: 2, source: "fleet" },
+    });
   });
   it("E070: nothing at all is an error, never an empty result", async () => {
     expect(await failure({ "app/bundle.yaml": "", "app/a.yaml": "# nothing\n" })).toMatchObject({ code: "BUNDLE_EMPTY" });
@@ -60,14 +64,19 @@ describe("plain bundles", () => {
     expect(await failure({ "app/a.yaml": configMap("a"), "app/b.yaml": explicit })).toMatchObject({ code: "OBJECT_DUPLICATE" });
   });
   it("a symlink in the bundle is refused", async () => {
-    expect(await failure({ "app/a.yaml": configMap("a"), "app/x.yaml": { type: "symlink", to: "/etc/passwd" } })).toMatchObject({ code: "BUNDLE_PATH_ESCAPE" });
+    expect(await failure({ "app/a.yaml": configMap("a"), "app/x.yaml": { type: "symlink", to: "/etc/passwd" } })).toMatchObject({
+      code: "BUNDLE_PATH_ESCAPE",
+    });
   });
   it("helm and kustomize in one target are refused", async () => {
     const target = targetOf({ helm: {} }, { layers: [layerOf({ kustomize: { path: "x" } })] });
     expect(await failure({ "app/Chart.yaml": "" }, target)).toMatchObject({ code: "FLEET_INVALID", at: { line: 20 } });
   });
   it("a missing tool has a code of its own and stands at the bundle", async () => {
-    expect(await failure({ "app/Chart.yaml": "apiVersion: v2\nname: a\nversion: 1.0.0" })).toMatchObject({ code: "RENDER_TOOL_MISSING", at: { file: "app/bundle.yaml" } });
+    expect(await failure({ "app/Chart.yaml": "apiVersion: v2\nname: a\nversion: 1.0.0" })).toMatchObject({
+      code: "RENDER_TOOL_MISSING",
+      at: { file: "app/bundle.yaml" },
+    });
     expect(await failure({ "app/kustomization.yml": "" })).toMatchObject({ code: "RENDER_TOOL_MISSING" });
   });
 });
@@ -88,7 +97,10 @@ describe("variables of a target", () => {
     expect(error.message).toContain("C (app/b.yaml:1, ConfigMap b)");
   });
   it("an expression that cannot be read is refused at its object", async () => {
-    expect(await failure({ "app/a.yaml": configMap("a", { v: "${V:-x}" }) })).toMatchObject({ code: "VARIABLE_SYNTAX", at: { file: "app/a.yaml", line: 1 } });
+    expect(await failure({ "app/a.yaml": configMap("a", { v: "${V:-x}" }) })).toMatchObject({
+      code: "VARIABLE_SYNTAX",
+      at: { file: "app/a.yaml", line: 1 },
+    });
   });
   it("CRDs and objects that ask for it are left alone", async () => {
     const crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\nspec: {description: '${V}'}\n";
@@ -104,16 +116,22 @@ describe("patches of a target", () => {
   it("the bundle's come first, then the layers'; variables in them are filled in", async () => {
     const target = targetOf(
       { patches: [{ target: { kind: "ConfigMap", name: "a" }, patch: { data: { key: "bundle", more: "1" } }, at }] },
-      { layers: [layerOf({ patches: [{ target: { name: "${N}" }, patch: [{ op: "replace", path: "/data/key", value: "${V}" }], at }] })], variables: { N: "a", V: "layer" } },
+      {
+        layers: [layerOf({ patches: [{ target: { name: "${N}" }, patch: [{ op: "replace", path: "/data/key", value: "${V}" }], at }] })],
+        variables: { N: "a", V: "layer" },
+      },
     );
-    expect((await render(files, target)).manifests.map((manifest) => manifest["data"])).toEqual([{ key: "layer", more: "1" }, { key: "value" }]);
+    expect((await render(files, target)).manifests.map((manifest) => manifest["data"])).toEqual([
+      { key: "layer", more: "1" },
+      { key: "value" },
+    ]);
   });
   it("see the namespace that an object will have", async () => {
     const target = targetOf({ namespace: "ns", patches: [{ target: { namespace: "ns", name: "b" }, patch: { data: null }, at }] });
     expect((await render(files, target)).manifests[1]).not.toHaveProperty("data");
   });
   it("one that matches nothing, does not apply or changes the kind is refused at its own place", async () => {
-    const failing = async (patch: Parameters<typeof targetOf>[0] extends infer _ ? object : never) =>
+    const failing = async (patch: Partial<PatchSpec>) =>
       await failure(files, targetOf({ patches: [{ target: {}, patch: [], at, ...patch }] }));
     expect(await failing({ target: { name: "c" }, patch: {} })).toMatchObject({ code: "PATCH_INVALID", at });
     expect(await failing({ patch: [{ op: "remove", path: "/data/none" }] })).toMatchObject({ code: "PATCH_INVALID", at });
@@ -121,16 +139,24 @@ describe("patches of a target", () => {
     expect(await failing({ patch: { metadata: { name: null } } })).toMatchObject({ code: "OBJECT_INVALID", at });
   });
   it("an unset variable in a patch is reported at the patch", async () => {
-    expect(await failure(files, targetOf({ patches: [{ target: {}, patch: { data: { a: "${U}" } }, at }] }))).toMatchObject({ code: "VARIABLE_UNSET", at });
+    expect(await failure(files, targetOf({ patches: [{ target: {}, patch: { data: { a: "${U}" } }, at }] }))).toMatchObject({
+      code: "VARIABLE_UNSET",
+      at,
+    });
   });
 });
 
 describe("namespaces", () => {
-  const namespaceOf = async (target: Target) => (await render({ "app/a.yaml": configMap("a") }, target)).manifests[0]?.metadata["namespace"];
+  const namespaceOf = async (target: Target) =>
+    (await render({ "app/a.yaml": configMap("a") }, target)).manifests[0]?.metadata["namespace"];
   it("the last layer's, else the bundle's, else default", async () => {
     expect(await namespaceOf(targetOf())).toBe("default");
     expect(await namespaceOf(targetOf({ namespace: "bundle" }))).toBe("bundle");
-    expect(await namespaceOf(targetOf({ namespace: "bundle" }, { layers: [layerOf({ namespace: "one" }), layerOf({ namespace: "two" }), layerOf({})] }))).toBe("two");
+    expect(
+      await namespaceOf(
+        targetOf({ namespace: "bundle" }, { layers: [layerOf({ namespace: "one" }), layerOf({ namespace: "two" }), layerOf({})] }),
+      ),
+    ).toBe("two");
   });
   it("a kind whose scope nobody knows is taken as namespaced, with a remark", async () => {
     const rendered = await render({ "app/a.yaml": "apiVersion: x.io/v1\nkind: Widget\nmetadata: {name: a}\n" });
@@ -140,7 +166,12 @@ describe("namespaces", () => {
 
 describe("caching", () => {
   const many = (count: number, changed: Record<number, string> = {}) =>
-    Object.fromEntries(Array.from({ length: count }, (_, index) => [`app/f${index}.yaml`, configMap(`cm-${index}`, { v: changed[index] ?? "x", c: "${C:=none}" })]));
+    Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [
+        `app/f${index}.yaml`,
+        configMap(`cm-${index}`, { v: changed[index] ?? "x", c: "${C:=none}" }),
+      ]),
+    );
 
   it("equal inputs give the same object, also for another cluster and another commit", async () => {
     const renderer = rendererWithoutTools();
@@ -151,7 +182,8 @@ describe("caching", () => {
   it("a variable that is used makes a difference, in value and in type", async () => {
     const renderer = rendererWithoutTools();
     const results = [];
-    for (const variables of [{}, { C: "1" }, { C: 1 }, { C: "2" }]) results.push(await render(many(1), targetOf({}, { variables }), renderer));
+    for (const variables of [{}, { C: "1" }, { C: 1 }, { C: "2" }])
+      results.push(await render(many(1), targetOf({}, { variables }), renderer));
     expect(new Set(results).size).toBe(4);
   });
   it("of 1,000 files with one changed, one is read and one object is made", async () => {
@@ -165,7 +197,8 @@ describe("caching", () => {
   });
   it("of one file with 1,000 documents and one changed, one object is made", async () => {
     const renderer = rendererWithoutTools();
-    const text = (changed: string) => Array.from({ length: 1_000 }, (_, index) => configMap(`cm-${index}`, { v: index === 500 ? changed : "x" })).join("---\n");
+    const text = (changed: string) =>
+      Array.from({ length: 1_000 }, (_, index) => configMap(`cm-${index}`, { v: index === 500 ? changed : "x" })).join("---\n");
     const before = await render({ "app/all.yaml": text("a") }, targetOf(), renderer);
     const after = await render({ "app/all.yaml": text("b") }, targetOf(), renderer);
     const old = new Set(before.manifests);
@@ -182,6 +215,8 @@ describe("caching", () => {
   it("an aborted signal ends it", async () => {
     const controller = new AbortController();
     controller.abort(new Error("stop"));
-    await expect(rendererWithoutTools().render(targetOf(), snapshotOf({ "app/a.yaml": "" }), NO_CAPABILITIES, controller.signal)).rejects.toThrow("stop");
+    await expect(
+      rendererWithoutTools().render(targetOf(), snapshotOf({ "app/a.yaml": "" }), NO_CAPABILITIES, controller.signal),
+    ).rejects.toThrow("stop");
   });
 });

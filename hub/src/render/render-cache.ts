@@ -53,8 +53,10 @@ export class RenderCache {
       this.#outcomes.set(plan.key, { rendered }, bytes);
       return rendered;
     } catch (error) {
-      if (error instanceof CodedError && LASTING.has(error.code)) this.#outcomes.set(plan.key, { error, untilMs: Number.POSITIVE_INFINITY }, 2_000);
-      if (error instanceof CodedError && PASSING.has(error.code)) this.#outcomes.set(plan.key, { error, untilMs: this.#clock.monotonicMs() + RETRY_AFTER_MS }, 2_000);
+      if (error instanceof CodedError && LASTING.has(error.code))
+        this.#outcomes.set(plan.key, { error, untilMs: Number.POSITIVE_INFINITY }, 2_000);
+      if (error instanceof CodedError && PASSING.has(error.code))
+        this.#outcomes.set(plan.key, { error, untilMs: this.#clock.monotonicMs() + RETRY_AFTER_MS }, 2_000);
       throw error;
     }
   }

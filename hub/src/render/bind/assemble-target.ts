@@ -3,7 +3,7 @@ import type { JsonObject } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { BundleDefinition } from "../../fleet/model.ts";
 import type { RenderedObject, RenderedObjects } from "../rendered-objects.ts";
-import type { RenderNotice, RenderedTarget } from "../renderer.ts";
+import type { RenderedTarget, RenderNotice } from "../renderer.ts";
 import type { BoundObject } from "./bind-object.ts";
 import { describeLoosely } from "./check-object.ts";
 
@@ -48,7 +48,10 @@ function duplicateNotice(first: Entry, second: Entry): RenderNotice {
   const origins = [first.source.origin, second.source.origin];
   const [one, two] = [first.object.manifest, second.object.manifest];
   if (one !== two && canonicalJson(one) !== canonicalJson(two)) {
-    throw new CodedError("OBJECT_DUPLICATE", `${name} is rendered twice, in ${origins.join(" and in ")}, and not the same`, { at: second.source.at, data: { origins } });
+    throw new CodedError("OBJECT_DUPLICATE", `${name} is rendered twice, in ${origins.join(" and in ")}, and not the same`, {
+      at: second.source.at,
+      data: { origins },
+    });
   }
   return { type: "DuplicateDropped", message: `${name} is rendered twice and the same, in ${origins.join(" and in ")}; one is used` };
 }

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, formatObjectRef, objectRefOf } from "@muster/shared/model";
+import { formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
 import type { PatchSpec, Variables } from "../../fleet/model.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
 import { asManifest, describeLoosely } from "./check-object.ts";
@@ -52,7 +52,11 @@ export function bindObject(source: RenderedObject, scope: Scope, binding: Object
   manifest = normalise(manifest, { ...binding, scope, at });
   const duplicate = findDuplicateListKey(manifest);
   if (duplicate !== undefined) {
-    throw new CodedError("OBJECT_INVALID", `${describeLoosely(manifest)} has the same list entry twice: ${duplicate} repeats an earlier one`, { at, data: { path: duplicate } });
+    throw new CodedError(
+      "OBJECT_INVALID",
+      `${describeLoosely(manifest)} has the same list entry twice: ${duplicate} repeats an earlier one`,
+      { at, data: { path: duplicate } },
+    );
   }
   return { manifest, ref: formatObjectRef(objectRefOf(manifest)), bytes: checkedSize(manifest, at), patchedBy };
 }

@@ -7,11 +7,11 @@ import { WeakValues } from "../cache/weak-values.ts";
 import type { RenderedObject, RenderedObjects } from "../rendered-objects.ts";
 import type { ClusterCapabilities, RenderedTarget } from "../renderer.ts";
 import { assembleTarget } from "./assemble-target.ts";
-import { type BoundObject, type ObjectBinding, bindObject } from "./bind-object.ts";
+import { type BoundObject, bindObject, type ObjectBinding } from "./bind-object.ts";
 import { describeLoosely } from "./check-object.ts";
 import { fillPatch } from "./patches.ts";
-import { type Scope, declaredScopes, scopeOf } from "./scopes.ts";
-import { type UnsetVariable, unsetError, valuesKey, variableUses, variablesOf } from "./variable-uses.ts";
+import { declaredScopes, type Scope, scopeOf } from "./scopes.ts";
+import { type UnsetVariable, unsetError, valuesKey, variablesOf, variableUses } from "./variable-uses.ts";
 
 /** What of a render's result decides which inputs of a binding matter. */
 interface Profile {
@@ -68,7 +68,11 @@ export class Binder {
     const unknown = profile.kinds.filter((_, index) => scopes[index] === "unknown");
     const result = assembleTarget({ bundle: target.bundle, rendered, bound, unknown });
     this.#boundOf.set(result, bound);
-    this.#targets.set(key, result, bound.reduce((sum, object) => sum + object.bytes * 2, 1_000));
+    this.#targets.set(
+      key,
+      result,
+      bound.reduce((sum, object) => sum + object.bytes * 2, 1_000),
+    );
     return result;
   }
 
@@ -126,7 +130,8 @@ function patchesOf(target: Target): readonly PatchSpec[] {
 function checkPatchesMatched(target: Target, bound: readonly BoundObject[]): void {
   const matched = new Set(bound.flatMap((object) => object.patchedBy));
   for (const [index, spec] of patchesOf(target).entries()) {
-    if (!matched.has(index)) throw new CodedError("PATCH_INVALID", `The patch matches no object: ${JSON.stringify(spec.target)}`, { at: spec.at });
+    if (!matched.has(index))
+      throw new CodedError("PATCH_INVALID", `The patch matches no object: ${JSON.stringify(spec.target)}`, { at: spec.at });
   }
 }
 

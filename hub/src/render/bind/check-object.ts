@@ -1,5 +1,5 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { type JsonObject, type JsonValue, type Manifest, isJsonObject, isManifest } from "@muster/shared/model";
+import { isJsonObject, isManifest, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 
 const API_VERSION = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
 const KIND = /^[A-Za-z][A-Za-z0-9]{0,62}$/;
@@ -16,7 +16,8 @@ export function asManifest(object: JsonObject, at: InputPosition): Manifest {
   if (typeof kind !== "string" || !KIND.test(kind)) throw refuse(`has no valid kind (${show(kind)})`);
   if (!isJsonObject(metadata)) throw refuse("has no metadata");
   const { name, namespace, generateName, uid, resourceVersion } = metadata;
-  if (generateName !== undefined && (name === undefined || name === "")) throw refuse("has generateName instead of a name; what is applied again and again needs a fixed name");
+  if (generateName !== undefined && (name === undefined || name === ""))
+    throw refuse("has generateName instead of a name; what is applied again and again needs a fixed name");
   if (typeof name !== "string" || !NAME.test(name)) throw refuse(`has no valid metadata.name (${show(name)})`);
   if (namespace !== undefined && namespace !== null && namespace !== "" && (typeof namespace !== "string" || !NAMESPACE.test(namespace))) {
     throw refuse(`has no valid metadata.namespace (${show(namespace)})`);
@@ -41,7 +42,9 @@ function checkTexts(map: JsonValue | undefined, path: string, refuse: (why: stri
 export function describeLoosely(object: JsonObject): string {
   const { kind, metadata } = object;
   const name = isJsonObject(metadata) ? (metadata["name"] ?? metadata["generateName"]) : undefined;
-  return [typeof kind === "string" && kind !== "" ? kind : "The object", ...(typeof name === "string" && name !== "" ? [name] : [])].join(" ");
+  return [typeof kind === "string" && kind !== "" ? kind : "The object", ...(typeof name === "string" && name !== "" ? [name] : [])].join(
+    " ",
+  );
 }
 
 function show(value: JsonValue | undefined): string {

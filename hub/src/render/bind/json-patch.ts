@@ -1,5 +1,5 @@
-import { type Operation, applyPatch } from "rfc6902";
-import { type JsonObject, type JsonValue, cloneJson, isJsonObject } from "@muster/shared/model";
+import { cloneJson, isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
+import { applyPatch, type Operation } from "rfc6902";
 
 const OPERATIONS = new Set(["add", "remove", "replace", "move", "copy", "test"]);
 const INDEX = /^(?:0|[1-9][0-9]*)$/;
@@ -11,7 +11,8 @@ export class JsonPatchError extends Error {}
 export function applyJsonPatch(target: JsonObject, patch: readonly JsonObject[]): JsonObject {
   const copy = cloneJson(target);
   for (const [index, operation] of patch.entries()) {
-    const fail = (why: string) => new JsonPatchError(`operation ${index + 1} (${String(operation["op"])} ${String(operation["path"])}): ${why}`);
+    const fail = (why: string) =>
+      new JsonPatchError(`operation ${index + 1} (${String(operation["op"])} ${String(operation["path"])}): ${why}`);
     checkShape(operation, fail);
     const { op, path, from } = operation;
     if (typeof from === "string") checkPointer(copy, from, false, fail);
@@ -31,7 +32,8 @@ function checkShape(operation: JsonObject, fail: (why: string) => JsonPatchError
   const { op, path, from } = operation;
   if (typeof op !== "string" || !OPERATIONS.has(op)) throw fail("op must be add, remove, replace, move, copy or test");
   if (typeof path !== "string" || !path.startsWith("/")) throw fail("path must be a JSON pointer that begins with /");
-  if ((op === "move" || op === "copy") && (typeof from !== "string" || !from.startsWith("/"))) throw fail("from must be a JSON pointer that begins with /");
+  if ((op === "move" || op === "copy") && (typeof from !== "string" || !from.startsWith("/")))
+    throw fail("from must be a JSON pointer that begins with /");
   if ((op === "add" || op === "replace" || op === "test") && !Object.hasOwn(operation, "value")) throw fail("value is missing");
 }
 
@@ -40,7 +42,10 @@ function checkShape(operation: JsonObject, fail: (why: string) => JsonPatchError
  * a step into a list must be an index (or `-` at the end, where something is added).
  */
 function checkPointer(root: JsonObject, pointer: string, mayAppend: boolean, fail: (why: string) => JsonPatchError): void {
-  const tokens = pointer.split("/").slice(1).map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const tokens = pointer
+    .split("/")
+    .slice(1)
+    .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
   let value: JsonValue = root;
   for (const [index, token] of tokens.entries()) {
     const isLast = index === tokens.length - 1;

@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue, type Manifest, isJsonObject, splitApiVersion } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue, type Manifest, splitApiVersion } from "@muster/shared/model";
 
 /** Keys by which the API server merges the lists of a pod (listMapKey in the API types), with the key's default. */
 const CONTAINER_LISTS: Readonly<Record<string, readonly string[]>> = {
@@ -67,7 +67,9 @@ function podSpecPath(group: string, kind: string): readonly string[] | undefined
   if (group === "" && kind === "Pod") return ["spec"];
   if (group === "batch" && kind === "CronJob") return ["spec", "jobTemplate", "spec", "template", "spec"];
   if (group === "" && kind === "PodTemplate") return ["template", "spec"];
-  return group === "apps" || group === "batch" || (group === "" && kind === "ReplicationController") ? ["spec", "template", "spec"] : undefined;
+  return group === "apps" || group === "batch" || (group === "" && kind === "ReplicationController")
+    ? ["spec", "template", "spec"]
+    : undefined;
 }
 
 function at(value: JsonValue | undefined, path: readonly string[]): JsonValue | undefined {

@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue, isJsonObject, setOwn } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
 
 /**
  * JSON merge patch (RFC 7386): maps merge, null removes, everything else replaces. Gives a new value that shares what

@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
 import type { JsonObject, Manifest } from "@muster/shared/model";
+import { describe, expect, it } from "vitest";
+import type { ClusterCapabilities } from "../renderer.ts";
 import { asManifest } from "./check-object.ts";
 import { findDuplicateListKey } from "./list-keys.ts";
 import { normalise } from "./normalise.ts";
@@ -37,7 +38,9 @@ describe("what is a manifest", () => {
     expect(() => asManifest(object, at)).toThrow(expect.objectContaining({ code: "OBJECT_INVALID", at }));
   });
   it("RBAC names with colons and empty server fields are fine", () => {
-    expect(asManifest(base({ metadata: { name: "system:Reader", resourceVersion: "", uid: null } }), at).metadata.name).toBe("system:Reader");
+    expect(asManifest(base({ metadata: { name: "system:Reader", resourceVersion: "", uid: null } }), at).metadata.name).toBe(
+      "system:Reader",
+    );
   });
 });
 
@@ -91,8 +94,9 @@ describe("normal form", () => {
 });
 
 describe("scopes", () => {
-  const nothing = { apiVersions: [], clusterScopedKinds: new Set<string>() };
-  const of = (apiVersion: string, kind: string, capabilities = nothing, declared = new Map()) => scopeOf({ apiVersion, kind }, declared, capabilities);
+  const nothing: Pick<ClusterCapabilities, "apiVersions" | "clusterScopedKinds"> = { apiVersions: [], clusterScopedKinds: new Set() };
+  const of = (apiVersion: string, kind: string, capabilities = nothing, declared = new Map()) =>
+    scopeOf({ apiVersion, kind }, declared, capabilities);
   it("built-in kinds are known, in every version of their group", () => {
     expect(of("v1", "Namespace")).toBe("cluster");
     expect(of("rbac.authorization.k8s.io/v1beta1", "ClusterRole")).toBe("cluster");
@@ -105,18 +109,31 @@ describe("scopes", () => {
     expect(of("x.io/v1", "Namespace")).toBe("unknown");
   });
   it("a CRD of the bundle says it, then the cluster", () => {
-    const crd = (scope: string) => ({ object: { kind: "CustomResourceDefinition", spec: { group: "x.io", names: { kind: "Widget" }, scope } }, origin: "", at, bytes: 1 });
+    const crd = (scope: string) => ({
+      object: { kind: "CustomResourceDefinition", spec: { group: "x.io", names: { kind: "Widget" }, scope } },
+      origin: "",
+      at,
+      bytes: 1,
+    });
     expect(of("x.io/v1", "Widget", nothing, declaredScopes([crd("Cluster")]) as Map<string, string>)).toBe("cluster");
     const cluster = { apiVersions: ["x.io/v1", "x.io/v1/Widget"], clusterScopedKinds: new Set(["x.io/Global"]) };
     expect(of("x.io/v1", "Global", cluster)).toBe("cluster");
     expect(of("x.io/v1", "Widget", cluster)).toBe("namespaced");
-    expect(of("x.io/v1", "Widget", { ...cluster, clusterScopedKinds: new Set(["x.io/Widget"]) }, declaredScopes([crd("Namespaced")]) as Map<string, string>)).toBe("namespaced");
+    expect(
+      of(
+        "x.io/v1",
+        "Widget",
+        { ...cluster, clusterScopedKinds: new Set(["x.io/Widget"]) },
+        declaredScopes([crd("Namespaced")]) as Map<string, string>,
+      ),
+    ).toBe("namespaced");
   });
 });
 
 describe("E028: list entries with the same key", () => {
   const workload = (kind: string, apiVersion: string, pod: JsonObject): Manifest => {
-    const spec = kind === "Pod" ? pod : kind === "CronJob" ? { jobTemplate: { spec: { template: { spec: pod } } } } : { template: { spec: pod } };
+    const spec =
+      kind === "Pod" ? pod : kind === "CronJob" ? { jobTemplate: { spec: { template: { spec: pod } } } } : { template: { spec: pod } };
     return asManifest({ apiVersion, kind, metadata: { name: "a" }, spec }, at);
   };
   const twice = { containers: [{ name: "a", env: [{ name: "X", value: "1" }, { name: "Y" }, { name: "X", value: "2" }] }] };
@@ -139,10 +156,15 @@ describe("E028: list entries with the same key", () => {
 describe("E050: sizes", () => {
   it("an object beyond the limit of a request is refused with size and limit", () => {
     const manifest = asManifest(base({ kind: "Thing", apiVersion: "x.io/v1", spec: "x".repeat(1_600_000) }), at);
-    expect(() => checkedSize(manifest, at)).toThrow(expect.objectContaining({ code: "OBJECT_TOO_LARGE", data: expect.objectContaining({ limit: 1_572_864 }) }));
+    expect(() => checkedSize(manifest, at)).toThrow(
+      expect.objectContaining({ code: "OBJECT_TOO_LARGE", data: expect.objectContaining({ limit: 1_572_864 }) }),
+    );
   });
   it("so are annotations beyond 256 KiB and data beyond 1 MiB", () => {
-    for (const object of [base({ metadata: { name: "a", annotations: { a: "x".repeat(300_000) } } }), base({ data: { a: "x".repeat(1_100_000) } })]) {
+    for (const object of [
+      base({ metadata: { name: "a", annotations: { a: "x".repeat(300_000) } } }),
+      base({ data: { a: "x".repeat(1_100_000) } }),
+    ]) {
       expect(() => checkedSize(asManifest(object, at), at)).toThrow(expect.objectContaining({ code: "OBJECT_TOO_LARGE" }));
     }
     expect(checkedSize(asManifest(base({ data: { a: "x".repeat(1_000_000) } }), at), at)).toBeGreaterThan(1_000_000);

@@ -1,9 +1,19 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { BUNDLE_LABEL, type JsonObject, type JsonValue, type Manifest, isJsonObject, setOwn } from "@muster/shared/model";
+import { BUNDLE_LABEL, isJsonObject, type JsonObject, type JsonValue, type Manifest, setOwn } from "@muster/shared/model";
 import type { Scope } from "./scopes.ts";
 
 /** Fields of metadata that only the API server writes; harmless in a manifest, and dropped. */
-const SERVER_FIELDS = ["managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "uid", "resourceVersion", "generateName"];
+const SERVER_FIELDS = [
+  "managedFields",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "generation",
+  "selfLink",
+  "uid",
+  "resourceVersion",
+  "generateName",
+];
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -44,14 +54,16 @@ function withoutTemplateTimestamp(spec: JsonObject): JsonObject | undefined {
     const inner = withoutTemplateTimestamp(jobTemplate["spec"]);
     return inner && { ...spec, jobTemplate: { ...jobTemplate, spec: inner } };
   }
-  if (!isJsonObject(template) || !isJsonObject(template["metadata"]) || template["metadata"]["creationTimestamp"] !== null) return undefined;
+  if (!isJsonObject(template) || !isJsonObject(template["metadata"]) || template["metadata"]["creationTimestamp"] !== null)
+    return undefined;
   const { creationTimestamp: _, ...metadata } = template["metadata"];
   return { ...spec, template: { ...template, metadata } };
 }
 
 /** stringData becomes data as the API server does it: its keys win. Kept apart, a key removed from it would stay (kubernetes#108008). */
 function withData(secret: JsonObject, at: InputPosition): void {
-  const refuse = (why: string) => new CodedError("OBJECT_INVALID", `Secret ${String((secret["metadata"] as JsonObject)["name"])} ${why}`, { at });
+  const refuse = (why: string) =>
+    new CodedError("OBJECT_INVALID", `Secret ${String((secret["metadata"] as JsonObject)["name"])} ${why}`, { at });
   const { data, stringData } = secret;
   for (const [field, map] of Object.entries({ data, stringData })) {
     if (map === undefined || map === null) continue;
@@ -59,12 +71,14 @@ function withData(secret: JsonObject, at: InputPosition): void {
     for (const [key, value] of Object.entries(map)) {
       if (typeof value !== "string" && value !== null) throw refuse(`has a ${typeof value} in ${field}[${JSON.stringify(key)}]; quote it`);
       // The value itself is not shown: it is the secret.
-      if (field === "data" && typeof value === "string" && !BASE64.test(value.replace(/[\r\n]/g, ""))) throw refuse(`has no base64 in data[${JSON.stringify(key)}]`);
+      if (field === "data" && typeof value === "string" && !BASE64.test(value.replace(/[\r\n]/g, "")))
+        throw refuse(`has no base64 in data[${JSON.stringify(key)}]`);
     }
   }
   delete secret["stringData"];
   if (!isJsonObject(stringData)) return;
   const merged: JsonObject = isJsonObject(data) ? { ...data } : {};
-  for (const [key, value] of Object.entries(stringData)) setOwn(merged, key, Buffer.from(typeof value === "string" ? value : "").toString("base64"));
+  for (const [key, value] of Object.entries(stringData))
+    setOwn(merged, key, Buffer.from(typeof value === "string" ? value : "").toString("base64"));
   secret["data"] = merged;
 }

@@ -1,5 +1,5 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { type Manifest, describeObjectRef, isJsonObject, objectRefOf } from "@muster/shared/model";
+import { describeObjectRef, isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 
 /** etcd's default limit of a request, in bytes. */
 const MAX_OBJECT_BYTES = 1.5 * 1024 * 1024;
@@ -12,7 +12,10 @@ const MAX_DATA_BYTES = 1024 * 1024;
 export function checkedSize(manifest: Manifest, at: InputPosition): number {
   const bytes = Buffer.byteLength(JSON.stringify(manifest));
   const refuse = (what: string, size: number, limit: number) =>
-    new CodedError("OBJECT_TOO_LARGE", `${describeObjectRef(objectRefOf(manifest))} ${what} ${size} bytes; the API server takes ${limit}`, { at, data: { bytes: size, limit } });
+    new CodedError("OBJECT_TOO_LARGE", `${describeObjectRef(objectRefOf(manifest))} ${what} ${size} bytes; the API server takes ${limit}`, {
+      at,
+      data: { bytes: size, limit },
+    });
   if (bytes > MAX_OBJECT_BYTES) throw refuse("has", bytes, MAX_OBJECT_BYTES);
   // Nothing in it can be larger than the whole: most objects need no closer look.
   if (bytes <= MAX_ANNOTATION_BYTES) return bytes;
@@ -29,5 +32,8 @@ export function checkedSize(manifest: Manifest, at: InputPosition): number {
 
 function textBytes(map: unknown): number {
   if (!isJsonObject(map)) return 0;
-  return Object.entries(map).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + (typeof value === "string" ? Buffer.byteLength(value) : 0), 0);
+  return Object.entries(map).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + (typeof value === "string" ? Buffer.byteLength(value) : 0),
+    0,
+  );
 }

@@ -1,8 +1,8 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, type ObjectRef, describeObjectRef, objectRefOf } from "@muster/shared/model";
+import { describeObjectRef, type Manifest, type ObjectRef, objectRefOf } from "@muster/shared/model";
 import type { PatchSpec, Variables } from "../../fleet/model.ts";
 import { ExpressionError } from "./expression.ts";
-import { JsonPatchError, applyJsonPatch } from "./json-patch.ts";
+import { applyJsonPatch, JsonPatchError } from "./json-patch.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { substitute, substituteAt } from "./substitute.ts";
 

@@ -1,7 +1,7 @@
+import type { JsonObject, JsonValue } from "@muster/shared/model";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { JsonObject, JsonValue } from "@muster/shared/model";
-import { JsonPatchError, applyJsonPatch } from "./json-patch.ts";
+import { applyJsonPatch, JsonPatchError } from "./json-patch.ts";
 import { mergePatch } from "./merge-patch.ts";
 
 describe("merge patch, the examples of RFC 7386", () => {
@@ -14,7 +14,11 @@ describe("merge patch, the examples of RFC 7386", () => {
     [{ a: "c" }, { a: ["b"] }, { a: ["b"] }],
     [{ a: { b: "c" } }, { a: { b: "d", c: null } }, { a: { b: "d" } }],
     [{ a: [{ b: "c" }] }, { a: [1] }, { a: [1] }],
-    [["a", "b"], ["c", "d"], ["c", "d"]],
+    [
+      ["a", "b"],
+      ["c", "d"],
+      ["c", "d"],
+    ],
     [{ a: "b" }, ["c"], ["c"]],
     [{ a: "foo" }, null, null],
     [{ a: "foo" }, "bar", "bar"],
@@ -33,9 +37,11 @@ describe("merge patch, the examples of RFC 7386", () => {
   });
   it("applied twice gives the same as once", () => {
     const json = fc.jsonValue() as fc.Arbitrary<JsonValue>;
-    fc.assert(fc.property(json, json, (target, patch) => {
-      expect(mergePatch(mergePatch(target, patch), patch)).toEqual(mergePatch(target, patch));
-    }));
+    fc.assert(
+      fc.property(json, json, (target, patch) => {
+        expect(mergePatch(mergePatch(target, patch), patch)).toEqual(mergePatch(target, patch));
+      }),
+    );
   });
 });
 

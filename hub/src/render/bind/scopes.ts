@@ -1,6 +1,6 @@
-import { type JsonObject, isJsonObject, splitApiVersion } from "@muster/shared/model";
-import type { ClusterCapabilities } from "../renderer.ts";
+import { isJsonObject, type JsonObject, splitApiVersion } from "@muster/shared/model";
 import type { RenderedObject } from "../rendered-objects.ts";
+import type { ClusterCapabilities } from "../renderer.ts";
 
 /** Whether objects of a kind live in a namespace. */
 export type Scope = "cluster" | "namespaced" | "unknown";
@@ -33,7 +33,16 @@ const CLUSTER_SCOPED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Built-in groups whose kinds all live in namespaces. */
-const NAMESPACED_GROUPS = ["apps", "autoscaling", "batch", "coordination.k8s.io", "discovery.k8s.io", "events.k8s.io", "extensions", "policy"];
+const NAMESPACED_GROUPS = [
+  "apps",
+  "autoscaling",
+  "batch",
+  "coordination.k8s.io",
+  "discovery.k8s.io",
+  "events.k8s.io",
+  "extensions",
+  "policy",
+];
 
 const builtInClusterScoped = new Set(Object.entries(CLUSTER_SCOPED).flatMap(([group, kinds]) => kinds.map((kind) => `${group}/${kind}`)));
 const builtInGroups = new Set([...Object.keys(CLUSTER_SCOPED), ...NAMESPACED_GROUPS]);

@@ -35,9 +35,12 @@ describe("expressions", () => {
   ])("%s becomes %j", (text, expected) => {
     expect(fill(text, variables)).toEqual(expected);
   });
-  it.each(["${NAME", "${NAME:-x}", "${A.B}", "${A-B}", "${ NAME }", "${NAME:x}", "${NAME:=x", "${NAME!}"])("%s is refused, not left as it is", (text) => {
-    expect(() => parseTemplate(text)).toThrow(ExpressionError);
-  });
+  it.each(["${NAME", "${NAME:-x}", "${A.B}", "${A-B}", "${ NAME }", "${NAME:x}", "${NAME:=x", "${NAME!}"])(
+    "%s is refused, not left as it is",
+    (text) => {
+      expect(() => parseTemplate(text)).toThrow(ExpressionError);
+    },
+  );
   it("names without value or default are all reported", () => {
     expect(fill("${A} ${B:=x} ${C}")).toEqual(["A", "C"]);
   });
@@ -51,20 +54,29 @@ describe("substitution in objects", () => {
   const filled = (value: Parameters<typeof substitute>[0]) => substitute(value, variables, new Set());
 
   it("takes the variable's type where the expression is the whole value", () => {
-    expect(filled({ kind: "Deployment", spec: { replicas: "${N}", paused: "${T}" } })).toEqual({ kind: "Deployment", spec: { replicas: 5, paused: true } });
+    expect(filled({ kind: "Deployment", spec: { replicas: "${N}", paused: "${T}" } })).toEqual({
+      kind: "Deployment",
+      spec: { replicas: 5, paused: true },
+    });
   });
   it("stays text where Kubernetes takes only text", () => {
     const object = {
       kind: "ConfigMap",
       metadata: { name: "${N}", labels: { l: "${N}" }, annotations: { a: "${T}" } },
       data: { d: "${N}" },
-      spec: { nodeSelector: { n: "${N}" }, containers: [{ args: ["${N}"], command: ["${N}"], env: [{ name: "A", value: "${N}" }], ports: [{ containerPort: "${N}" }] }] },
+      spec: {
+        nodeSelector: { n: "${N}" },
+        containers: [{ args: ["${N}"], command: ["${N}"], env: [{ name: "A", value: "${N}" }], ports: [{ containerPort: "${N}" }] }],
+      },
     };
     expect(filled(object)).toEqual({
       kind: "ConfigMap",
       metadata: { name: "5", labels: { l: "5" }, annotations: { a: "true" } },
       data: { d: "5" },
-      spec: { nodeSelector: { n: "5" }, containers: [{ args: ["5"], command: ["5"], env: [{ name: "A", value: "5" }], ports: [{ containerPort: 5 }] }] },
+      spec: {
+        nodeSelector: { n: "5" },
+        containers: [{ args: ["5"], command: ["5"], env: [{ name: "A", value: "5" }], ports: [{ containerPort: 5 }] }],
+      },
     });
   });
   it("only data of ConfigMap and Secret is text; other kinds may have numbers there", () => {

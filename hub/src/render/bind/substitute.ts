@@ -1,6 +1,6 @@
 import { type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
-import type { VariableValue, Variables } from "../../fleet/model.ts";
-import { type Template, parseTemplate } from "./expression.ts";
+import type { Variables, VariableValue } from "../../fleet/model.ts";
+import { parseTemplate, type Template } from "./expression.ts";
 
 /** Maps whose values Kubernetes takes as text only: a numeric variable becomes text there even where it is the whole value. */
 const TEXT_MAPS = new Set(["labels", "annotations", "matchLabels", "nodeSelector", "stringData", "commonLabels", "commonAnnotations"]);
@@ -24,7 +24,10 @@ export function substituteValues<T extends JsonValue>(values: T, variables: Vari
 
 function substituteAs<T extends JsonValue>(value: T, variables: Variables, unset: Set<string>, isObject: boolean): T {
   const kind = typeof value === "object" && value !== null && !Array.isArray(value) ? value["kind"] : undefined;
-  const walker = new Substitution(variables, unset, { isObject, hasTextData: isObject && typeof kind === "string" && DATA_KINDS.has(kind) });
+  const walker = new Substitution(variables, unset, {
+    isObject,
+    hasTextData: isObject && typeof kind === "string" && DATA_KINDS.has(kind),
+  });
   return walker.walk(value, "", false, 0) as T;
 }
 

@@ -1,10 +1,9 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { type JsonObject, isJsonObject } from "@muster/shared/model";
-import type { Target } from "../../fleet/model.ts";
-import type { VariableValue, Variables } from "../../fleet/model.ts";
+import { isJsonObject, type JsonObject } from "@muster/shared/model";
+import type { Target, Variables, VariableValue } from "../../fleet/model.ts";
+import { describeLoosely } from "./check-object.ts";
 import { ExpressionError } from "./expression.ts";
 import { collectNames } from "./substitute.ts";
-import { describeLoosely } from "./check-object.ts";
 
 /** An object with this annotation and value is left alone. */
 const SUBSTITUTE_ANNOTATION = "muster.dev/substitute";
@@ -43,7 +42,8 @@ function scan(object: JsonObject, at: InputPosition): readonly string[] {
   try {
     collectNames(object, names);
   } catch (error) {
-    if (error instanceof ExpressionError) throw new CodedError("VARIABLE_SYNTAX", `${describeLoosely(object)}: cannot read ${error.message}`, { at });
+    if (error instanceof ExpressionError)
+      throw new CodedError("VARIABLE_SYNTAX", `${describeLoosely(object)}: cannot read ${error.message}`, { at });
     throw error;
   }
   return [...names].sort();
@@ -65,7 +65,9 @@ export interface UnsetVariable {
 /** One error that names every variable without value, so that a person does not find them one push at a time. */
 export function unsetError(unset: readonly UnsetVariable[], cluster: string): CodedError {
   const names = [...new Set(unset.map(({ name }) => name))].sort();
-  const shown = unset.slice(0, 20).map(({ name, at, user }) => `${name} (${at.file}${at.line === undefined ? "" : `:${at.line}`}, ${user})`);
+  const shown = unset
+    .slice(0, 20)
+    .map(({ name, at, user }) => `${name} (${at.file}${at.line === undefined ? "" : `:${at.line}`}, ${user})`);
   const more = unset.length > shown.length ? ` and ${unset.length - shown.length} more` : "";
   const which = names.length === 1 ? "A variable has" : `${names.length} variables have`;
   return new CodedError("VARIABLE_UNSET", `${which} no value for cluster ${cluster}: ${shown.join(", ")}${more}`, {

@@ -7,7 +7,14 @@ const at = { file: "app/bundle.yaml" };
 
 describe("files of a bundle", () => {
   it("are those at or below its directory, and not those of a neighbour with a longer name", () => {
-    const snapshot = snapshotOf({ "app/a.yaml": "", "app/d/b.yaml": "", "app2/c.yaml": "", "app-x/d.yaml": "", "e.yaml": "", "app/bundle.yaml": "" });
+    const snapshot = snapshotOf({
+      "app/a.yaml": "",
+      "app/d/b.yaml": "",
+      "app2/c.yaml": "",
+      "app-x/d.yaml": "",
+      "e.yaml": "",
+      "app/bundle.yaml": "",
+    });
     const files = bundleFilesOf(snapshot, "app");
     expect([...files.files.keys()]).toEqual(["a.yaml", "d/b.yaml"]);
     expect([...files.directories]).toEqual(["", "d"]);
@@ -29,7 +36,9 @@ describe("files of a bundle", () => {
   };
   it.each(Object.entries(hostile))("%s is refused and named", (_, files) => {
     const [path] = Object.keys(files);
-    expect(() => bundleFilesOf(snapshotOf({ "app/a.yaml": "", ...files }), "app")).toThrow(expect.objectContaining({ code: "BUNDLE_PATH_ESCAPE", at: { file: path, source: "fleet" } }));
+    expect(() => bundleFilesOf(snapshotOf({ "app/a.yaml": "", ...files }), "app")).toThrow(
+      expect.objectContaining({ code: "BUNDLE_PATH_ESCAPE", at: { file: path, source: "fleet" } }),
+    );
   });
 
   it("a link in another bundle does not matter", () => {
@@ -57,7 +66,10 @@ describe("paths that people write", () => {
   ])("%s below %j is %s", (written, base, expected) => {
     expect(resolveInBundle(written, base, at)).toBe(expected);
   });
-  it.each(["..", "../x", "a/../../x", "/etc/passwd", "//x", "a\\..\\x", "x\0", "./.././x", "a/b/../../../c"])("%j leads out and is refused", (written) => {
-    expect(() => resolveInBundle(written, "", at)).toThrow(expect.objectContaining({ code: "BUNDLE_PATH_ESCAPE", at }));
-  });
+  it.each(["..", "../x", "a/../../x", "/etc/passwd", "//x", "a\\..\\x", "x\0", "./.././x", "a/b/../../../c"])(
+    "%j leads out and is refused",
+    (written) => {
+      expect(() => resolveInBundle(written, "", at)).toThrow(expect.objectContaining({ code: "BUNDLE_PATH_ESCAPE", at }));
+    },
+  );
 });

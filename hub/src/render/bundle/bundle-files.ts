@@ -57,10 +57,15 @@ export class BundleFiles {
   /** Throws BUNDLE_FILE_MISSING, also for a file whose content is not in Git but in LFS. */
   async read(path: string, at?: InputPosition): Promise<Uint8Array> {
     const file = this.files.get(path);
-    if (!file) throw new CodedError("BUNDLE_FILE_MISSING", `There is no file ${JSON.stringify(path)} in the bundle`, { at: at ?? this.position(path) });
+    if (!file)
+      throw new CodedError("BUNDLE_FILE_MISSING", `There is no file ${JSON.stringify(path)} in the bundle`, {
+        at: at ?? this.position(path),
+      });
     const bytes = await this.#snapshot.read(file.path);
     if (bytes.length < 1024 && LFS_POINTER.equals(bytes.subarray(0, LFS_POINTER.length))) {
-      throw new CodedError("BUNDLE_FILE_MISSING", "The file is a Git LFS pointer; Muster does not fetch LFS objects", { at: this.position(path) });
+      throw new CodedError("BUNDLE_FILE_MISSING", "The file is a Git LFS pointer; Muster does not fetch LFS objects", {
+        at: this.position(path),
+      });
     }
     return bytes;
   }
@@ -99,7 +104,9 @@ export class BundleFiles {
       const content = await this.read(path);
       bytes += content.length;
       if (bytes > MAX_INPUT_BYTES) {
-        throw new CodedError("RENDER_LIMIT", `The bundle's files have more than ${MAX_INPUT_BYTES} bytes together`, { at: this.position("") });
+        throw new CodedError("RENDER_LIMIT", `The bundle's files have more than ${MAX_INPUT_BYTES} bytes together`, {
+          at: this.position(""),
+        });
       }
       contents.set(path, content);
     }
@@ -108,7 +115,8 @@ export class BundleFiles {
 }
 
 function escape(file: SnapshotFile, source: string): CodedError {
-  const what = file.type === "file" ? "A path with parts that are no plain names" : file.type === "symlink" ? "A symbolic link" : "A submodule";
+  const what =
+    file.type === "file" ? "A path with parts that are no plain names" : file.type === "symlink" ? "A symbolic link" : "A submodule";
   return new CodedError("BUNDLE_PATH_ESCAPE", `${what} stands in the bundle; it is not followed`, { at: { file: file.path, source } });
 }
 

@@ -52,7 +52,9 @@ describe("shared work", () => {
     const work = new SharedWork<string>();
     const controller = new AbortController();
     const signals: AbortSignal[] = [];
-    const hang = (signal: AbortSignal) => (signals.push(signal), new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+    const hang = (signal: AbortSignal) => (
+      signals.push(signal), new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
+    );
     const leaving = work.run("k", hang, controller.signal);
     controller.abort(new Error("gone"));
     await expect(leaving).rejects.toThrow("gone");

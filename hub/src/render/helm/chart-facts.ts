@@ -42,7 +42,10 @@ export function chartFacts(contents: ReadonlyMap<string, Uint8Array>, files: Bun
     }
     if (isArchive || path.endsWith("values.schema.json")) {
       const reference = SCHEMA_REFERENCE.exec(text)?.[1];
-      if (reference) throw new CodedError("RENDER_REMOTE", `A values schema refers to ${JSON.stringify(reference)}, which is not in the same file`, { at: files.position(path) });
+      if (reference)
+        throw new CodedError("RENDER_REMOTE", `A values schema refers to ${JSON.stringify(reference)}, which is not in the same file`, {
+          at: files.position(path),
+        });
     }
     const actions = (text.match(ACTION) ?? []).join("\n");
     facts.usesCapabilities ||= actions.includes("Capabilities") || /^kubeVersion:/m.test(text);
@@ -56,7 +59,12 @@ export function chartFacts(contents: ReadonlyMap<string, Uint8Array>, files: Bun
 /** What the texts of values call, for charts that evaluate values with `tpl`. */
 export function valuesFacts(values: string): ChartFacts {
   const actions = (values.match(ACTION) ?? []).join("\n");
-  return { usesCapabilities: actions.includes("Capabilities"), usesRandom: RANDOM.test(actions), usesTime: TIME.test(actions), lookups: [] };
+  return {
+    usesCapabilities: actions.includes("Capabilities"),
+    usesRandom: RANDOM.test(actions),
+    usesTime: TIME.test(actions),
+    lookups: [],
+  };
 }
 
 /** What holds for a chart together with its values. */

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type JsonObject, isJsonObject } from "@muster/shared/model";
+import { isJsonObject, type JsonObject } from "@muster/shared/model";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
 import type { DocumentReader } from "../yaml/document-reader.ts";
@@ -13,9 +13,13 @@ export async function checkDependencies(files: BundleFiles, chart: string, reade
     if (!files.files.has(path)) continue;
     for (const name of await dependencyNames(files, path, reader)) {
       if (vendored.some((known) => known === name || known.startsWith(`${name}-`))) continue;
-      throw new CodedError("RENDER_REMOTE", `The dependency ${JSON.stringify(name)} is not in charts/; run "helm dependency build" and commit what it makes`, {
-        at: files.position(path),
-      });
+      throw new CodedError(
+        "RENDER_REMOTE",
+        `The dependency ${JSON.stringify(name)} is not in charts/; run "helm dependency build" and commit what it makes`,
+        {
+          at: files.position(path),
+        },
+      );
     }
   }
 }

@@ -13,7 +13,13 @@ import { toolMessage } from "../sandbox/tool-message.ts";
 const PLACE = /(?:^|[\s("])([\w.-]+)\/((?:charts|templates|crds)\/[^\s:()"]+)(?::(\d+))?(?::(\d+))?/;
 
 /** RENDER_HELM with the template's file, and its line where helm says it. */
-export function helmError(stderr: string, folder: string, files: BundleFiles, chart: string, names: ReadonlyMap<string, string>): CodedError {
+export function helmError(
+  stderr: string,
+  folder: string,
+  files: BundleFiles,
+  chart: string,
+  names: ReadonlyMap<string, string>,
+): CodedError {
   let message = toolMessage(stderr, folder);
   for (const [written, original] of names) message = message.replaceAll(written, original);
   const [, , path, line, column] = PLACE.exec(message) ?? [];

@@ -42,9 +42,14 @@ export function helmInput(target: Target, files: BundleFiles, variables: Variabl
   }
   if (unset.length > 0) throw unsetError(unset, target.cluster.name);
   if (!RELEASE_NAME.test(releaseName)) {
-    throw new CodedError("FLEET_INVALID", `${JSON.stringify(releaseName)} cannot be a Helm release name (53 characters at most); set helm.releaseName`, { at: bundle.at });
+    throw new CodedError(
+      "FLEET_INVALID",
+      `${JSON.stringify(releaseName)} cannot be a Helm release name (53 characters at most); set helm.releaseName`,
+      { at: bundle.at },
+    );
   }
-  if (!NAMESPACE.test(releaseNamespace)) throw new CodedError("FLEET_INVALID", `${JSON.stringify(releaseNamespace)} cannot be a namespace`, { at: bundle.at });
+  if (!NAMESPACE.test(releaseNamespace))
+    throw new CodedError("FLEET_INVALID", `${JSON.stringify(releaseNamespace)} cannot be a namespace`, { at: bundle.at });
   return { chart: chartDirectory(bundle.helm, files, bundle.at), values, releaseName, releaseNamespace };
 }
 
@@ -55,7 +60,8 @@ export function releaseNamespaceOf(target: Target): string | undefined {
 
 function chartDirectory(helm: HelmSpec | undefined, files: BundleFiles, at: InputPosition): string {
   const written = helm?.chart ?? ".";
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(written)) throw new CodedError("RENDER_REMOTE", `The chart ${JSON.stringify(written)} is on the network`, { at });
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(written))
+    throw new CodedError("RENDER_REMOTE", `The chart ${JSON.stringify(written)} is on the network`, { at });
   const chart = resolveInBundle(written, "", at);
   if (!files.files.has(chart === "" ? "Chart.yaml" : `${chart}/Chart.yaml`)) {
     throw new CodedError("BUNDLE_FILE_MISSING", `There is no Chart.yaml in the chart's directory ${JSON.stringify(written)}`, { at });
@@ -65,9 +71,11 @@ function chartDirectory(helm: HelmSpec | undefined, files: BundleFiles, at: Inpu
 
 function valuesFile(written: string, files: BundleFiles, at: InputPosition): string {
   // helm itself would fetch a URL here.
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(written)) throw new CodedError("RENDER_REMOTE", `The values file ${JSON.stringify(written)} is on the network`, { at });
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(written))
+    throw new CodedError("RENDER_REMOTE", `The values file ${JSON.stringify(written)} is on the network`, { at });
   const path = resolveInBundle(written, "", at);
-  if (!files.files.has(path)) throw new CodedError("BUNDLE_FILE_MISSING", `There is no values file ${JSON.stringify(written)} in the bundle`, { at });
+  if (!files.files.has(path))
+    throw new CodedError("BUNDLE_FILE_MISSING", `There is no values file ${JSON.stringify(written)} in the bundle`, { at });
   return path;
 }
 

@@ -13,7 +13,11 @@ const HOOK = "helm.sh/hook";
 const TESTS = new Set(["test", "test-success", "test-failure"]);
 
 /** Objects of helm's output with the template each came from; hooks and tests are listed and left out. */
-export function helmObjects(documents: readonly YamlDocument[], files: BundleFiles, chart: string): { objects: RenderedObject[]; notices: RenderNotice[] } {
+export function helmObjects(
+  documents: readonly YamlDocument[],
+  files: BundleFiles,
+  chart: string,
+): { objects: RenderedObject[]; notices: RenderNotice[] } {
   const objects: RenderedObject[] = [];
   const notices: RenderNotice[] = [];
   let origin = "Chart.yaml";

@@ -13,16 +13,22 @@ const filesOf = (specs: Record<string, FileSpec>) => bundleFilesOf(snapshotOf(sp
 const reader = new DocumentReader();
 
 describe("what a chart's text says", () => {
-  const facts = (path: string, content: string | Uint8Array) => chartFacts(new Map([[path, Buffer.from(content)]]), filesOf({ "app/Chart.yaml": "" }));
+  const facts = (path: string, content: string | Uint8Array) =>
+    chartFacts(new Map([[path, Buffer.from(content)]]), filesOf({ "app/Chart.yaml": "" }));
   it("capabilities, randomness, time and lookups count only in templates' actions", () => {
     expect(facts("templates/a.yaml", "{{ .Capabilities.KubeVersion }}").usesCapabilities).toBe(true);
     expect(facts("Chart.yaml", "name: a\nkubeVersion: '>=1.20'\n").usesCapabilities).toBe(true);
-    for (const name of ["randAlphaNum 5", "genCA \"a\" 1", "genSelfSignedCert", "uuidv4", "htpasswd \"a\" \"b\"", "shuffle .x", "bcrypt .x"]) {
+    for (const name of ["randAlphaNum 5", 'genCA "a" 1', "genSelfSignedCert", "uuidv4", 'htpasswd "a" "b"', "shuffle .x", "bcrypt .x"]) {
       expect(facts("templates/_h.tpl", `{{- ${name} -}}`).usesRandom).toBe(true);
     }
     expect(facts("templates/a.yaml", "{{\n now | date }}").usesTime).toBe(true);
     expect(facts("templates/a.yaml", '{{ lookup "v1" "Secret" "a" "b" }}').lookups).toEqual(["templates/a.yaml"]);
-    expect(facts("templates/a.yaml", "# update now: rand, lookup, Capabilities\na: {{ .Values.update }}")).toEqual({ usesCapabilities: false, usesRandom: false, usesTime: false, lookups: [] });
+    expect(facts("templates/a.yaml", "# update now: rand, lookup, Capabilities\na: {{ .Values.update }}")).toEqual({
+      usesCapabilities: false,
+      usesRandom: false,
+      usesTime: false,
+      lookups: [],
+    });
     expect(valuesFacts("a: '{{ randAlpha 3 }}'").usesRandom).toBe(true);
   });
   it("packed dependencies are looked into, and what cannot be unpacked may do anything", () => {
@@ -32,14 +38,20 @@ describe("what a chart's text says", () => {
   });
   it("a values schema that refers to other places is refused", () => {
     for (const reference of ["https://example.com/s.json", "http://127.0.0.1/x", "file:///etc/passwd", "other.json", "../x.json"]) {
-      expect(() => facts("values.schema.json", JSON.stringify({ properties: { a: { $ref: reference } } }))).toThrow(expect.objectContaining({ code: "RENDER_REMOTE" }));
+      expect(() => facts("values.schema.json", JSON.stringify({ properties: { a: { $ref: reference } } }))).toThrow(
+        expect.objectContaining({ code: "RENDER_REMOTE" }),
+      );
     }
-    facts("values.schema.json", JSON.stringify({ $schema: "http://json-schema.org/draft-07/schema#", properties: { a: { $ref: "#/definitions/b" } } }));
+    facts(
+      "values.schema.json",
+      JSON.stringify({ $schema: "http://json-schema.org/draft-07/schema#", properties: { a: { $ref: "#/definitions/b" } } }),
+    );
   });
 });
 
 describe("dependencies", () => {
-  const chart = "apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: redis, version: 1.x, repository: https://charts.example.com}]\n";
+  const chart =
+    "apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: redis, version: 1.x, repository: https://charts.example.com}]\n";
   const check = (files: Record<string, FileSpec>) => checkDependencies(filesOf({ "app/c/Chart.yaml": chart, ...files }), "c", reader);
   it("that are not vendored are refused at Chart.yaml", async () => {
     await expect(check({})).rejects.toMatchObject({ code: "RENDER_REMOTE", at: { file: "app/c/Chart.yaml" } });
@@ -54,18 +66,37 @@ describe("dependencies", () => {
 
 describe("input of a chart", () => {
   const files = filesOf({ "app/Chart.yaml": "", "app/charts-dir/web/Chart.yaml": "", "app/a.yaml": "", "app/b.yaml": "" });
-  const input = (bundle: Parameters<typeof targetOf>[0], options?: Parameters<typeof targetOf>[1], variables = {}) => helmInput(targetOf(bundle, options), files, variables, "ns");
+  const input = (bundle: Parameters<typeof targetOf>[0], options?: Parameters<typeof targetOf>[1], variables = {}) =>
+    helmInput(targetOf(bundle, options), files, variables, "ns");
   it("values files come before values, the bundle before its layers", () => {
     const { values } = input(
       { helm: { values: { a: 1 }, valuesFiles: ["b.yaml", "./a.yaml"] } },
-      { layers: [layerOf({ helm: { values: { a: 2 }, valuesFiles: ["b.yaml"] } }), layerOf({}), layerOf({ helm: { values: { a: "${N}" } } })] },
+      {
+        layers: [
+          layerOf({ helm: { values: { a: 2 }, valuesFiles: ["b.yaml"] } }),
+          layerOf({}),
+          layerOf({ helm: { values: { a: "${N}" } } }),
+        ],
+      },
       { N: 3 },
     );
-    expect(values.map((value) => ("file" in value ? value.file : value.json))).toEqual(["b.yaml", "a.yaml", '{"a":1}', "b.yaml", '{"a":2}', '{"a":3}']);
+    expect(values.map((value) => ("file" in value ? value.file : value.json))).toEqual([
+      "b.yaml",
+      "a.yaml",
+      '{"a":1}',
+      "b.yaml",
+      '{"a":2}',
+      '{"a":3}',
+    ]);
   });
   it("name and namespace default to the bundle's, the last one wins", () => {
     expect(input({})).toMatchObject({ chart: "", releaseName: "app", releaseNamespace: "ns" });
-    expect(input({ helm: { chart: "charts-dir/web", releaseName: "x" } }, { layers: [layerOf({ helm: { releaseName: "y", releaseNamespace: "z" } })] })).toMatchObject({ chart: "charts-dir/web", releaseName: "y", releaseNamespace: "z" });
+    expect(
+      input(
+        { helm: { chart: "charts-dir/web", releaseName: "x" } },
+        { layers: [layerOf({ helm: { releaseName: "y", releaseNamespace: "z" } })] },
+      ),
+    ).toMatchObject({ chart: "charts-dir/web", releaseName: "y", releaseNamespace: "z" });
   });
   it.each<[string, Parameters<typeof targetOf>[0], string]>([
     ["a chart outside", { helm: { chart: "../x" } }, "BUNDLE_PATH_ESCAPE"],
@@ -86,7 +117,8 @@ describe("input of a chart", () => {
 
 describe("output of helm", () => {
   it("gives each object its template; hooks and tests are left out with a notice, crd-install is an object", async () => {
-    const hooked = (name: string, hook: string) => `---\n# Source: demo/templates/${name}.yaml\napiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n  annotations: {helm.sh/hook: "${hook}"}\n`;
+    const hooked = (name: string, hook: string) =>
+      `---\n# Source: demo/templates/${name}.yaml\napiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n  annotations: {helm.sh/hook: "${hook}"}\n`;
     const text = `---\n# Source: demo/crds/c.yaml\nkind: A\n---\nkind: B\n---\n# Source: demo/charts/sub/templates/d.yaml\nkind: C\n${hooked("pre", "pre-install, post-upgrade")}${hooked("t", "test")}${hooked("old", "crd-install")}`;
     const { objects, notices } = helmObjects(await reader.read(Buffer.from(text), { file: "x" }), filesOf({ "app/c/Chart.yaml": "" }), "c");
     expect(objects.map(({ origin, at }) => [origin, at.file])).toEqual([
@@ -98,10 +130,18 @@ describe("output of helm", () => {
     expect(notices.map(({ type }) => type)).toEqual(["HelmHookSkipped", "HelmTestSkipped"]);
   });
   it.each([
-    ['Error: demo/templates/bad.yaml:4:18\n  executing "demo/templates/bad.yaml" at <.x>:\n    nil pointer\n\nUse --debug flag to render out invalid YAML\n', "app/c/templates/bad.yaml", 4],
+    [
+      'Error: demo/templates/bad.yaml:4:18\n  executing "demo/templates/bad.yaml" at <.x>:\n    nil pointer\n\nUse --debug flag to render out invalid YAML\n',
+      "app/c/templates/bad.yaml",
+      4,
+    ],
     ["Error: parse error at (demo/templates/bad.yaml:1): missing value for if\n", "app/c/templates/bad.yaml", 1],
     ["Error: execution error at (demo/charts/sub/templates/x.tpl:1:6): no way\n", "app/c/charts/sub/templates/x.tpl", 1],
-    ["Error: YAML parse error on demo/templates/bad.yaml: error converting YAML to JSON: yaml: line 3: x\n", "app/c/templates/bad.yaml", undefined],
+    [
+      "Error: YAML parse error on demo/templates/bad.yaml: error converting YAML to JSON: yaml: line 3: x\n",
+      "app/c/templates/bad.yaml",
+      undefined,
+    ],
     ["Error: something else in /tmp/muster-render-abc/input/c/x\n", "app/c/Chart.yaml", undefined],
   ])("the place of %j is found and the private folder is not shown", (stderr, file, line) => {
     const error = helmError(stderr, "/tmp/muster-render-abc", filesOf({ "app/c/Chart.yaml": "" }), "c", new Map());

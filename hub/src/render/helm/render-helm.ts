@@ -1,10 +1,10 @@
 import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { canonicalJson, digestJson } from "@muster/shared/wire";
+import { describeLoosely } from "../bind/check-object.ts";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
-import { describeLoosely } from "../bind/check-object.ts";
 import type { RenderPlan } from "../render-plan.ts";
 import type { RenderedObject, RenderedObjects } from "../rendered-objects.ts";
 import type { ClusterCapabilities, RenderNotice } from "../renderer.ts";
@@ -58,7 +58,9 @@ export class HelmRenderer {
     });
     const ofValues = input.values.map((value) => {
       if ("json" in value) return valuesFacts(value.json);
-      return this.#known(files.files.get(value.file)?.oid ?? "", async () => valuesFacts(Buffer.from(await files.read(value.file)).toString("utf8")));
+      return this.#known(files.files.get(value.file)?.oid ?? "", async () =>
+        valuesFacts(Buffer.from(await files.read(value.file)).toString("utf8")),
+      );
     });
     return joinFacts([ofChart, ...(await Promise.all(ofValues))]);
   }
@@ -75,7 +77,9 @@ export class HelmRenderer {
   #flags(input: HelmInput, facts: ChartFacts, capabilities: ClusterCapabilities): string[] {
     const reported = capabilities.kubernetesVersion ?? "";
     const version = facts.usesCapabilities && KUBERNETES_VERSION.test(reported) ? reported : this.#kubernetesVersion;
-    const apiVersions = facts.usesCapabilities ? [...new Set(capabilities.apiVersions)].filter((name) => API_VERSION.test(name)).sort() : [];
+    const apiVersions = facts.usesCapabilities
+      ? [...new Set(capabilities.apiVersions)].filter((name) => API_VERSION.test(name)).sort()
+      : [];
     return [
       `--namespace=${input.releaseNamespace}`,
       "--include-crds",
@@ -93,7 +97,11 @@ export class HelmRenderer {
     const renders = [this.#run(job, contents, signal)];
     // Only what calls such functions can differ between two runs on the same input; for all others one render is enough.
     if (job.facts.usesRandom || job.facts.usesTime) {
-      renders.push(job.facts.usesTime ? this.#clock.sleep(TIME_GAP_MS, signal).then(() => this.#run(job, contents, signal)) : this.#run(job, contents, signal));
+      renders.push(
+        job.facts.usesTime
+          ? this.#clock.sleep(TIME_GAP_MS, signal).then(() => this.#run(job, contents, signal))
+          : this.#run(job, contents, signal),
+      );
     }
     // All of them end before anything is said: none is left running behind an error.
     const ended = await Promise.allSettled(renders);
@@ -104,17 +112,28 @@ export class HelmRenderer {
     const [first, second] = results;
     if (!first) throw new CodedError("INTERNAL", "helm was not run");
     if (second) requireEqual(first.objects, second.objects, job);
-    const lookups = job.facts.lookups.map((path): RenderNotice => ({ type: "LookupEmpty", message: `${path} calls lookup, which finds nothing when the hub renders` }));
+    const lookups = job.facts.lookups.map(
+      (path): RenderNotice => ({ type: "LookupEmpty", message: `${path} calls lookup, which finds nothing when the hub renders` }),
+    );
     return { key: job.key, objects: first.objects, notices: [...first.notices, ...lookups] };
   }
 
-  #run(job: Job, contents: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<{ objects: RenderedObject[]; notices: RenderNotice[] }> {
+  #run(
+    job: Job,
+    contents: ReadonlyMap<string, Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<{ objects: RenderedObject[]; notices: RenderNotice[] }> {
     return this.#tools.inFolder(async (folder) => {
       for (const [path, content] of contents) await folder.write(`input/${path}`, content);
       const names = new Map<string, string>();
       const valuesFlags = await writeValues(job, folder, names);
       const chart = joinPath(`${folder.path}/input`, job.input.chart);
-      const result = await this.#tools.run(this.#command, ["template", job.input.releaseName, chart, ...job.flags, ...valuesFlags], folder, signal);
+      const result = await this.#tools.run(
+        this.#command,
+        ["template", job.input.releaseName, chart, ...job.flags, ...valuesFlags],
+        folder,
+        signal,
+      );
       if (result.code !== 0) throw helmError(result.stderr, folder.path, job.files, job.input.chart, names);
       const documents = await this.#reader.read(result.stdout, job.files.position(job.input.chart), this.#tools.maxOutputBytes);
       return helmObjects(documents, job.files, job.input.chart);
@@ -143,8 +162,12 @@ async function writeValues(job: Job, folder: PrivateFolder, names: Map<string, s
 
 /** Throws RENDER_NONDETERMINISTIC with the objects that differ. Hooks, which are not applied, do not count. */
 function requireEqual(first: readonly RenderedObject[], second: readonly RenderedObject[], job: Job): void {
-  const [one, two] = [first, second].map((objects) => new Map(objects.map((object, index) => [`${index}`, { object, text: canonicalJson(object.object) }])));
-  const differing = [...(one ?? [])].filter(([key, { text }]) => two?.get(key)?.text !== text).map(([, { object }]) => `${describeLoosely(object.object)} (${object.origin})`);
+  const [one, two] = [first, second].map(
+    (objects) => new Map(objects.map((object, index) => [`${index}`, { object, text: canonicalJson(object.object) }])),
+  );
+  const differing = [...(one ?? [])]
+    .filter(([key, { text }]) => two?.get(key)?.text !== text)
+    .map(([, { object }]) => `${describeLoosely(object.object)} (${object.origin})`);
   if (differing.length === 0 && first.length === second.length) return;
   const named = differing.slice(0, 10).join(", ") + (differing.length > 10 ? ` and ${differing.length - 10} more` : "");
   throw new CodedError("RENDER_NONDETERMINISTIC", `Two renders of the same chart differ in ${named || "the number of objects"}`, {

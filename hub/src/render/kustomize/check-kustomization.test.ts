@@ -5,7 +5,11 @@ import { DocumentReader } from "../yaml/document-reader.ts";
 import { checkKustomization } from "./check-kustomization.ts";
 
 const check = async (kustomization: string, files: Record<string, FileSpec> = {}) =>
-  await checkKustomization(bundleFilesOf(snapshotOf({ "app/over/kustomization.yaml": kustomization, ...files }), "app"), "over", new DocumentReader());
+  await checkKustomization(
+    bundleFilesOf(snapshotOf({ "app/over/kustomization.yaml": kustomization, ...files }), "app"),
+    "over",
+    new DocumentReader(),
+  );
 
 describe("kustomizations before they are run", () => {
   it("what stands in the bundle is fine: files, bases beside it, components, generators, inline patches", async () => {
@@ -69,11 +73,18 @@ transformers: ["apiVersion: builtin\\nkind: PrefixTransformer\\n"]
 
   it("what does not exist is missing, also in a base", async () => {
     await expect(check("resources: [x.yaml]")).rejects.toMatchObject({ code: "BUNDLE_FILE_MISSING" });
-    await expect(check("resources: [../base]", { "app/base/x.yaml": "" })).rejects.toMatchObject({ code: "BUNDLE_FILE_MISSING", at: { file: "app/base" } });
-    await expect(check("resources: [../base]", { "app/base/kustomization.yaml": "resources: [y.yaml]" })).rejects.toMatchObject({ at: { file: "app/base/kustomization.yaml" } });
+    await expect(check("resources: [../base]", { "app/base/x.yaml": "" })).rejects.toMatchObject({
+      code: "BUNDLE_FILE_MISSING",
+      at: { file: "app/base" },
+    });
+    await expect(check("resources: [../base]", { "app/base/kustomization.yaml": "resources: [y.yaml]" })).rejects.toMatchObject({
+      at: { file: "app/base/kustomization.yaml" },
+    });
   });
   it("a base or a generator's configuration is looked at as well", async () => {
-    await expect(check("resources: [../base]", { "app/base/kustomization.yaml": remote[0] as string })).rejects.toMatchObject({ code: "RENDER_REMOTE" });
+    await expect(check("resources: [../base]", { "app/base/kustomization.yaml": remote[0] as string })).rejects.toMatchObject({
+      code: "RENDER_REMOTE",
+    });
     const generator = "apiVersion: builtin\nkind: ConfigMapGenerator\nfiles: [k=http://127.0.0.1/x]\n";
     await expect(check("generators: [g.yaml]", { "app/over/g.yaml": generator })).rejects.toMatchObject({ code: "RENDER_REMOTE" });
   });

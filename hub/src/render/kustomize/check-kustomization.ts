@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type JsonObject, type JsonValue, isJsonObject } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath, resolveInBundle } from "../bundle/bundle-path.ts";
 import type { DocumentReader } from "../yaml/document-reader.ts";
@@ -17,7 +17,8 @@ const GENERATOR_FIELDS = ["configMapGenerator", "secretGenerator"];
 /** Keys below which a plugin's configuration may name files. */
 const PLUGIN_FILE_KEYS = new Set(["files", "envs", "env", "path", "paths", "repo", "url"]);
 
-const REMOTE = /^(?:[a-z][a-z0-9+.-]*::?\/?\/?[^/]*\/|[a-z][a-z0-9+.-]*:\/\/|[\w.-]+@[\w.-]+:|(?:www\.)?(?:github|gitlab|bitbucket)\.)|\?(?:ref|version|timeout|submodules)=|\.git(?:\/|$)/i;
+const REMOTE =
+  /^(?:[a-z][a-z0-9+.-]*::?\/?\/?[^/]*\/|[a-z][a-z0-9+.-]*:\/\/|[\w.-]+@[\w.-]+:|(?:www\.)?(?:github|gitlab|bitbucket)\.)|\?(?:ref|version|timeout|submodules)=|\.git(?:\/|$)/i;
 
 /** Path of the kustomization file in a directory of the bundle, or undefined. */
 export function kustomizationFile(files: BundleFiles, directory: string): string | undefined {
@@ -60,9 +61,10 @@ class KustomizationCheck {
 
   async run(): Promise<readonly string[]> {
     for (const kustomization of await this.#read(this.#path)) {
-      for (const field of RESOURCE_FIELDS) for (const entry of texts(kustomization[field])) this.#entry(entry, true);
+      for (const field of RESOURCE_FIELDS) for (const entry of texts(kustomization[field])) await this.#resource(entry);
       for (const field of FILE_FIELDS) for (const entry of texts(kustomization[field])) this.#entry(entry, false);
-      for (const field of PATH_FIELDS) for (const item of maps(kustomization[field])) for (const entry of texts(item["path"])) this.#entry(entry, false);
+      for (const field of PATH_FIELDS)
+        for (const item of maps(kustomization[field])) for (const entry of texts(item["path"])) this.#entry(entry, false);
       for (const field of PLUGIN_FIELDS) for (const entry of texts(kustomization[field])) await this.#plugin(entry);
       for (const field of GENERATOR_FIELDS) for (const item of maps(kustomization[field])) this.#generator(item);
       if (isJsonObject(kustomization["openapi"])) for (const entry of texts(kustomization["openapi"]["path"])) this.#entry(entry, false);
@@ -89,6 +91,15 @@ class KustomizationCheck {
     }
     if (REMOTE.test(entry)) throw new CodedError("RENDER_REMOTE", `${JSON.stringify(entry)} is on the network`, { at });
     throw new CodedError("BUNDLE_FILE_MISSING", `There is no ${JSON.stringify(entry)} in the bundle`, { at });
+  }
+
+  /** An alias bomb would cost kustomize seconds and all the memory it may have; what it finds wrong otherwise, it says itself. */
+  async #resource(entry: string): Promise<void> {
+    const path = this.#entry(entry, true);
+    if (path === undefined) return;
+    await this.#read(path).catch((error: unknown) => {
+      if (!(error instanceof CodedError) || error.code !== "YAML_SYNTAX") throw error;
+    });
   }
 
   #generator(item: JsonObject): void {
@@ -122,7 +133,8 @@ function resolveOrRemote(entry: string, resolve: () => string, at: { readonly fi
   try {
     return resolve();
   } catch (error) {
-    if (REMOTE.test(entry) && !entry.startsWith(".") && !entry.startsWith("/")) throw new CodedError("RENDER_REMOTE", `${JSON.stringify(entry)} is on the network`, { at });
+    if (REMOTE.test(entry) && !entry.startsWith(".") && !entry.startsWith("/"))
+      throw new CodedError("RENDER_REMOTE", `${JSON.stringify(entry)} is on the network`, { at });
     throw error;
   }
 }

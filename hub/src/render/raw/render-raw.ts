@@ -1,9 +1,9 @@
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { directoryOf } from "../bundle/bundle-path.ts";
-import type { RenderedObject } from "../rendered-objects.ts";
-import { objectsOf } from "../yaml/objects-of.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
+import type { RenderedObject } from "../rendered-objects.ts";
+import type { DocumentReader } from "../yaml/document-reader.ts";
+import { objectsOf } from "../yaml/objects-of.ts";
 
 const MANIFEST = /\.(?:ya?ml|json)$/;
 
@@ -11,7 +11,8 @@ const MANIFEST = /\.(?:ya?ml|json)$/;
 export function rawManifestPaths(files: BundleFiles): string[] {
   const nested = [...files.files.keys()].filter((path) => path.endsWith("/bundle.yaml")).map((path) => `${directoryOf(path)}/`);
   return [...files.files.keys()].filter(
-    (path) => MANIFEST.test(path) && !path.split("/").some((part) => part.startsWith(".")) && !nested.some((prefix) => path.startsWith(prefix)),
+    (path) =>
+      MANIFEST.test(path) && !path.split("/").some((part) => part.startsWith(".")) && !nested.some((prefix) => path.startsWith(prefix)),
   );
 }
 
@@ -31,7 +32,7 @@ export class RawRenderer {
     const objects: RenderedObject[] = [];
     for (const path of paths) {
       signal.throwIfAborted();
-      objects.push(...this.#known(files, path) ?? (await this.#read(files, path)));
+      objects.push(...(this.#known(files, path) ?? (await this.#read(files, path))));
     }
     return objects;
   }

@@ -74,7 +74,10 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     verdict ??= why;
     if (pid !== undefined) killGroup(pid);
   };
-  const timer = setTimeout(() => kill(new CodedError("RENDER_TIMEOUT", `${run.name} was stopped after ${run.timeoutMs} ms`)), run.timeoutMs);
+  const timer = setTimeout(
+    () => kill(new CodedError("RENDER_TIMEOUT", `${run.name} was stopped after ${run.timeoutMs} ms`)),
+    run.timeoutMs,
+  );
   const abort = () => kill(run.signal.reason);
   run.signal.addEventListener("abort", abort, { once: true });
   try {

@@ -9,7 +9,12 @@ const CLOSED_PROXY = "http://127.0.0.1:9";
  */
 export function toolEnvironment(folder: string, maxMemoryBytes: number): Record<string, string> {
   const home = join(folder, "home");
-  const proxies = Object.fromEntries(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => [[name, CLOSED_PROXY], [name.toLowerCase(), CLOSED_PROXY]]));
+  const proxies = Object.fromEntries(
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => [
+      [name, CLOSED_PROXY],
+      [name.toLowerCase(), CLOSED_PROXY],
+    ]),
+  );
   return {
     ...proxies,
     PATH: join(folder, "bin"),

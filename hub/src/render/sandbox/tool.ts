@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { Slots } from "../cache/slots.ts";
 import { findTool } from "./find-tool.ts";
 import { type PrivateFolder, withPrivateFolder } from "./private-folder.ts";
-import { type ToolLimits, type ToolResult, runTool } from "./run-tool.ts";
+import { runTool, type ToolLimits, type ToolResult } from "./run-tool.ts";
 
 /** Options of {@link Toolbox}. */
 export interface ToolboxOptions extends ToolLimits {

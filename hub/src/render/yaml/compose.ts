@@ -1,6 +1,6 @@
-import { EVENT_ID, type Event, SCALAR_STYLE, getScalarValue } from "js-yaml";
-import { type JsonObject, type JsonValue, isJsonObject, setOwn } from "@muster/shared/model";
-import { GoScalarError, formatGoFloatKey, formatGoIntegerKey, formatGoSpecialKey, resolveGoScalar } from "./go-scalar.ts";
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
+import { EVENT_ID, type Event, getScalarValue, SCALAR_STYLE } from "js-yaml";
+import { formatGoFloatKey, formatGoIntegerKey, formatGoSpecialKey, GoScalarError, resolveGoScalar } from "./go-scalar.ts";
 import { resolveTagged } from "./tagged-scalar.ts";
 import type { YamlLimits } from "./yaml-limits.ts";
 import { YamlProblem } from "./yaml-problem.ts";
@@ -99,7 +99,8 @@ export class Composer {
 
   #count(nodes: number, offset: number): void {
     this.#nodes += nodes;
-    if (this.#nodes > this.#limits.maxNodes) throw new YamlProblem("YAML_LIMIT", `more than ${this.#limits.maxNodes} values in one document`, offset);
+    if (this.#nodes > this.#limits.maxNodes)
+      throw new YamlProblem("YAML_LIMIT", `more than ${this.#limits.maxNodes} values in one document`, offset);
   }
 
   #alias(name: string, depth: number, offset: number): Built {
@@ -108,7 +109,8 @@ export class Composer {
       const why = this.#anchors.has(name) ? `anchor "${name}" contains itself` : `unknown anchor "${name}"`;
       throw new YamlProblem("YAML_SYNTAX", why, offset);
     }
-    if (depth + built.depth > this.#limits.maxDepth) throw new YamlProblem("YAML_LIMIT", `nested deeper than ${this.#limits.maxDepth} levels`, offset);
+    if (depth + built.depth > this.#limits.maxDepth)
+      throw new YamlProblem("YAML_LIMIT", `nested deeper than ${this.#limits.maxDepth} levels`, offset);
     this.#countAlias(built.nodes, offset);
     return built;
   }
@@ -187,8 +189,15 @@ export class Composer {
 
   #key(event: Event, depth: number): string {
     const offset = offsetOf(event);
-    const plain = event.type === EVENT_ID.SCALAR && event.style === SCALAR_STYLE.PLAIN && event.tagStart < 0 ? getScalarValue(this.#source, event) : undefined;
-    if (plain !== undefined && event.type === EVENT_ID.SCALAR && /^:[,[\]{}]/.test(this.#source.slice(event.valueEnd, event.valueEnd + 2))) {
+    const plain =
+      event.type === EVENT_ID.SCALAR && event.style === SCALAR_STYLE.PLAIN && event.tagStart < 0
+        ? getScalarValue(this.#source, event)
+        : undefined;
+    if (
+      plain !== undefined &&
+      event.type === EVENT_ID.SCALAR &&
+      /^:[,[\]{}]/.test(this.#source.slice(event.valueEnd, event.valueEnd + 2))
+    ) {
       // `{a:}` and `{a:[1]}`: to js-yaml the colon ends the key, to Go it is part of a text.
       throw new YamlProblem("YAML_SYNTAX", "write a space after the colon", event.valueEnd);
     }

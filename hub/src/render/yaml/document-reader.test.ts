@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
 import type { CodedError } from "@muster/shared/errors";
+import { describe, expect, it } from "vitest";
 import { DocumentReader } from "./document-reader.ts";
 import type { YamlLimits } from "./yaml-limits.ts";
 
@@ -38,6 +38,7 @@ describe("reading documents", () => {
 
   it("a bracket that is never closed is shown where it begins to look wrong, not at the end", async () => {
     expect((await failure("a: [1,\nb,\nc\n")).at).toMatchObject({ line: 2, column: 1 });
+    expect((await failure("a: 1\nb: [\n\n\n")).at).toMatchObject({ line: 2, column: 4 });
   });
 
   it("positions stay right in lines that were continued without indentation", async () => {
@@ -84,13 +85,19 @@ describe("reading documents", () => {
 });
 
 describe("limits", () => {
-  const bomb = ["a: &a [1,1,1,1,1,1,1,1,1]", ..."bcdefghi".split("").map((name, index) => `${name}: &${name} [${Array(9).fill(`*${"abcdefgh"[index]}`).join(",")}]`)].join("\n");
+  const bomb = [
+    "a: &a [1,1,1,1,1,1,1,1,1]",
+    ..."bcdefghi".split("").map((name, index) => `${name}: &${name} [${Array(9).fill(`*${"abcdefgh"[index]}`).join(",")}]`),
+  ].join("\n");
 
   it("a file of 300 bytes cannot expand to a billion values", async () => {
     expect((await failure(bomb)).code).toBe("YAML_LIMIT");
   });
   it("a merge bomb neither", async () => {
-    const merges = ["a: &a {a1: 1, a2: 1, a3: 1}", ...Array.from({ length: 400 }, (_, index) => `k${index}: {<<: [${Array(90).fill("*a").join(",")}]}`)].join("\n");
+    const merges = [
+      "a: &a {a1: 1, a2: 1, a3: 1}",
+      ...Array.from({ length: 400 }, (_, index) => `k${index}: {<<: [${Array(90).fill("*a").join(",")}]}`),
+    ].join("\n");
     expect((await failure(merges)).code).toBe("YAML_LIMIT");
   });
   it("nor many small bombs in one file", async () => {
@@ -104,11 +111,15 @@ describe("limits", () => {
   it("bytes, depth and nodes are bounded", async () => {
     expect((await failure("a: 1\n".padEnd(200, "#"), { maxBytes: 100 })).code).toBe("YAML_LIMIT");
     expect((await failure("[".repeat(400))).code).toBe("YAML_LIMIT");
-    expect((await failure(Array.from({ length: 150 }, (_, depth) => `${" ".repeat(depth)}a:\n`).join(""), { maxDepth: 100 })).code).toBe("YAML_LIMIT");
+    expect((await failure(Array.from({ length: 150 }, (_, depth) => `${" ".repeat(depth)}a:\n`).join(""), { maxDepth: 100 })).code).toBe(
+      "YAML_LIMIT",
+    );
     expect((await failure(`[${Array(200).fill(1).join(",")}]`, { maxNodes: 100 })).code).toBe("YAML_LIMIT");
   });
   it("depth counts through aliases", async () => {
-    const chain = Array.from({ length: 60 }, (_, index) => `k${index}: &k${index} {x: {y: ${index === 0 ? "1" : `*k${index - 1}`}}}`).join("\n");
+    const chain = Array.from({ length: 60 }, (_, index) => `k${index}: &k${index} {x: {y: ${index === 0 ? "1" : `*k${index - 1}`}}}`).join(
+      "\n",
+    );
     expect((await failure(chain, { maxDepth: 100 })).code).toBe("YAML_LIMIT");
   });
 });

@@ -7,7 +7,7 @@ import { Composer } from "./compose.ts";
 import { parseEvents } from "./parse-events.ts";
 import { type DocumentText, splitDocuments } from "./split-documents.ts";
 import { DEFAULT_YAML_LIMITS, type YamlLimits } from "./yaml-limits.ts";
-import { YamlProblem, positionAt } from "./yaml-problem.ts";
+import { positionAt, YamlProblem } from "./yaml-problem.ts";
 
 /** One document of a file. Equal texts give the same `value` object, so what is derived from it can be cached by identity. */
 export interface YamlDocument {

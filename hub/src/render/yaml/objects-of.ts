@@ -1,5 +1,5 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { type JsonObject, type JsonValue, isJsonObject } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import type { YamlDocument } from "./document-reader.ts";
 
 /** Muster's own documents (Cluster, Bundle, Fleet) may stand beside manifests; they are not deployed. */
@@ -17,9 +17,13 @@ export function objectsOf(document: YamlDocument, at: InputPosition): readonly J
   if (!isJsonObject(value)) throw new CodedError("OBJECT_INVALID", `A Kubernetes object is expected, not ${nameOfType(value)}`, { at });
   if (document.inexact && value["kind"] !== "CustomResourceDefinition") {
     // In a CRD such integers are bounds of a schema, which the API server reads as floating point anyway.
-    throw new CodedError("OBJECT_INVALID", `The integer ${document.inexact.text} is too large to be kept exactly; quote it if it is meant as text`, {
-      at: at.line === undefined ? at : { ...at, line: document.inexact.line },
-    });
+    throw new CodedError(
+      "OBJECT_INVALID",
+      `The integer ${document.inexact.text} is too large to be kept exactly; quote it if it is meant as text`,
+      {
+        at: at.line === undefined ? at : { ...at, line: document.inexact.line },
+      },
+    );
   }
   if (typeof value["apiVersion"] === "string" && value["apiVersion"].startsWith(OWN_GROUP)) return [];
   if (!isList(value)) return [value];
@@ -43,7 +47,10 @@ function flatten(list: JsonObject, at: InputPosition): readonly JsonObject[] {
   const { apiVersion, kind, items } = list;
   if (items === null || items === undefined) return [];
   if (!Array.isArray(items)) throw new CodedError("OBJECT_INVALID", "The items of a List must be a list", { at });
-  const typed = kind !== "List" && typeof kind === "string" && typeof apiVersion === "string" ? { apiVersion, kind: kind.slice(0, -"List".length) } : undefined;
+  const typed =
+    kind !== "List" && typeof kind === "string" && typeof apiVersion === "string"
+      ? { apiVersion, kind: kind.slice(0, -"List".length) }
+      : undefined;
   return items.flatMap((item) => {
     if (!isJsonObject(item)) throw new CodedError("OBJECT_INVALID", `An item of a List is ${nameOfType(item)}, not an object`, { at });
     if (isList(item)) return flatten(item, at);

@@ -1,5 +1,5 @@
-import { type Event, YAMLException, parseEvents as parse } from "js-yaml";
-import { YamlProblem, positionAt } from "./yaml-problem.ts";
+import { type Event, parseEvents as parse, YAMLException } from "js-yaml";
+import { positionAt, YamlProblem } from "./yaml-problem.ts";
 
 /** Characters that may be parsed again and again for the sake of {@link parseEvents}' leniency. */
 const MAX_RETRIED_CHARACTERS = 64 * 1024 * 1024;
@@ -25,7 +25,11 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
   const lineBreak = OLD_LINE_BREAK.exec(text);
   if (lineBreak) {
     const code = lineBreak[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
-    throw new YamlProblem("YAML_SYNTAX", `U+${code} ends a line for some YAML readers and not for others; write it as an escape in double quotes`, lineBreak.index);
+    throw new YamlProblem(
+      "YAML_SYNTAX",
+      `U+${code} ends a line for some YAML readers and not for others; write it as an escape in double quotes`,
+      lineBreak.index,
+    );
   }
   const indented = new IndentedText(text);
   let retried = 0;
@@ -43,9 +47,13 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
         continue;
       }
       // A bracket that is never closed shows at the end only; where it first looked wrong helps more.
-      const isAtEnd = offset >= text.trimEnd().length;
+      const end = text.trimEnd().length;
       // It names its option when the nesting is too deep (parseNode); it has no codes.
-      throw new YamlProblem(error.reason.includes("maxDepth") ? "YAML_LIMIT" : "YAML_SYNTAX", error.reason, (isAtEnd && indented.first) || offset);
+      throw new YamlProblem(
+        error.reason.includes("maxDepth") ? "YAML_LIMIT" : "YAML_SYNTAX",
+        error.reason,
+        offset < end ? offset : Math.min(indented.first || end, Math.max(0, end - 1)),
+      );
     }
   }
 }
@@ -71,7 +79,8 @@ class IndentedText {
     const start = Math.max(this.#text.lastIndexOf("\n", offset - 1), this.#text.lastIndexOf("\r", offset - 1)) + 1;
     const at = this.#starts.findIndex((known) => known > start);
     const index = at < 0 ? this.#starts.length : at;
-    this.source = this.source.slice(0, start + index * this.#indent.length) + this.#indent + this.source.slice(start + index * this.#indent.length);
+    this.source =
+      this.source.slice(0, start + index * this.#indent.length) + this.#indent + this.source.slice(start + index * this.#indent.length);
     this.#starts.splice(index, 0, start);
   }
 

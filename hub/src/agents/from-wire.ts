@@ -1,0 +1,115 @@
+import {
+  type BundleReport, type ClusterFacts, type ClusterReport, type Digest, DriftKind, type Generation, Health, type ObjectException, type ObjectRef, type ReportedEvent, SyncState,
+} from "@muster/shared/model";
+import type { AgentMessage__Output } from "@muster/shared/rpc";
+import type { InspectedObjectView } from "../status/views.ts";
+
+type Body<K extends keyof AgentMessage__Output> = NonNullable<AgentMessage__Output[K]>;
+type StatusOutput = Body<"status">;
+type Part<K extends keyof StatusOutput> = NonNullable<StatusOutput[K]>;
+type Items<T> = T extends readonly (infer I)[] ? I : never;
+
+/** What an agent says is hostile until proven otherwise: texts and lists are cut, words that we do not know become Unknown. */
+const MAX_TEXT = 4_000;
+const MAX_NAME = 512;
+const MAX_ITEMS = 20_000;
+const MAX_PATHS = 20;
+
+const cut = (text: string, length = MAX_TEXT): string => text.slice(0, length);
+const oneOf = <T extends string>(values: Readonly<Record<string, T>>, text: string, fallback: T): T => (Object.values(values) as string[]).includes(text) ? (text as T) : fallback;
+const count = (value: number): number => (Number.isSafeInteger(value) && value >= 0 ? value : 0);
+
+export function factsFromWire(facts: Body<"hello">["facts"]): ClusterFacts {
+  return {
+    agentVersion: cut(facts?.agentVersion ?? "", MAX_NAME),
+    kubernetesVersion: cut(facts?.kubernetesVersion ?? "", MAX_NAME),
+    apiVersions: (facts?.apiVersions ?? []).slice(0, MAX_ITEMS).map((text) => cut(text, MAX_NAME)),
+    clusterScopedKinds: (facts?.clusterScopedKinds ?? []).slice(0, MAX_ITEMS).map((text) => cut(text, MAX_NAME)),
+  };
+}
+
+export function generationFromWire(value: { epoch: number; generation: number } | null | undefined): Generation | undefined {
+  const [epoch, generation] = [Number(value?.epoch), Number(value?.generation)];
+  return Number.isSafeInteger(epoch) && Number.isSafeInteger(generation) && epoch > 0 && generation > 0 ? { epoch, generation } : undefined;
+}
+
+export function clusterFromWire(report: Part<"cluster">): ClusterReport {
+  const seen = generationFromWire(report.seen);
+  const applied = generationFromWire(report.applied);
+  const held = report.heldDeletion;
+  const problem = report.sliceProblem;
+  return {
+    ...(seen && { seen }),
+    ...(applied && { applied }),
+    bundles: report.bundles.slice(0, MAX_ITEMS).map(bundleFromWire),
+    ...(held && {
+      heldDeletion: { id: cut(held.id, MAX_NAME), objects: count(held.objects), sample: held.sample.slice(0, 10).flatMap((ref) => refFromWire(ref) ?? []), message: cut(held.message) },
+    }),
+    ...(problem && { sliceProblem: { code: cut(problem.code, MAX_NAME), message: cut(problem.message) } }),
+  };
+}
+
+function bundleFromWire(bundle: Items<Part<"cluster">["bundles"]>): BundleReport {
+  return {
+    bundle: cut(bundle.bundle, MAX_NAME),
+    state: oneOf(SyncState, bundle.state, SyncState.Progressing),
+    health: oneOf(Health, bundle.health, Health.Unknown),
+    ...(/^sha256:[0-9a-f]{64}$/.test(bundle.applied) && { applied: bundle.applied as Digest }),
+    objects: count(bundle.objects),
+    drifted: count(bundle.drifted),
+    failed: count(bundle.failed),
+    ...(bundle.reason && { reason: cut(bundle.reason, MAX_NAME) }),
+    ...(bundle.message && { message: cut(bundle.message) }),
+  };
+}
+
+export function refFromWire(ref: { group: string; kind: string; namespace: string; name: string } | null | undefined): ObjectRef | undefined {
+  if (!ref || ref.kind === "" || ref.name === "") return undefined;
+  return { group: cut(ref.group, MAX_NAME), kind: cut(ref.kind, MAX_NAME), namespace: cut(ref.namespace, MAX_NAME), name: cut(ref.name, MAX_NAME) };
+}
+
+export function exceptionFromWire(exception: Items<StatusOutput["exceptions"]>): ObjectException | undefined {
+  const ref = refFromWire(exception.ref);
+  if (!ref) return undefined;
+  const drift = driftFromWire(exception.drift);
+  return {
+    ref,
+    bundle: cut(exception.bundle, MAX_NAME),
+    health: oneOf(Health, exception.health, Health.Unknown),
+    ...(exception.code && { code: cut(exception.code, MAX_NAME) }),
+    ...(exception.message && { message: cut(exception.message) }),
+    ...(drift && { drift }),
+  };
+}
+
+function driftFromWire(drift: Items<StatusOutput["exceptions"]>["drift"]): ObjectException["drift"] {
+  if (!drift) return undefined;
+  return {
+    kind: oneOf(DriftKind, drift.kind, DriftKind.Modified),
+    ...(drift.manager && { manager: cut(drift.manager, MAX_NAME) }),
+    ...(drift.at && { at: cut(drift.at, 40) }),
+    paths: drift.paths.slice(0, MAX_PATHS).map((path) => cut(path, MAX_NAME)),
+  };
+}
+
+export function eventFromWire(event: Items<StatusOutput["events"]>): ReportedEvent {
+  const object = refFromWire(event.object);
+  return {
+    at: cut(event.at, 40),
+    type: /^[A-Za-z]{1,40}$/.test(event.type) ? event.type : "Unknown",
+    ...(event.bundle && { bundle: cut(event.bundle, MAX_NAME) }),
+    ...(object && { object }),
+    message: cut(event.message),
+  };
+}
+
+export function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]>): InspectedObjectView | undefined {
+  const ref = refFromWire(object.ref);
+  const drift = driftFromWire(object.drift);
+  return (
+    ref && {
+      ref, bundle: cut(object.bundle, MAX_NAME), health: oneOf(Health, object.health, Health.Unknown), message: cut(object.message),
+      uid: cut(object.uid, MAX_NAME), lastAction: cut(object.lastAction, MAX_NAME), ...(drift && { drift }),
+    }
+  );
+}

@@ -1,0 +1,313 @@
+import { join } from "node:path";
+import type { Manifest } from "@muster/shared/model";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type HubIdentity, loadIdentity } from "../../hub/src/identity/identity.ts";
+import { buildBundles } from "../build/bundle.ts";
+import { type Clusters, startClusters } from "../rig/clusters.ts";
+import { eventually } from "../rig/eventually.ts";
+import { freePort } from "../rig/free-port.ts";
+import type { KubeApiserver } from "../rig/kube-apiserver.ts";
+import { type NatsServer, startNatsServer } from "../rig/nats-server.ts";
+import { createTempFolder } from "../rig/temp-folder.ts";
+import { helmRelease } from "./helm.ts";
+import { type InstalledChart, createRestrictedNamespace, installChart } from "./installed-chart.ts";
+import { type SlicePublisher, createSlicePublisher } from "./publish-slice.ts";
+import { type PreparedContainer, type RunningContainer, prepareContainer, runContainer } from "./run-container.ts";
+
+const CLUSTER = "eu-1";
+const TRUST_DOMAIN = "muster.test";
+const folder = createTempFolder("agent-chart");
+
+let clusters: Clusters;
+let apiserver: KubeApiserver;
+let nats: NatsServer;
+let identity: HubIdentity;
+let publisher: SlicePublisher;
+let bundle: string;
+
+beforeAll(async () => {
+  identity = await loadIdentity({ dataDir: join(folder.path, "hub"), trustDomain: TRUST_DOMAIN, serverNames: ["localhost"] });
+  [clusters, nats, { agent: bundle }] = await Promise.all([
+    startClusters([CLUSTER]),
+    startNatsServer({ config: await identity.natsConfig() }),
+    buildBundles({ outDir: join(folder.path, "dist"), programs: ["agent"] }),
+  ]);
+  apiserver = clusters.get(CLUSTER);
+  for (const name of ["muster-system", "muster-cluster", "muster-secret", "web", "db"]) await createRestrictedNamespace(apiserver, name);
+  publisher = await createSlicePublisher({
+    url: nats.url,
+    credsFile: identity.natsCredsFile,
+    signingKey: identity.signingKey,
+    cluster: CLUSTER,
+    trustDomain: TRUST_DOMAIN,
+  });
+});
+
+afterAll(async () => {
+  await publisher?.close();
+  await nats?.stop();
+  await clusters?.stop();
+  folder.remove();
+});
+
+/** Values in the shape that `muster-hub issue` prints. No hub listens at the address: the agent must do its job all the same. */
+async function issuedValues(): Promise<Record<string, unknown>> {
+  const { cert, key, ca, natsCreds, signingKeys } = await identity.issueAgent(CLUSTER);
+  return {
+    cluster: { name: CLUSTER },
+    trustDomain: TRUST_DOMAIN,
+    hub: { address: `127.0.0.1:${await freePort()}`, serverName: "localhost" },
+    nats: { url: nats.url },
+    credentials: { tls: { cert, key, ca }, natsCreds, signingKeys },
+  };
+}
+
+const configMap = (namespace: string, name: string, value: string): Manifest => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace },
+  data: { value },
+});
+
+async function valueOf(namespace: string, name: string): Promise<string | undefined> {
+  const found = await apiserver.admin.get<{ data: { value: string } }>(`/api/v1/namespaces/${namespace}/configmaps/${name}`);
+  return found?.data.value;
+}
+
+describe("the agent chart in the profile namespaced", () => {
+  let installed: InstalledChart;
+  let container: PreparedContainer;
+  let metricsPort: number;
+
+  beforeAll(async () => {
+    metricsPort = await freePort();
+    const values = { ...(await issuedValues()), rbac: { namespaces: ["web", "db"] }, metrics: { port: metricsPort }, log: { level: "trace" }, networkPolicy: { enabled: true } };
+    installed = await installChart({ apiserver, chart: "agent", release: "agent", namespace: "muster-system", values });
+    container = await prepareContainer(installed);
+  });
+  afterAll(() => container?.remove());
+
+  it("makes a pod that Pod Security admission lets into a restricted namespace", async () => {
+    await installed.admit();
+  });
+
+  it("would be told if it did not: the same pod without its security contexts is refused", async () => {
+    const plain = installed.admit(({ securityContext: _, ...pod }) => ({
+      ...pod,
+      containers: pod.containers.map(({ securityContext, ...each }) => each),
+    }));
+    await expect(plain).rejects.toThrow(/violates PodSecurity \\"restricted:latest\\"/);
+  });
+
+  it("gives the agent paths of secrets, never secrets, in its environment", () => {
+    expect(Object.keys(container.env).sort()).toEqual([
+      "KUBECONFIG",
+      "MUSTER_CERT_FILE",
+      "MUSTER_CLUSTER",
+      "MUSTER_CONCURRENCY",
+      "MUSTER_HUB_ADDRESS",
+      "MUSTER_HUB_CA_FILE",
+      "MUSTER_HUB_SERVER_NAME",
+      "MUSTER_KEY_FILE",
+      "MUSTER_LOG_LEVEL",
+      "MUSTER_METRICS_LISTEN",
+      "MUSTER_NAMESPACE",
+      "MUSTER_NATS_CREDS_FILE",
+      "MUSTER_NATS_URL",
+      "MUSTER_POLL_INTERVAL_MS",
+      "MUSTER_RELIST_INTERVAL_MS",
+      "MUSTER_SIGNING_KEYS_FILE",
+      "MUSTER_TRUST_DOMAIN",
+      "MUSTER_WATCH_NAMESPACES",
+    ]);
+    expect(container.env["MUSTER_WATCH_NAMESPACES"]).toBe("web,db");
+    expect(JSON.stringify(container.env)).not.toMatch(/BEGIN|PRIVATE|NATS USER/);
+    expect(container.files.get("/etc/muster/credentials/tls.key")).toMatch(/BEGIN PRIVATE KEY/);
+  });
+
+  it.each([
+    ["create", "deployments", { group: "apps", namespace: "web" }],
+    ["patch", "configmaps", { namespace: "db" }],
+    ["watch", "secrets", { namespace: "web" }],
+    ["delete", "jobs", { group: "batch", namespace: "db" }],
+    ["get", "namespaces", { namespace: "web", name: "web" }],
+    ["create", "secrets", { namespace: "muster-system" }],
+    ["update", "secrets", { namespace: "muster-system" }],
+  ])("lets the agent %s %s in %j", async (verb, resource, target) => {
+    expect(await installed.may(verb, resource, target)).toBe(true);
+  });
+
+  it.each([
+    ["list", "secrets", {}],
+    ["get", "secrets", { namespace: "default" }],
+    ["create", "configmaps", { namespace: "muster-system" }],
+    ["patch", "deployments", { group: "apps", namespace: "muster-system" }],
+    ["delete", "namespaces", { namespace: "web", name: "web" }],
+    ["create", "namespaces", {}],
+    ["create", "roles", { group: "rbac.authorization.k8s.io", namespace: "web" }],
+    ["create", "clusterrolebindings", { group: "rbac.authorization.k8s.io" }],
+    ["create", "pods/exec", { namespace: "web" }],
+    ["deletecollection", "configmaps", { namespace: "web" }],
+    ["impersonate", "users", {}],
+  ])("does not let the agent %s %s in %j", async (verb, resource, target) => {
+    expect(await installed.may(verb, resource, target)).toBe(false);
+  });
+
+  it("says where the agent may act, and where inline credentials end up", () => {
+    expect(installed.notes).toContain("in these namespaces only: web, db.");
+    expect(installed.notes).toContain("Helm's release Secret");
+    expect(installed.notes).not.toContain("WARNING");
+  });
+
+  describe("run from the bundle with what the chart rendered", () => {
+    let agent: RunningContainer;
+
+    beforeAll(async () => {
+      agent = await runContainer(container, { bundle, probe: `http://127.0.0.1:${metricsPort}/readyz` });
+    });
+    afterAll(() => agent?.stop());
+
+    it("applies a published slice, corrects drift and prunes, under just that RBAC and with no hub", async () => {
+      await publisher.publish([configMap("web", "one", "1"), configMap("db", "two", "2")]);
+      await eventually(async () => expect([await valueOf("web", "one"), await valueOf("db", "two")]).toEqual(["1", "2"]));
+
+      const edit = { data: { value: "edited" } };
+      await apiserver.admin.request("PATCH", "/api/v1/namespaces/web/configmaps/one?fieldManager=person", edit, "application/merge-patch+json");
+      await eventually(async () => expect(await valueOf("web", "one")).toBe("1"));
+
+      await publisher.publish([configMap("web", "one", "1")]);
+      await eventually(async () => expect(await valueOf("db", "two")).toBeUndefined());
+      expect(await valueOf("web", "one")).toBe("1");
+    });
+
+    it("goes on with the other objects when one is outside of its rights", async () => {
+      await publisher.publish([configMap("web", "one", "3"), configMap("default", "outside", "x")]);
+      await eventually(async () => expect(await valueOf("web", "one")).toBe("3"));
+      expect(await valueOf("default", "outside")).toBeUndefined();
+    });
+
+    it("asks for nothing that it may not do, apart from that object", () => {
+      const refused = apiserver.audit().filter((entry) => entry.code === 403 && entry.user === "system:serviceaccount:muster-system:agent-muster-agent");
+      const foreign = refused.filter((entry) => entry.namespace === "default");
+      expect(foreign.length).toBeGreaterThan(0);
+      expect(refused.filter((entry) => !foreign.includes(entry)).map((entry) => `${entry.verb} ${entry.requestUri}`)).toEqual([]);
+    });
+
+    it("keeps what it must remember in its own namespace, and starts again from it", async () => {
+      const names = async () => {
+        const list = await apiserver.admin.request<{ items: { metadata: { name: string } }[] }>("GET", "/api/v1/namespaces/muster-system/secrets");
+        return list.items.map((item) => item.metadata.name).filter((name) => name.startsWith("muster-state-"));
+      };
+      expect((await names()).length).toBeGreaterThan(0);
+      await nats.pause();
+      await agent.restart();
+      await apiserver.admin.request("DELETE", "/api/v1/namespaces/web/configmaps/one");
+      await eventually(async () => expect(await valueOf("web", "one")).toBe("3"));
+      nats.resume();
+    });
+
+    it("ends at once and cleanly when Kubernetes asks it to", async () => {
+      await agent.stop();
+      expect(await agent.exited()).toBe(0);
+    });
+  });
+});
+
+describe("the agent chart in the profile cluster", () => {
+  let installed: InstalledChart;
+
+  beforeAll(async () => {
+    const values = { ...(await issuedValues()), rbac: { profile: "cluster" } };
+    installed = await installChart({ apiserver, chart: "agent", release: "wide", namespace: "muster-cluster", values });
+  });
+
+  it("makes a pod that Pod Security admission lets into a restricted namespace", async () => {
+    await installed.admit();
+  });
+
+  it("warns what that means", () => {
+    expect(installed.notes).toContain("WARNING: rbac.profile=cluster");
+  });
+
+  it("lets the agent manage everything, but neither escalate nor impersonate", async () => {
+    expect(await installed.may("create", "namespaces")).toBe(true);
+    expect(await installed.may("patch", "customresourcedefinitions", { group: "apiextensions.k8s.io" })).toBe(true);
+    expect(await installed.may("delete", "widgets", { group: "example.com", namespace: "web" })).toBe(true);
+    expect(await installed.may("update", "secrets", { namespace: "muster-cluster" })).toBe(true);
+    expect(await installed.may("update", "secrets", { namespace: "web" })).toBe(false);
+    expect(await installed.may("escalate", "clusterroles", { group: "rbac.authorization.k8s.io" })).toBe(false);
+    expect(await installed.may("impersonate", "users")).toBe(false);
+    expect(await installed.may("deletecollection", "configmaps", { namespace: "web" })).toBe(false);
+  });
+
+  it("lets it escalate when that is chosen, and warns again", async () => {
+    const notes = await installed.helm.upgrade({ ...(await issuedValues()), rbac: { profile: "cluster", escalate: true } });
+    expect(notes).toContain("WARNING: rbac.escalate=true");
+    expect(await installed.may("escalate", "clusterroles", { group: "rbac.authorization.k8s.io" })).toBe(true);
+  });
+
+  it("leaves no right behind when it is uninstalled", async () => {
+    await installed.helm.uninstall();
+    expect(await installed.may("create", "namespaces")).toBe(false);
+  });
+});
+
+describe("the agent chart with an existing Secret", () => {
+  it("mounts the same files, and puts no credential into Helm's release", async () => {
+    const { credentials, ...values } = await issuedValues();
+    const { tls, natsCreds, signingKeys } = credentials as { tls: Record<string, string>; natsCreds: string; signingKeys: string };
+    const stringData = { "client.pem": tls["cert"], "tls.key": tls["key"], "ca.crt": tls["ca"], "nats.creds": natsCreds, "signing-keys.pem": signingKeys };
+    await apiserver.admin.request("POST", "/api/v1/namespaces/muster-secret/secrets", { metadata: { name: "mine" }, stringData });
+    const installed = await installChart({
+      apiserver,
+      chart: "agent",
+      release: "agent",
+      namespace: "muster-secret",
+      values: { ...values, credentials: { existingSecret: "mine", keys: { tlsCert: "client.pem" } }, rbac: { create: false }, watchNamespaces: ["web"] },
+    });
+    await installed.admit();
+    const container = await prepareContainer(installed);
+    expect(container.files.get("/etc/muster/credentials/tls.crt")).toBe(tls["cert"]);
+    expect([...container.files.keys()].sort()).toEqual(
+      ["ca.crt", "nats.creds", "signing-keys.pem", "tls.crt", "tls.key"].map((name) => `/etc/muster/credentials/${name}`),
+    );
+    expect(installed.notes).not.toContain("release Secret");
+    expect(installed.notes).toContain("rbac.create=false");
+    container.remove();
+  });
+});
+
+describe("the values of the agent chart", () => {
+  const release = helmRelease({ chart: "agent", release: "x", namespace: "muster-system" });
+
+  it("pass a strict lint in every profile", async () => {
+    const values = await issuedValues();
+    for (const rbac of [{ namespaces: ["web"] }, { profile: "cluster" }, { profile: "cluster", escalate: true }, { namespaces: ["web"], rules: [{ verbs: ["get"] }] }]) {
+      await release.lint({ ...values, rbac });
+    }
+  });
+
+  it.each([
+    ["no cluster", { cluster: { name: "" } }, /cluster\.name is required/],
+    ["a name that is no cluster name", { cluster: { name: "Eu_1" } }, /cluster\/name/],
+    ["an unknown value", { clutser: {} }, /additional properties 'clutser' not allowed/],
+    ["no namespaces", { rbac: { namespaces: [] } }, /rbac\.namespaces is empty/],
+    ["the agent's own namespace", { rbac: { namespaces: ["muster-system"] } }, /the agent's own namespace/],
+    ["credentials in the URL of NATS", { nats: { url: "nats://user:password@nats:4222" } }, /nats\/url/],
+    ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
+    ["no private key", { credentials: { tls: { key: "" } } }, /credentials\.tls\.key is required.*muster-hub issue/],
+  ])("are refused with a sentence that helps: %s", async (_, change, message) => {
+    const values = { ...(await issuedValues()), rbac: { namespaces: ["web"] } };
+    await expect(release.template(merge(values, change))).rejects.toThrow(message);
+  });
+});
+
+/** Deep, as helm merges values. */
+function merge(base: object, change: object): object {
+  const entries = Object.entries(change).map(([key, value]) => {
+    const before = (base as Record<string, unknown>)[key];
+    const both = [before, value].every((each) => typeof each === "object" && each !== null && !Array.isArray(each));
+    return [key, both ? merge(before as object, value as object) : value];
+  });
+  return { ...base, ...Object.fromEntries(entries) };
+}
