@@ -1,7 +1,7 @@
 import { createPublicKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CodedError, formatError } from "@muster/shared/errors";
-import { type ClusterFacts, parseObjectRef } from "@muster/shared/model";
+import type { ClusterFacts } from "@muster/shared/model";
 import { type Lifecycle, createFailpoints, createLifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
@@ -17,8 +17,8 @@ import { createIntake } from "./pull/intake.ts";
 import { createSlicePuller } from "./pull/slice-puller.ts";
 import { createStateStore } from "./pull/state-store.ts";
 import { createReconciler } from "./reconcile/reconciler.ts";
+import { openHubStream } from "./report/hub-stream.ts";
 import { createReporter } from "./report/reporter.ts";
-import { driftToWire } from "./report/to-wire.ts";
 import { AGENT_VERSION } from "./version.ts";
 
 /** Starts an agent: pull ▸ plan ▸ apply ▸ observe ▸ report. The lifecycle stops it. */
@@ -68,11 +68,14 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   let facts: ClusterFacts = { agentVersion: AGENT_VERSION, kubernetesVersion: "", apiVersions: [], clusterScopedKinds: [] };
   const reporter = createReporter({
     ...base,
-    address: config.MUSTER_HUB_ADDRESS,
-    caFile: config.MUSTER_HUB_CA_FILE,
-    certFile: config.MUSTER_CERT_FILE,
-    keyFile: config.MUSTER_KEY_FILE,
-    ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
+    open: () =>
+      openHubStream({
+        address: config.MUSTER_HUB_ADDRESS,
+        caFile: config.MUSTER_HUB_CA_FILE,
+        certFile: config.MUSTER_CERT_FILE,
+        keyFile: config.MUSTER_KEY_FILE,
+        ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
+      }),
     instance: randomUUID(),
     source: {
       facts: () => facts,
@@ -83,12 +86,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     commands: {
       reconcile: (bundle) => reconciler.trigger(bundle),
       sliceHint: () => puller.poll(),
-      inspect: async (bundle) =>
-        [...observer.all()]
-          .filter((observation) => bundle === "" || observation.bundle === bundle)
-          .map(({ ref, uid, health, message, drift, ...rest }) => ({
-            ref: parseObjectRef(ref), bundle: rest.bundle, uid, health, message, lastAction: "", ...(drift && { drift: driftToWire(drift) }),
-          })),
+      inspect: (what) => reconciler.inspect(what),
     },
   });
   discovery.onChange((found) => {
@@ -97,6 +95,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   });
   reconciler.onChange(() => reporter.notify());
   reconciler.onEvent((event) => reporter.event(event));
+  reconciler.onDrift((exception) => reporter.seen(exception));
   intake.onChange(() => reporter.notify());
 
   // Health first, so that a slow start is visible.
@@ -116,7 +115,9 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     (async () => {
       // Nothing is taken before the last good state is known: without the high-water mark an old slice would look new.
       const kept = await untilAnswered(() => loadKeptState(store, pinned), "the agent's state");
+      // The hub renders for what this cluster serves, so it hears that before there is any slice.
       facts = { ...facts, kubernetesVersion: await untilAnswered(() => cluster.version(signal), "the API server's version") };
+      await untilAnswered(() => discovery.current(signal), "the API server's discovery");
       intake.resume(kept.highWater);
       if (kept.problem) logger.error({ code: kept.problem.code, err: kept.problem }, "the last good slice cannot be read; waiting for NATS");
       if (kept.desired) reconciler.resume(kept.desired);

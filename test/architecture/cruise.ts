@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { type ICruiseOptions, type ICruiseResult, cruise } from "dependency-cruiser";
+import { cruise, type ICruiseOptions, type ICruiseResult } from "dependency-cruiser";
 import { DEPENDENCY_RULES } from "./dependency-rules.ts";
 
 /** A broken rule. */

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ALL_PROGRAMS, type Program, buildBundles } from "./bundle.ts";
+import { ALL_PROGRAMS, buildBundles, type Program } from "./bundle.ts";
 
 // npm run build [-- hub|agent|cli …]: the hub's image carries the CLI too, so `hub` builds both.
 const outDir = fileURLToPath(new URL("../../dist", import.meta.url));

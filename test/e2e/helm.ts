@@ -48,11 +48,15 @@ export function helmRelease(options: HelmReleaseOptions): HelmRelease {
   let files = 0;
 
   async function helm(args: readonly string[], values?: object): Promise<string> {
-    const valuesPath = join(folder.path, `values-${(files += 1)}.json`);
+    files += 1;
+    const valuesPath = join(folder.path, `values-${files}.json`);
     // Values hold private keys: a file, never an argument.
     if (values) writeFileSync(valuesPath, JSON.stringify(values), { mode: 0o600 });
     try {
-      const { stdout } = await run(await resolveBinary("helm"), [...args, ...(values ? ["--values", valuesPath] : [])], { env, maxBuffer: 16 * 1024 * 1024 });
+      const { stdout } = await run(await resolveBinary("helm"), [...args, ...(values ? ["--values", valuesPath] : [])], {
+        env,
+        maxBuffer: 16 * 1024 * 1024,
+      });
       return stdout;
     } catch (error) {
       const { stdout, stderr } = error as { stdout?: string; stderr?: string };

@@ -1,14 +1,31 @@
-import { readFileSync } from "node:fs";
 import type { KeyObject } from "node:crypto";
-import { type Manifest, type Slice, DEFAULT_DELETION_BUDGET } from "@muster/shared/model";
-import { BLOB_STREAM, BLOB_SUBJECTS, SLICE_STREAM, SLICE_SUBJECTS, blobSubject, encodeManifestSet, encodeSlice, sliceSubject } from "@muster/shared/wire";
-import { type NatsConnection, connect, credsAuthenticator } from "nats";
+import { readFileSync } from "node:fs";
+import { BUNDLE_LABEL, DEFAULT_DELETION_BUDGET, type Manifest, type Slice } from "@muster/shared/model";
+import {
+  BLOB_STREAM,
+  BLOB_SUBJECTS,
+  blobSubject,
+  encodeManifestSet,
+  encodeSlice,
+  SLICE_STREAM,
+  SLICE_SUBJECTS,
+  sliceSubject,
+} from "@muster/shared/wire";
+import { connect, credsAuthenticator, type NatsConnection } from "nats";
 
 /** A hub of the smallest kind: it signs and publishes one bundle, and knows nothing of Git. */
 export interface SlicePublisher {
   /** Publishes a slice with one bundle; every call is a new generation. */
   publish(manifests: readonly Manifest[]): Promise<void>;
   close(): Promise<void>;
+}
+
+const BUNDLE = "app";
+
+/** The hub labels every object with its bundle; agents watch by that label. */
+function bound(manifest: Manifest): Manifest {
+  const labels = { ...(manifest.metadata["labels"] as Record<string, string> | undefined), [BUNDLE_LABEL]: BUNDLE };
+  return { ...manifest, metadata: { ...manifest.metadata, labels } };
 }
 
 /** Options of {@link createSlicePublisher}. */
@@ -35,7 +52,7 @@ export async function createSlicePublisher(options: SlicePublisherOptions): Prom
   return {
     async publish(manifests) {
       generation += 1;
-      const { ref, chunks, objects } = encodeManifestSet(manifests);
+      const { ref, chunks, objects } = encodeManifestSet(manifests.map(bound));
       for (const [index, chunk] of chunks.entries()) await jetstream.publish(blobSubject(ref.blob, index), chunk);
       const slice: Slice = {
         version: 1,
@@ -47,7 +64,7 @@ export async function createSlicePublisher(options: SlicePublisherOptions): Prom
         paused: false,
         bundles: [
           {
-            name: "app",
+            name: BUNDLE,
             state: "desired",
             manifestSet: ref,
             objects,

@@ -47,9 +47,10 @@ export async function prepareContainer(installed: InstalledChart): Promise<Prepa
   }
 
   const env: Record<string, string> = {};
-  for (const { name, value } of container.env ?? []) {
-    if (value === undefined) throw new Error(`the variable ${name} is not a plain value`);
-    env[name] = inRoot(value);
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    if (valueFrom) throw new Error(`the variable ${name} is not a plain value`);
+    // The API server leaves empty values out.
+    env[name] = inRoot(value ?? "");
   }
   if (pod.automountServiceAccountToken) {
     const token = await apiserver.serviceAccountToken(namespace, pod.serviceAccountName ?? "default");
@@ -113,6 +114,8 @@ async function readVolume(installed: InstalledChart, volume: Volume): Promise<[s
 
 /** Any of the mount paths where it stands as a path, not as a part of another. */
 function pathPattern(mounts: readonly string[]): RegExp {
-  const longestFirst = mounts.toSorted((left, right) => right.length - left.length).map((mount) => mount.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const longestFirst = mounts
+    .toSorted((left, right) => right.length - left.length)
+    .map((mount) => mount.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`(?<![\\w/.-])(?:${longestFirst.join("|")})(?=$|[/"'\\s,])`, "g");
 }

@@ -131,6 +131,8 @@ export async function loadKeptState(store: StateStore, pinned: readonly KeyObjec
     const own: HighWater = { epoch: slice.epoch, generation: slice.generation, digest };
     return { highWater: highWater && compareGenerations(highWater, own) > 0 ? highWater : own, desired };
   } catch (error) {
+    // What cannot be read now can be read later; only what was read and is damaged is given up.
+    if (error instanceof CodedError && error.code === "AGENT_STATE") throw error;
     return { ...known, problem: CodedError.from(error, "AGENT_STATE_CORRUPT") };
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest } from "@muster/shared/model";
+import { type Manifest, isJsonObject } from "@muster/shared/model";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 
 /** Bytes of one Secret at most; the API server takes 1 MiB, base64 and metadata included in its own way. */
@@ -20,7 +20,7 @@ export interface StateStore {
   /** undefined if it was never written. Throws AGENT_STATE_CORRUPT if it is damaged, AGENT_STATE if it cannot be read. */
   read(name: string): Promise<Buffer | undefined>;
   write(name: string, value: Uint8Array): Promise<void>;
-  /** Names of all values. */
+  /** Names of all values. The first call also removes what a crash in the middle of a write has left behind. */
   names(): Promise<string[]>;
   remove(name: string): Promise<void>;
 }
@@ -41,6 +41,8 @@ export interface StateStoreOptions {
 export function createStateStore(options: StateStoreOptions): StateStore {
   const { cluster, namespace } = options;
   const known = new Map<string, Root>();
+  /** All names, once they were listed. */
+  let listed: Set<string> | undefined;
   const secretName = (name: string) => `muster-state-${name}`;
   const failed = (what: string, cause: unknown) =>
     new CodedError("AGENT_STATE", `Cannot ${what} the agent's state in namespace ${namespace}: ${CodedError.from(cause).message}`, { cause });
@@ -120,12 +122,31 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       const rootBytes = Buffer.from(JSON.stringify(root));
       await put(name, shards.length === 0 ? { root: rootBytes, value: compressed } : { root: rootBytes }, "root");
       known.set(name, root);
+      listed?.add(name);
       for (const shard of before?.shards ?? []) if (!shards.includes(shard)) await drop(shard);
     },
     async names() {
+      if (listed) return [...listed];
       try {
-        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: `${STATE_LABEL}=root` });
-        return items.map((item) => item.metadata.name.replace(/^muster-state-/, ""));
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL });
+        const names = new Set<string>();
+        const used = new Set<string>();
+        const shards: string[] = [];
+        for (const item of items) {
+          const name = item.metadata.name.replace(/^muster-state-/, "");
+          if (!isRoot(item)) {
+            shards.push(name);
+            continue;
+          }
+          names.add(name);
+          // Without a digest, the next write of it is not taken for one that was made already.
+          const root = known.get(name) ?? { digest: "", shards: shardsOf(item) };
+          known.set(name, root);
+          for (const shard of root.shards) used.add(shard);
+        }
+        for (const shard of shards) if (!used.has(shard)) await drop(shard);
+        listed = names;
+        return [...names];
       } catch (error) {
         throw failed("list", error);
       }
@@ -133,10 +154,25 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     async remove(name) {
       const shards = known.get(name)?.shards ?? [];
       known.delete(name);
+      listed?.delete(name);
       await drop(name);
       for (const shard of shards) await drop(shard);
     },
   };
+}
+
+function isRoot(secret: Manifest): boolean {
+  const labels = secret.metadata["labels"];
+  return isJsonObject(labels) && labels[STATE_LABEL] === "root";
+}
+
+function shardsOf(secret: Manifest): readonly string[] {
+  try {
+    const data = secret["data"] as Record<string, string> | undefined;
+    return (JSON.parse(Buffer.from(data?.["root"] ?? "", "base64").toString()) as Root).shards;
+  } catch {
+    return [];
+  }
 }
 
 function digestOf(value: Uint8Array): string {

@@ -68,6 +68,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
         failpoint("agent.afterApply");
         state.lastApplied.set(line.ref, line.digest);
         state.failures.delete(line.ref);
+        state.lastAction.set(line.ref, result.action);
         counts[result.action] = (counts[result.action] ?? 0) + 1;
         // What a dry run would have created has a UID that never was.
         if (!onlyAsk && state.inventory.entries.get(line.ref)?.uid !== result.uid) uids.set(line.ref, result.uid);
@@ -77,6 +78,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
         }
       } catch (error) {
         if (signal.aborted) throw error;
+        state.lastAction.set(line.ref, Action.Failed);
         counts[Action.Failed] = (counts[Action.Failed] ?? 0) + 1;
         note(phase, line.ref, bundle.name, CodedError.from(error));
       }

@@ -1,10 +1,17 @@
 import type { ErrorCode } from "@muster/shared/errors";
 import {
-  type BundleReport, type ClusterReport, Health, type ObjectException, type SliceBundle, type SliceCondition, SyncState,
-  parseObjectRef, worstHealth,
+  type BundleReport, type ClusterReport, Health, type ObjectException, type ObjectRef, type ObjectRefText, type SliceBundle, type SliceCondition, SyncState,
+  formatObjectRef, parseObjectRef, worstHealth,
 } from "@muster/shared/model";
 import type { Observation, Observer } from "../observe/observer.ts";
 import type { ClusterState } from "./cluster-state.ts";
+
+/** One object, as an operator asks for it. */
+export interface InspectedObject extends ObjectException {
+  readonly uid: string;
+  /** What the last apply of this process did; empty if there was none. */
+  readonly lastAction: string;
+}
 
 /** Codes that say “not yet” rather than “it does not work”. */
 const WAITING: ReadonlySet<ErrorCode> = new Set(["KIND_UNKNOWN", "NAMESPACE_MISSING", "NAMESPACE_TERMINATING", "DEPENDENCY_NOT_READY"]);
@@ -75,6 +82,24 @@ export function toException(observation: Observation, state: ClusterState): Obje
     ...(message && { message }),
     ...(observation.drift && { drift: observation.drift }),
   };
+}
+
+/** Objects as an operator asks for them: one, those of a bundle, or all. */
+export function inspectObjects(state: ClusterState, observer: Observer, what: { readonly bundle?: string; readonly ref?: ObjectRef }): InspectedObject[] {
+  const only = what.ref && formatObjectRef(what.ref);
+  const known = new Map<ObjectRefText, InspectedObject>();
+  const add = (ref: ObjectRefText, bundle: string) => {
+    if ((only !== undefined && ref !== only) || (what.bundle !== undefined && bundle !== what.bundle)) return;
+    const observation = observer.get(ref);
+    const failure = state.failures.get(ref) ?? state.pruneFailures.get(ref);
+    const exception = observation
+      ? toException(observation, state)
+      : { ref: parseObjectRef(ref), bundle, health: Health.Unknown, ...(failure && { code: failure.error.code, message: failure.error.message }) };
+    known.set(ref, { ...exception, uid: observation?.uid ?? state.inventory.entries.get(ref)?.uid ?? "", lastAction: state.lastAction.get(ref) ?? "" });
+  };
+  for (const { ref, bundle } of state.inventory.entries.values()) add(ref, bundle);
+  for (const bundle of state.desired?.slice.bundles ?? []) for (const line of state.linesOf(bundle.name)) add(line.ref, bundle.name);
+  return [...known.values()];
 }
 
 /** Objects that are not plainly healthy and in sync. */

@@ -1,5 +1,5 @@
 import type { CodedError } from "@muster/shared/errors";
-import type { Digest, HeldDeletion, ObjectRefText } from "@muster/shared/model";
+import type { Action, Digest, HeldDeletion, ObjectRefText } from "@muster/shared/model";
 import { type Clock, type Random, createBackoff, type Backoff } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { EMPTY_INVENTORY, type Inventory } from "../plan/inventory.ts";
@@ -24,6 +24,8 @@ export class ClusterState {
   inventory: Inventory = EMPTY_INVENTORY;
   /** Per object, the digest of the manifest that this process applied last. */
   readonly lastApplied = new Map<ObjectRefText, Digest>();
+  /** What the last apply of this process did to each object. */
+  readonly lastAction = new Map<ObjectRefText, Action>();
   readonly failures = new Map<ObjectRefText, Failure>();
   /** Deletions that did not go through. */
   readonly pruneFailures = new Map<ObjectRefText, Failure>();

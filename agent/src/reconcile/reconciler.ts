@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type ClusterReport, type ObjectException, type ObjectRefText, type ReportedEvent, type SliceCondition, describeObjectRef, formatRevision, parseObjectRef } from "@muster/shared/model";
+import { Action, type ClusterReport, type ObjectException, type ObjectRef, type ObjectRefText, type ReportedEvent, type SliceCondition, describeObjectRef, formatRevision, parseObjectRef } from "@muster/shared/model";
 import { type Clock, type Failpoint, type Random, Wakeup, createBackoff } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { Applier } from "../apply/applier.ts";
@@ -12,7 +12,7 @@ import { planPrune } from "../plan/plan-prune.ts";
 import { type DesiredState, keepState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
-import { reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
 
 /** Options of {@link createReconciler}. */
@@ -43,6 +43,8 @@ export interface Reconciler {
   readonly desired: DesiredState | undefined;
   report(sliceProblem: SliceCondition | undefined): ClusterReport;
   exceptions(): ObjectException[];
+  /** One object, those of a bundle, or all. */
+  inspect(what: { readonly bundle?: string; readonly ref?: ObjectRef }): InspectedObject[];
   /** Called when a report may differ from the one before. */
   onChange(listener: () => void): void;
   onEvent(listener: (event: ReportedEvent) => void): void;
@@ -193,6 +195,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       observer.forget(ref);
       state.lastApplied.delete(ref);
       state.failures.delete(ref);
+      state.lastAction.delete(ref);
     }
     await saveInventory({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !gone.has(ref))) });
   }
@@ -289,6 +292,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     report: (sliceProblem) => reportCluster(state, observer, sliceProblem),
     exceptions: () => reportExceptions(state, observer),
+    inspect: (what) => inspectObjects(state, observer, what),
     onChange: (listener) => void changeListeners.push(listener),
     onEvent: (listener) => void eventListeners.push(listener),
     onDrift: (listener) => void driftListeners.push(listener),

@@ -1,5 +1,6 @@
 import type { BundleReport, ClusterFacts, ClusterReport, ObjectException, ReportedEvent } from "@muster/shared/model";
 import type { AgentMessage } from "@muster/shared/rpc";
+import type { InspectedObject } from "../reconcile/bundle-report.ts";
 
 type StatusMessage = NonNullable<AgentMessage["status"]>;
 type Wire<K extends keyof StatusMessage> = NonNullable<StatusMessage[K]>;
@@ -44,4 +45,21 @@ export function eventToWire(event: ReportedEvent): Wire<"events">[number] {
 
 export function factsToWire(facts: ClusterFacts) {
   return { ...facts, apiVersions: [...facts.apiVersions], clusterScopedKinds: [...facts.clusterScopedKinds] };
+}
+
+/** An answer is one message: this much of it at most, in bytes of JSON, so that it stays below the hub's 1 MiB. */
+const MAX_INSPECTION_BYTES = 768 * 1024;
+
+export function inspectionToWire(id: string, objects: readonly InspectedObject[]): NonNullable<AgentMessage["inspectResult"]> {
+  let room = MAX_INSPECTION_BYTES;
+  const shown = [];
+  for (const object of objects) {
+    const { ref, bundle, health, uid, lastAction, drift } = object;
+    const wire = { ref, bundle, health, uid, lastAction, message: short(object.message), ...(drift && { drift: driftToWire(drift) }) };
+    room -= Buffer.byteLength(JSON.stringify(wire));
+    if (room < 0) break;
+    shown.push(wire);
+  }
+  const left = objects.length - shown.length;
+  return { id, code: "", message: left === 0 ? "" : `${left} more objects are not shown`, objects: shown };
 }

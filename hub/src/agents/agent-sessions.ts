@@ -6,7 +6,7 @@ import { type AgentMessage__Output, type HubMessage, loadAgentService } from "@m
 import type { Clock } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { KeyedCertificate } from "../identity/certificates.ts";
-import type { AgentCommands, InspectedObjectView } from "../status/views.ts";
+import type { AgentCommands, InspectedObjectView } from "./commands.ts";
 import { clusterFromWire, eventFromWire, exceptionFromWire, factsFromWire, generationFromWire, inspectedFromWire, refFromWire } from "./from-wire.ts";
 
 /** What the rest of the hub hears of agents. The cluster is always the one that the certificate names. */

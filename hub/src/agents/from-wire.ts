@@ -2,7 +2,7 @@ import {
   type BundleReport, type ClusterFacts, type ClusterReport, type Digest, DriftKind, type Generation, Health, type ObjectException, type ObjectRef, type ReportedEvent, SyncState,
 } from "@muster/shared/model";
 import type { AgentMessage__Output } from "@muster/shared/rpc";
-import type { InspectedObjectView } from "../status/views.ts";
+import type { InspectedObjectView } from "./commands.ts";
 
 type Body<K extends keyof AgentMessage__Output> = NonNullable<AgentMessage__Output[K]>;
 type StatusOutput = Body<"status">;

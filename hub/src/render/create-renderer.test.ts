@@ -1,6 +1,6 @@
 import type { CodedError } from "@muster/shared/errors";
 import { describe, expect, it } from "vitest";
-import { configMap, type FileSpec, layerOf, NO_CAPABILITIES, snapshotOf, targetOf } from "../../../test/fixtures/render/targets.ts";
+import { configMap, dataOf, type FileSpec, layerOf, NO_CAPABILITIES, snapshotOf, targetOf } from "../../../test/fixtures/render/targets.ts";
 import type { PatchSpec, Target } from "../fleet/model.ts";
 import { createRenderer } from "./create-renderer.ts";
 import type { Renderer } from "./renderer.ts";
@@ -83,7 +83,7 @@ describe("plain bundles", () => {
 
 describe("variables of a target", () => {
   const file = { "app/a.yaml": configMap("a", { v: "${V}" }) };
-  const value = async (target: Target) => ((await render(file, target)).manifests[0]?.["data"] as { v: string }).v;
+  const value = async (target: Target) => dataOf(await render(file, target))["v"];
   it("bundle, then layers in their order, then the cluster", async () => {
     const bundle = { variables: { V: "bundle" } };
     const layers = [layerOf({ variables: { V: "one" } }), layerOf({ variables: { V: "two" } })];

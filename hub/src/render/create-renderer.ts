@@ -53,6 +53,7 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
     maxOutputBytes: options.maxOutputBytes ?? 64 * 1024 * 1024,
     maxMemoryBytes: options.maxMemoryBytes ?? 1024 * 1024 * 1024,
     concurrency: options.concurrency ?? 2,
+    clock,
     ...(options.temporaryFolder !== undefined && { temporaryFolder: options.temporaryFolder }),
   });
   const raw = new RawRenderer(reader);

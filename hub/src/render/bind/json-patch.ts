@@ -46,22 +46,26 @@ function checkPointer(root: JsonObject, pointer: string, mayAppend: boolean, fai
     .split("/")
     .slice(1)
     .map((token) => token.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const last = tokens.pop() ?? "";
   let value: JsonValue = root;
-  for (const [index, token] of tokens.entries()) {
-    const isLast = index === tokens.length - 1;
-    if (token === "__proto__" || token === "constructor" || token === "prototype") throw fail(`${token} cannot be patched`);
-    if (Array.isArray(value)) {
-      if (!INDEX.test(token) && !(isLast && mayAppend && token === "-")) throw fail(`${JSON.stringify(token)} is no index of a list`);
-      if (isLast) return;
-      const item: JsonValue | undefined = value[Number(token)];
-      if (item === undefined) throw fail("there is nothing at this path");
-      value = item;
-    } else if (isJsonObject(value)) {
-      if (isLast) return;
-      if (!Object.hasOwn(value, token)) throw fail("there is nothing at this path");
-      value = value[token] as JsonValue;
-    } else {
-      throw fail("the path leads into a value that is neither map nor list");
-    }
+  for (const token of tokens) {
+    checkStep(value, token, false, fail);
+    const next: JsonValue | undefined = Array.isArray(value) ? value[Number(token)] : ownMember(value, token);
+    if (next === undefined) throw fail("there is nothing at this path");
+    value = next;
   }
+  checkStep(value, last, mayAppend, fail);
+}
+
+function checkStep(value: JsonValue, token: string, mayAppend: boolean, fail: (why: string) => JsonPatchError): void {
+  if (token === "__proto__" || token === "constructor" || token === "prototype") throw fail(`${token} cannot be patched`);
+  if (Array.isArray(value)) {
+    if (!INDEX.test(token) && !(mayAppend && token === "-")) throw fail(`${JSON.stringify(token)} is no index of a list`);
+  } else if (!isJsonObject(value)) {
+    throw fail("the path leads into a value that is neither map nor list");
+  }
+}
+
+function ownMember(value: JsonValue, key: string): JsonValue | undefined {
+  return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }

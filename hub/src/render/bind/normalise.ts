@@ -62,23 +62,28 @@ function withoutTemplateTimestamp(spec: JsonObject): JsonObject | undefined {
 
 /** stringData becomes data as the API server does it: its keys win. Kept apart, a key removed from it would stay (kubernetes#108008). */
 function withData(secret: JsonObject, at: InputPosition): void {
-  const refuse = (why: string) =>
-    new CodedError("OBJECT_INVALID", `Secret ${String((secret["metadata"] as JsonObject)["name"])} ${why}`, { at });
   const { data, stringData } = secret;
   for (const [field, map] of Object.entries({ data, stringData })) {
-    if (map === undefined || map === null) continue;
-    if (!isJsonObject(map)) throw refuse(`has a ${field} that is no map`);
-    for (const [key, value] of Object.entries(map)) {
-      if (typeof value !== "string" && value !== null) throw refuse(`has a ${typeof value} in ${field}[${JSON.stringify(key)}]; quote it`);
-      // The value itself is not shown: it is the secret.
-      if (field === "data" && typeof value === "string" && !BASE64.test(value.replace(/[\r\n]/g, "")))
-        throw refuse(`has no base64 in data[${JSON.stringify(key)}]`);
-    }
+    const why = problemIn(field, map);
+    if (why) throw new CodedError("OBJECT_INVALID", `Secret ${String((secret["metadata"] as JsonObject)["name"])} ${why}`, { at });
   }
   delete secret["stringData"];
   if (!isJsonObject(stringData)) return;
   const merged: JsonObject = isJsonObject(data) ? { ...data } : {};
-  for (const [key, value] of Object.entries(stringData))
+  for (const [key, value] of Object.entries(stringData)) {
     setOwn(merged, key, Buffer.from(typeof value === "string" ? value : "").toString("base64"));
+  }
   secret["data"] = merged;
+}
+
+/** What is wrong with the data or stringData of a Secret. The value itself is not shown: it is the secret. */
+function problemIn(field: string, map: JsonValue | undefined): string | undefined {
+  if (map === undefined || map === null) return undefined;
+  if (!isJsonObject(map)) return `has a ${field} that is no map`;
+  for (const [key, value] of Object.entries(map)) {
+    if (value === null) continue;
+    if (typeof value !== "string") return `has a ${typeof value} in ${field}[${JSON.stringify(key)}]; quote it`;
+    if (field === "data" && !BASE64.test(value.replace(/[\r\n]/g, ""))) return `has no base64 in data[${JSON.stringify(key)}]`;
+  }
+  return undefined;
 }

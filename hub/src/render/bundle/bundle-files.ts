@@ -35,7 +35,7 @@ export class BundleFiles {
     const files = new Map<string, SnapshotFile>();
     const directories = new Set<string>([""]);
     for (const file of entries) {
-      if (file.type !== "file" || !isPlainPath(file.path)) throw escape(file, snapshot.source);
+      if (file.type !== "file" || !isPlainPath(file.path)) throw leadsOut(file, snapshot.source);
       const path = directory === "" ? file.path : file.path.slice(directory.length + 1);
       if (OWN_DOCUMENTS.has(path)) continue;
       files.set(path, file);
@@ -114,7 +114,7 @@ export class BundleFiles {
   }
 }
 
-function escape(file: SnapshotFile, source: string): CodedError {
+function leadsOut(file: SnapshotFile, source: string): CodedError {
   const what =
     file.type === "file" ? "A path with parts that are no plain names" : file.type === "symlink" ? "A symbolic link" : "A submodule";
   return new CodedError("BUNDLE_PATH_ESCAPE", `${what} stands in the bundle; it is not followed`, { at: { file: file.path, source } });

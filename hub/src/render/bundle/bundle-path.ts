@@ -6,13 +6,13 @@ import { CodedError, type InputPosition } from "@muster/shared/errors";
  * it is absolute or leads out of the bundle.
  */
 export function resolveInBundle(written: string, base: string, at: InputPosition): string {
-  const escape = () => new CodedError("BUNDLE_PATH_ESCAPE", `The path ${JSON.stringify(written)} leads out of the bundle`, { at });
-  if (written.startsWith("/") || written.includes("\0") || written.includes("\\")) throw escape();
+  const leadsOut = () => new CodedError("BUNDLE_PATH_ESCAPE", `The path ${JSON.stringify(written)} leads out of the bundle`, { at });
+  if (written.startsWith("/") || written.includes("\0") || written.includes("\\")) throw leadsOut();
   const parts = base === "" ? [] : base.split("/");
   for (const part of written.split("/")) {
     if (part === "" || part === ".") continue;
     if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined) throw escape();
+    else if (parts.pop() === undefined) throw leadsOut();
   }
   return parts.join("/");
 }

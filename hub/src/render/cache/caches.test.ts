@@ -26,7 +26,12 @@ describe("shared work", () => {
     const work = new SharedWork<number>();
     const gate = Promise.withResolvers<number>();
     let runs = 0;
-    const results = Array.from({ length: 1_000 }, () => work.run("k", async () => ((runs += 1), await gate.promise)));
+    const results = Array.from({ length: 1_000 }, () =>
+      work.run("k", async () => {
+        runs += 1;
+        return await gate.promise;
+      }),
+    );
     gate.resolve(7);
     expect(new Set(await Promise.all(results))).toEqual(new Set([7]));
     expect(runs).toBe(1);
@@ -52,9 +57,10 @@ describe("shared work", () => {
     const work = new SharedWork<string>();
     const controller = new AbortController();
     const signals: AbortSignal[] = [];
-    const hang = (signal: AbortSignal) => (
-      signals.push(signal), new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
-    );
+    const hang = (signal: AbortSignal) => {
+      signals.push(signal);
+      return new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    };
     const leaving = work.run("k", hang, controller.signal);
     controller.abort(new Error("gone"));
     await expect(leaving).rejects.toThrow("gone");
@@ -78,7 +84,10 @@ describe("slots", () => {
     const gate = Promise.withResolvers<void>();
     const never = new AbortController().signal;
     const controller = new AbortController();
-    const first = slots.run(async () => (order.push("first"), await gate.promise), never);
+    const first = slots.run(async () => {
+      order.push("first");
+      await gate.promise;
+    }, never);
     const aborted = slots.run(async () => void order.push("aborted"), controller.signal);
     const second = slots.run(async () => void order.push("second"), never);
     controller.abort(new Error("stop"));

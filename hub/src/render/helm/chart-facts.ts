@@ -20,7 +20,7 @@ export interface ChartFacts {
   readonly lookups: readonly string[];
 }
 
-const ACTION = /\{\{[^]*?\}\}/g;
+const ACTION = /\{\{.*?\}\}/gs;
 const RANDOM = /\b(?:rand\w*|gen(?:CA|SelfSigned|Signed|PrivateKey)\w*|uuidv4|htpasswd|bcrypt|shuffle|encryptAES)\b/;
 const TIME = /\b(?:now|ago|date|dateInZone|date_in_zone|htmlDate|htmlDateInZone)\b/;
 const LOOKUP = /\blookup\b/;

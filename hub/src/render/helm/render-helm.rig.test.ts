@@ -3,7 +3,15 @@ import type { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
 import { systemClock } from "@muster/shared/runtime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { configMap, type FileSpec, layerOf, NO_CAPABILITIES, snapshotOf, targetOf } from "../../../../test/fixtures/render/targets.ts";
+import {
+  configMap,
+  dataOf,
+  type FileSpec,
+  layerOf,
+  NO_CAPABILITIES,
+  snapshotOf,
+  targetOf,
+} from "../../../../test/fixtures/render/targets.ts";
 import { resolveBinary } from "../../../../test/rig/binaries.ts";
 import { createTempFolder } from "../../../../test/rig/temp-folder.ts";
 import { createRenderer, type RendererOptions } from "../create-renderer.ts";
@@ -20,8 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-const VALUES =
-  configMap("values", {}).trimEnd() + "\n  json: {{ .Values | toJson | quote }}\n  release: {{ .Release.Name }}/{{ .Release.Namespace }}\n";
+const VALUES = `${configMap("values")}  json: {{ .Values | toJson | quote }}\n  release: {{ .Release.Name }}/{{ .Release.Namespace }}\n`;
 
 /** A chart in directory `app`. */
 function chart(files: Record<string, FileSpec> = {}): Record<string, FileSpec> {
@@ -55,15 +62,16 @@ describe("charts, with the real helm", () => {
       "app/two.yaml": "b: two\nm: {q: 3}\n",
       "app/templates/v.yaml": VALUES,
     };
-    const { manifests, origins } = await render(files, target);
-    const { json, release } = manifests[0]?.["data"] as { json: string; release: string };
-    expect(JSON.parse(json)).toEqual({ a: "bundle", b: "two", m: { w: 0, x: 1, q: 3, z: "8" }, n: 5 });
+    const rendered = await render(files, target);
+    const { manifests, origins } = rendered;
+    const { json, release } = dataOf(rendered);
+    expect(JSON.parse(json ?? "")).toEqual({ a: "bundle", b: "two", m: { w: 0, x: 1, q: 3, z: "8" }, n: 5 });
     expect([release, manifests[0]?.metadata["namespace"], origins]).toEqual(["app/ns", "ns", ["templates/v.yaml"]]);
   });
   it("a layer's release name and namespace are used, also for objects that name no namespace", async () => {
     const target = targetOf({ helm: {} }, { layers: [layerOf({ helm: { releaseName: "rel", releaseNamespace: "where" } })] });
-    const { manifests } = await render({ "app/templates/v.yaml": VALUES }, target);
-    expect([manifests[0]?.metadata["namespace"], (manifests[0]?.["data"] as { release: string }).release]).toEqual(["where", "rel/where"]);
+    const rendered = await render({ "app/templates/v.yaml": VALUES }, target);
+    expect([rendered.manifests[0]?.metadata["namespace"], dataOf(rendered)["release"]]).toEqual(["where", "rel/where"]);
   });
   it("a chart in a directory of the bundle, with CRDs, a vendored dependency, notes and helpers", async () => {
     const { manifests, origins } = await render(
@@ -113,10 +121,7 @@ describe("charts, with the real helm", () => {
     ];
     const of = async (files: Record<string, FileSpec>) =>
       await Promise.all(clusters.map((capabilities) => render(files, targetOf(), capabilities)));
-    expect((await of(asks)).map(({ manifests }) => (manifests[0]?.["data"] as { v: string }).v)).toEqual([
-      "v1.36.0 false",
-      "v1.34.4+k3s1 true",
-    ]);
+    expect((await of(asks)).map((rendered) => dataOf(rendered)["v"])).toEqual(["v1.36.0 false", "v1.34.4+k3s1 true"]);
     const [one, two] = await of({ "app/templates/a.yaml": configMap("a") });
     expect(one).toBe(two);
   });

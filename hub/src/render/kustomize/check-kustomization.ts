@@ -61,13 +61,15 @@ class KustomizationCheck {
 
   async run(): Promise<readonly string[]> {
     for (const kustomization of await this.#read(this.#path)) {
-      for (const field of RESOURCE_FIELDS) for (const entry of texts(kustomization[field])) await this.#resource(entry);
-      for (const field of FILE_FIELDS) for (const entry of texts(kustomization[field])) this.#entry(entry, false);
-      for (const field of PATH_FIELDS)
-        for (const item of maps(kustomization[field])) for (const entry of texts(item["path"])) this.#entry(entry, false);
-      for (const field of PLUGIN_FIELDS) for (const entry of texts(kustomization[field])) await this.#plugin(entry);
-      for (const field of GENERATOR_FIELDS) for (const item of maps(kustomization[field])) this.#generator(item);
-      if (isJsonObject(kustomization["openapi"])) for (const entry of texts(kustomization["openapi"]["path"])) this.#entry(entry, false);
+      const listed = (fields: readonly string[]) => fields.flatMap((field) => texts(kustomization[field]));
+      const mapped = (fields: readonly string[]) => fields.flatMap((field) => maps(kustomization[field]));
+      for (const entry of listed(RESOURCE_FIELDS)) await this.#resource(entry);
+      for (const entry of listed(PLUGIN_FIELDS)) await this.#plugin(entry);
+      for (const entry of listed(FILE_FIELDS)) this.#entry(entry, false);
+      for (const item of mapped(PATH_FIELDS)) for (const entry of texts(item["path"])) this.#entry(entry, false);
+      for (const item of mapped(GENERATOR_FIELDS)) this.#generator(item);
+      const { openapi } = kustomization;
+      if (isJsonObject(openapi)) for (const entry of texts(openapi["path"])) this.#entry(entry, false);
     }
     return this.#directories;
   }

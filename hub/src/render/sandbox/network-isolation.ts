@@ -12,7 +12,8 @@ let probed: Promise<readonly string[]> | undefined;
  * Found out once per process.
  */
 export function networkIsolation(): Promise<readonly string[]> {
-  return (probed ??= probe());
+  probed ??= probe();
+  return probed;
 }
 
 async function probe(): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
+import { type Clock, systemClock } from "@muster/shared/runtime";
 import { Slots } from "../cache/slots.ts";
 import { findTool } from "./find-tool.ts";
 import { type PrivateFolder, withPrivateFolder } from "./private-folder.ts";
@@ -10,32 +11,48 @@ export interface ToolboxOptions extends ToolLimits {
   readonly concurrency: number;
   /** Private folders are made here. Default: the system's temporary folder. */
   readonly temporaryFolder?: string;
+  readonly clock?: Clock;
 }
+
+/** Milliseconds for which a tool's file is taken to be the same. */
+const RECHECK_MS = 1_000;
 
 /** Runs tools in private folders, a bounded number at a time. */
 export class Toolbox {
   readonly #options: ToolboxOptions;
   readonly #slots: Slots;
+  readonly #clock: Clock;
   readonly #versions = new Map<string, string>();
+  readonly #recent = new Map<string, { readonly version: string; readonly atMs: number }>();
 
   constructor(options: ToolboxOptions) {
     this.#options = options;
     this.#slots = new Slots(options.concurrency);
+    this.#clock = options.clock ?? systemClock;
   }
 
   get maxOutputBytes(): number {
     return this.#options.maxOutputBytes;
   }
 
-  /** Version of a tool together with what tells its file from another build. Throws RENDER_TOOL_MISSING. */
+  /**
+   * Version of a tool together with what tells its file from another build. Whether the file was replaced is looked at
+   * once a second at most: thousands of targets ask. Throws RENDER_TOOL_MISSING.
+   */
   async version(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
+    const recent = this.#recent.get(command);
+    if (recent && this.#clock.monotonicMs() - recent.atMs < RECHECK_MS) return recent.version;
     const tool = await findTool(command);
-    const known = this.#versions.get(tool.identity);
-    if (known !== undefined) return known;
+    const version = this.#versions.get(tool.identity) ?? (await this.#ask(command, args, tool.identity, signal));
+    this.#recent.set(command, { version, atMs: this.#clock.monotonicMs() });
+    return version;
+  }
+
+  async #ask(command: string, args: readonly string[], identity: string, signal: AbortSignal): Promise<string> {
     const result = await this.inFolder((folder) => this.run(command, args, folder, signal));
     if (result.code !== 0) throw new CodedError("RENDER_TOOL_MISSING", `${command} does not say its version`);
-    const version = `${result.stdout.toString("utf8").trim()} ${tool.identity}`;
-    this.#versions.set(tool.identity, version);
+    const version = `${result.stdout.toString("utf8").trim()} ${identity}`;
+    this.#versions.set(identity, version);
     return version;
   }
 

@@ -59,7 +59,8 @@ describe("reading documents", () => {
 
   it("merged keys named __proto__ stay data", async () => {
     const [document] = await read("a: &a {__proto__: {x: 1}}\nb: {<<: *a}\n");
-    expect(Object.hasOwn((document?.value as { b: object }).b, "__proto__")).toBe(true);
+    const { b } = (document ?? { value: {} }).value as { b: object };
+    expect(Object.hasOwn(b, "__proto__")).toBe(true);
   });
 
   it("equal documents are one object, so that what is derived from them can be cached", async () => {

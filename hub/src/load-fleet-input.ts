@@ -1,7 +1,7 @@
 import { posix } from "node:path";
-import type { FleetSourceInput } from "../fleet/build-fleet.ts";
-import { type ReadFile, readDocuments } from "../fleet/read-documents.ts";
-import type { CommitSnapshot } from "./snapshot.ts";
+import type { FleetSourceInput } from "./fleet/build-fleet.ts";
+import { type ReadFile, readDocuments } from "./fleet/read-documents.ts";
+import type { CommitSnapshot } from "./source/snapshot.ts";
 
 /** Where documents are looked for, unless the Fleet document says otherwise. */
 const FLEET_FILE = "muster.yaml";

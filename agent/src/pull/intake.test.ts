@@ -1,0 +1,106 @@
+import { systemClock } from "@muster/shared/runtime";
+import { silentLogger } from "@muster/shared/telemetry";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { DesiredState } from "./desired-state.ts";
+import { createIntake } from "./intake.ts";
+import { createSliceMaker, configMap } from "./testing/slice-maker.ts";
+
+let stop = new AbortController();
+afterEach(() => stop.abort());
+
+function setUp() {
+  stop = new AbortController();
+  const maker = createSliceMaker();
+  const taken: number[] = [];
+  let current: DesiredState | undefined;
+  let waits = 0;
+  const intake = createIntake({
+    identity: { cluster: "c1", trustDomain: "muster.local" },
+    pinned: [maker.publicKey],
+    fetchBlob: maker.fetchBlob,
+    current: () => current,
+    take: async (desired) => {
+      current = desired;
+      taken.push(desired.slice.generation);
+    },
+    // Waiting is over at once, so that retries need no time.
+    clock: systemClock,
+    random: () => (waits++, 0),
+    logger: silentLogger(),
+    failpoint: () => {},
+  });
+  void intake.run(stop.signal);
+  return { maker, intake, taken, waits: () => waits };
+}
+
+describe("intake", () => {
+  it("takes a good slice once, however often it arrives", async () => {
+    const { maker, intake, taken } = setUp();
+    const { message } = maker.make([{ name: "a", objects: [configMap("x")] }]);
+    intake.offer(message);
+    await vi.waitFor(() => expect(taken).toEqual([1]));
+    intake.offer(message);
+    intake.offer(maker.make([]).message);
+    await vi.waitFor(() => expect(taken).toEqual([1, 2]));
+    expect(intake.highWater?.generation).toBe(2);
+  });
+
+  it("E207, S: forged, foreign, malformed and older messages are refused and said, and the next good one clears it", async () => {
+    const { maker, intake, taken } = setUp();
+    const forged = createSliceMaker().make([]).message;
+    const cases: [string, string][] = [
+      [forged, "SLICE_SIGNATURE"],
+      ["{", "SLICE_MALFORMED"],
+      [maker.make([], { cluster: "c2" }).message, "SLICE_FOREIGN"],
+    ];
+    for (const [message, code] of cases) {
+      intake.offer(message);
+      await vi.waitFor(() => expect(intake.problem?.code).toBe(code));
+    }
+    intake.offer(maker.make([]).message);
+    await vi.waitFor(() => expect(intake.problem).toBeUndefined());
+    expect(taken).toHaveLength(1);
+  });
+
+  it("E205: one old slice is nothing, a series of them is shown", async () => {
+    const { maker, intake } = setUp();
+    const old = maker.make([]).message;
+    intake.offer(maker.make([]).message);
+    await vi.waitFor(() => expect(intake.highWater?.generation).toBe(2));
+    intake.offer(old);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(intake.problem).toBeUndefined();
+    for (let count = 0; count < 5; count++) {
+      intake.offer(old);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(intake.problem?.code).toBe("SLICE_STALE");
+  });
+
+  it("D3: equivocation is said, and only a higher generation ends it", async () => {
+    const { maker, intake, taken } = setUp();
+    intake.offer(maker.make([]).message);
+    await vi.waitFor(() => expect(taken).toEqual([1]));
+    intake.offer(maker.make([{ name: "a", objects: [configMap("x")] }], { generation: 1 }).message);
+    await vi.waitFor(() => expect(intake.problem?.code).toBe("SLICE_EQUIVOCATION"));
+    expect(taken).toEqual([1]);
+    intake.offer(maker.make([], { generation: 2 }).message);
+    await vi.waitFor(() => expect(taken).toEqual([1, 2]));
+  });
+
+  it("a slice whose blob is missing waits for it, and a worse message in between does not displace it", async () => {
+    const { maker, intake, taken } = setUp();
+    const old = maker.make([], { generation: 1 }).message;
+    intake.offer(maker.make([], { generation: 2 }).message);
+    await vi.waitFor(() => expect(taken).toEqual([2]));
+    const { message } = maker.make([{ name: "a", objects: [configMap("x")] }]);
+    const [blob, bytes] = [...maker.blobs].at(-1)!;
+    maker.blobs.delete(blob);
+    intake.offer(message);
+    await vi.waitFor(() => expect(intake.problem?.code).toBe("BLOB_MISSING"));
+    intake.offer(old);
+    maker.blobs.set(blob, bytes);
+    await vi.waitFor(() => expect(taken).toEqual([2, 3]), { timeout: 3_000 });
+    expect(intake.problem).toBeUndefined();
+  });
+});

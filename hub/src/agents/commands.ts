@@ -1,0 +1,18 @@
+import type { DriftDetail, Health, ObjectRef } from "@muster/shared/model";
+
+/** What operators may ask an agent to do, through the hub. Rejects with AGENT_OFFLINE or API_NOT_FOUND. */
+export interface AgentCommands {
+  reconcile(cluster: string, bundle?: string): Promise<void>;
+  inspect(cluster: string, bundle: string): Promise<InspectedObjectView[]>;
+}
+
+/** One object of a target, as its agent told it just now. */
+export interface InspectedObjectView {
+  readonly ref: ObjectRef;
+  readonly bundle: string;
+  readonly health: Health;
+  readonly message: string;
+  readonly uid: string;
+  readonly lastAction: string;
+  readonly drift?: DriftDetail;
+}

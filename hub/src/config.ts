@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { CodedError } from "@muster/shared/errors";
+import { parse } from "yaml";
+import { z } from "zod";
+
+const milliseconds = (fallback: number, least = 100) => z.int().min(least).max(86_400_000).default(fallback);
+const optionalPath = z.string().optional().transform((value) => (value === "" ? undefined : value));
+const listen = z.string().regex(/^(\[[^\]]+\]|[^:]+):\d+$/, "is not host:port");
+
+/** The hub's settings. One YAML file; every default is here. */
+const SCHEMA = z.strictObject({
+  /** Name of the trust domain; stands in every slice and certificate. */
+  trustDomain: z.string().regex(/^[a-z0-9.-]+$/, "is no trust domain").default("muster.local"),
+  /** Keys, certificates, tokens and clones. The keys are what must be backed up; the rest is rebuilt. */
+  dataDir: z.string().min(1).default("/var/lib/muster"),
+  /** Git repositories to watch. */
+  sources: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "is no name (lower case letters, digits and -)"),
+        /** http or https, without credentials. */
+        url: z.string().min(1),
+        /** Branch, tag or full commit id. */
+        ref: z.string().min(1).default("main"),
+        /** Directory that is the fleet's root. */
+        path: z.string().default("."),
+        /** Milliseconds between two looks, ±10 %. A webhook makes the next one come at once. */
+        pollIntervalMs: milliseconds(30_000, 1_000),
+        /** YAML file with `username` and `password`, or `token`. */
+        credentialsFile: optionalPath,
+      }),
+    )
+    .min(1, "at least one source is needed"),
+  nats: z
+    .strictObject({
+      url: z.string().min(1).default("nats://nats:4222"),
+      /** Default: the credentials that the hub made for itself. */
+      credsFile: optionalPath,
+      caFile: optionalPath,
+    })
+    .prefault({}),
+  /** Where agents connect. */
+  grpc: z
+    .strictObject({
+      listen: listen.default("0.0.0.0:8443"),
+      /** DNS names and addresses that agents use; the hub's certificate holds just these. */
+      serverNames: z.array(z.string().min(1)).min(1).default(["muster-hub"]),
+      /** Milliseconds without a message after which a cluster is Stale. */
+      leaseMs: milliseconds(90_000),
+      heartbeatIntervalMs: milliseconds(15_000),
+    })
+    .prefault({}),
+  /** The operators' API. */
+  http: z
+    .strictObject({
+      listen: listen.default("0.0.0.0:8080"),
+      /** Default: api-token in dataDir, made at the first start. */
+      tokenFile: optionalPath,
+      /** Default: webhook-secret in dataDir, made at the first start. */
+      webhookSecretFile: optionalPath,
+      tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
+    })
+    .prefault({}),
+  render: z
+    .strictObject({
+      helm: z.string().default("helm"),
+      kustomize: z.string().default("kustomize"),
+      /** Milliseconds that one run may take. */
+      timeoutMs: milliseconds(30_000),
+      maxOutputBytes: z.int().min(1024).default(64 * 1024 * 1024),
+      maxMemoryBytes: z.int().min(16 * 1024 * 1024).default(1024 * 1024 * 1024),
+      /** Runs at the same time. */
+      concurrency: z.int().min(1).max(64).default(2),
+      /** For charts, while a cluster's agent has not reported its version. */
+      kubernetesVersion: z.string().default("v1.36.0"),
+    })
+    .prefault({}),
+  publish: z
+    .strictObject({
+      /** Milliseconds between two comparisons of JetStream with what is in force. */
+      auditIntervalMs: milliseconds(30_000),
+      /** Milliseconds for which a manifest set that no slice needs is kept. */
+      blobGracePeriodMs: milliseconds(3_600_000),
+      /** Replicas of the streams. */
+      replicas: z.int().min(1).max(5).default(1),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(["trace", "debug", "info", "warn", "error"]).default("info") }).prefault({}),
+});
+
+/** Settings of the hub with their defaults filled in. */
+export type HubConfig = z.output<typeof SCHEMA>;
+
+/** Environment variables that win over the file, for what differs between two installations of one image. */
+const OVERRIDES: Readonly<Record<string, readonly [string, string]>> = {
+  MUSTER_HUB_NATS_URL: ["nats", "url"],
+  MUSTER_HUB_GRPC_LISTEN: ["grpc", "listen"],
+  MUSTER_HUB_HTTP_LISTEN: ["http", "listen"],
+  MUSTER_HUB_LOG_LEVEL: ["log", "level"],
+  MUSTER_HUB_RENDER_HELM: ["render", "helm"],
+  MUSTER_HUB_RENDER_KUSTOMIZE: ["render", "kustomize"],
+};
+
+/** Reads the settings. Throws CONFIG_INVALID that names every setting that is wrong. */
+export function loadHubConfig(path: string, environment: Readonly<Record<string, string | undefined>> = {}): HubConfig {
+  let value: unknown;
+  try {
+    value = parse(readFileSync(path, "utf8")) ?? {};
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `The configuration ${path} cannot be read: ${(cause as Error).message.split("\n")[0]}`, { cause, at: { file: path } });
+  }
+  return parseHubConfig(value, environment, path);
+}
+
+/** Checks settings that are there already. */
+export function parseHubConfig(value: unknown, environment: Readonly<Record<string, string | undefined>> = {}, path = "the configuration"): HubConfig {
+  const settings = structuredClone(value) as Record<string, Record<string, unknown> | undefined>;
+  for (const [variable, [section, key]] of Object.entries(OVERRIDES)) {
+    const override = environment[variable];
+    if (override) settings[section] = { ...settings[section], [key]: override };
+  }
+  if (environment["MUSTER_HUB_DATA_DIR"]) (settings as Record<string, unknown>)["dataDir"] = environment["MUSTER_HUB_DATA_DIR"];
+  const result = SCHEMA.safeParse(settings);
+  if (!result.success) {
+    const issues = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
+    throw new CodedError("CONFIG_INVALID", `${path}: ${issues.join("; ")}`, { at: { file: path } });
+  }
+  const names = result.data.sources.map((source) => source.name);
+  if (new Set(names).size !== names.length) throw new CodedError("CONFIG_INVALID", `${path}: sources: two have the same name`);
+  return result.data;
+}

@@ -1,0 +1,40 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import type { HubConfig } from "./config.ts";
+import { loadIdentity } from "./identity/identity.ts";
+
+/** What `muster-hub issue` was asked for. */
+export interface IssueOptions {
+  readonly cluster: string;
+  /** helm-values: YAML for charts/agent on standard output. files: one file per credential in `out`. */
+  readonly format: "helm-values" | "files";
+  /** Folder for `files`. */
+  readonly out?: string;
+  /** host:port that agents use for the hub; default: the first server name with the gRPC port. */
+  readonly hubAddress?: string;
+  /** NATS URL that agents use; default: the hub's own. */
+  readonly natsUrl?: string;
+}
+
+/** Issues the credentials of one cluster's agent. Gives what is to be printed. */
+export async function issueAgentCredentials(config: HubConfig, options: IssueOptions): Promise<string> {
+  const identity = await loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
+  const credentials = await identity.issueAgent(options.cluster);
+  if (options.format === "files") {
+    const folder = options.out ?? options.cluster;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const files = { "tls.crt": credentials.cert, "tls.key": credentials.key, "ca.crt": credentials.ca, "nats.creds": credentials.natsCreds, "signing-keys.pem": credentials.signingKeys };
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
+    return `${Object.keys(files).map((name) => join(folder, name)).join("\n")}\n`;
+  }
+  const port = config.grpc.listen.slice(config.grpc.listen.lastIndexOf(":") + 1);
+  const values = {
+    cluster: { name: options.cluster },
+    trustDomain: config.trustDomain,
+    hub: { address: options.hubAddress ?? `${config.grpc.serverNames[0]}:${port}` },
+    nats: { url: options.natsUrl ?? config.nats.url },
+    credentials: { tls: { cert: credentials.cert, key: credentials.key, ca: credentials.ca }, natsCreds: credentials.natsCreds, signingKeys: credentials.signingKeys },
+  };
+  return `# Values of the Muster agent's chart for the cluster ${options.cluster}. Holds secrets: keep it as you keep passwords.\n${stringify(values)}`;
+}

@@ -1,0 +1,89 @@
+import { parseArgs } from "node:util";
+import { CodedError, formatError } from "@muster/shared/errors";
+import { loadHubConfig } from "./config.ts";
+import { loadIdentity } from "./identity/identity.ts";
+import { issueAgentCredentials } from "./issue-command.ts";
+import { startHub } from "./start-hub.ts";
+import { HUB_VERSION } from "./version.ts";
+
+const USAGE = `muster-hub ${HUB_VERSION}: renders every cluster's desired state from Git and publishes it.
+
+Usage:
+  muster-hub [serve]             run the hub
+  muster-hub init                make the hub's identity in its data folder, and stop
+  muster-hub nats-config         print the configuration that nats-server needs to know this hub
+  muster-hub issue CLUSTER       print credentials for a cluster's agent, as values of its Helm chart
+
+Options:
+  --config FILE                  the hub's configuration (or MUSTER_HUB_CONFIG; default /etc/muster/hub.yaml)
+  --format helm-values|files     for issue (default helm-values)
+  --out DIR                      for issue --format files
+  --hub-address HOST:PORT        for issue: how agents reach the hub
+  --nats-url URL                 for issue: how agents reach NATS
+  --help, --version
+`;
+
+async function run(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = parse(argv);
+  if (values.help) return print(USAGE);
+  if (values.version) return print(`${HUB_VERSION}\n`);
+  const [command = "serve", ...rest] = positionals;
+  const config = loadHubConfig(values.config ?? process.env["MUSTER_HUB_CONFIG"] ?? "/etc/muster/hub.yaml", process.env);
+  const identity = () => loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
+  switch (command) {
+    case "serve": {
+      const { lifecycle } = await startHub(config, process.env);
+      for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void lifecycle.stop().then(() => process.exit(0)));
+      return;
+    }
+    case "init":
+      await identity();
+      return print(`The identity of this hub is in ${config.dataDir}.\n`);
+    case "nats-config":
+      return print(await (await identity()).natsConfig());
+    case "issue": {
+      const [cluster] = rest;
+      if (!cluster) throw new CodedError("CLI_USAGE", "issue needs the name of a cluster");
+      const format = values.format ?? "helm-values";
+      if (format !== "helm-values" && format !== "files") throw new CodedError("CLI_USAGE", `--format is helm-values or files, not ${format}`);
+      return print(
+        await issueAgentCredentials(config, {
+          cluster, format,
+          ...(values.out && { out: values.out }),
+          ...(values["hub-address"] && { hubAddress: values["hub-address"] }),
+          ...(values["nats-url"] && { natsUrl: values["nats-url"] }),
+        }),
+      );
+    }
+    default:
+      throw new CodedError("CLI_USAGE", `There is no command ${command}; see muster-hub --help`);
+  }
+}
+
+function parse(argv: readonly string[]) {
+  const text = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { config: text, format: text, out: text, "hub-address": text, "nats-url": text, help: { ...flag, short: "h" }, version: flag },
+    });
+  } catch (cause) {
+    throw new CodedError("CLI_USAGE", (cause as Error).message, { cause });
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+if (import.meta.main) {
+  try {
+    await run(process.argv.slice(2));
+  } catch (error) {
+    const coded = CodedError.from(error);
+    process.stderr.write(`muster-hub: ${formatError(coded)}\n  ${coded.info.hint}\n`);
+    process.exitCode = coded.info.exitCode;
+  }
+}

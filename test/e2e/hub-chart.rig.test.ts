@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { type Clusters, startClusters } from "../rig/clusters.ts";
+import type { KubeApiserver } from "../rig/kube-apiserver.ts";
+import { helmRelease } from "./helm.ts";
+import { createRestrictedNamespace, type InstalledChart, installChart } from "./installed-chart.ts";
+import { type PreparedContainer, prepareContainer } from "./run-container.ts";
+
+const NAMESPACE = "muster-system";
+const SECRETS = {
+  "git-fleet": { "credentials.yaml": "username: bot\npassword: canary-git\n" },
+  "nats-hub": { "hub.creds": "canary-nats", "ca.pem": "canary-ca" },
+  "hub-api": { "api-token": "canary-token", "webhook-secret": "canary-hook" },
+  "hub-tls": { "tls.crt": "canary-certificate", "tls.key": "canary-key" },
+};
+const FULL = {
+  config: {
+    sources: [
+      { name: "fleet", url: "https://git.example/fleet.git", ref: "main", pollIntervalMs: 30_000 },
+      { name: "open", url: "http://git.example:3000/open.git" },
+    ],
+    nats: { url: "nats://one:4222,nats://two:4333" },
+    grpc: { serverNames: ["hub.example.com"] },
+  },
+  sourceCredentials: { fleet: { existingSecret: "git-fleet" } },
+  natsCredentials: { existingSecret: "nats-hub", caKey: "ca.pem" },
+  apiCredentials: { existingSecret: "hub-api" },
+  apiTls: { existingSecret: "hub-tls" },
+  networkPolicy: { enabled: true },
+  ingress: { enabled: true, className: "nginx", hosts: [{ host: "hub.example.com" }] },
+  service: { grpc: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"] } },
+};
+
+let clusters: Clusters;
+let apiserver: KubeApiserver;
+
+beforeAll(async () => {
+  clusters = await startClusters(["hub"]);
+  apiserver = clusters.get("hub");
+  for (const name of [NAMESPACE, "plain"]) await createRestrictedNamespace(apiserver, name);
+  for (const [name, stringData] of Object.entries(SECRETS)) {
+    await apiserver.admin.request("POST", `/api/v1/namespaces/${NAMESPACE}/secrets`, { metadata: { name }, stringData });
+  }
+});
+afterAll(() => clusters?.stop());
+
+describe("the hub chart with everything in existing Secrets", () => {
+  let installed: InstalledChart;
+  let container: PreparedContainer;
+
+  beforeAll(async () => {
+    installed = await installChart({ apiserver, chart: "hub", release: "muster-hub", namespace: NAMESPACE, values: FULL });
+    container = await prepareContainer(installed);
+  });
+  afterAll(() => container?.remove());
+
+  it("makes a pod that Pod Security admission lets into a restricted namespace", async () => {
+    await installed.admit();
+  });
+
+  it("gives the hub neither a token nor a right", async () => {
+    expect(installed.pod.automountServiceAccountToken).toBe(false);
+    expect(container.env["KUBECONFIG"]).toBeUndefined();
+    for (const resource of ["secrets", "configmaps", "pods"]) {
+      expect(await installed.may("get", resource, { namespace: NAMESPACE })).toBe(false);
+      expect(await installed.may("list", resource)).toBe(false);
+    }
+  });
+
+  it("renders the configuration that the hub reads, with the paths of what is mounted", () => {
+    expect(parse(container.files.get("/etc/muster/config/hub.yaml") ?? "")).toEqual({
+      trustDomain: "muster.local",
+      dataDir: "/var/lib/muster",
+      sources: [
+        {
+          name: "fleet",
+          url: "https://git.example/fleet.git",
+          ref: "main",
+          pollIntervalMs: 30_000,
+          credentialsFile: "/etc/muster/git/fleet/credentials.yaml",
+        },
+        { name: "open", url: "http://git.example:3000/open.git" },
+      ],
+      nats: { url: "nats://one:4222,nats://two:4333", credsFile: "/etc/muster/nats/hub.creds", caFile: "/etc/muster/nats/ca.crt" },
+      grpc: {
+        listen: "0.0.0.0:8443",
+        serverNames: ["hub.example.com", "muster-hub", "muster-hub.muster-system", "muster-hub.muster-system.svc"],
+        leaseMs: 90_000,
+        heartbeatIntervalMs: 15_000,
+      },
+      http: {
+        listen: "0.0.0.0:8080",
+        tokenFile: "/etc/muster/api/api-token",
+        webhookSecretFile: "/etc/muster/api/webhook-secret",
+        tls: { certFile: "/etc/muster/tls/tls.crt", keyFile: "/etc/muster/tls/tls.key" },
+      },
+      render: {
+        timeoutMs: 30_000,
+        maxOutputBytes: 67_108_864,
+        maxMemoryBytes: 1_073_741_824,
+        concurrency: 2,
+        kubernetesVersion: "v1.36.0",
+      },
+      publish: { auditIntervalMs: 30_000, blobGracePeriodMs: 3_600_000, replicas: 1 },
+      log: { level: "info" },
+    });
+  });
+
+  it("mounts every Secret as a file that the configuration names, and puts none into the environment or a ConfigMap", async () => {
+    expect(container.files.get("/etc/muster/git/fleet/credentials.yaml")).toContain("canary-git");
+    expect(container.files.get("/etc/muster/nats/hub.creds")).toBe("canary-nats");
+    expect(container.files.get("/etc/muster/nats/ca.crt")).toBe("canary-ca");
+    expect(container.files.get("/etc/muster/api/api-token")).toBe("canary-token");
+    expect(container.files.get("/etc/muster/tls/tls.key")).toBe("canary-key");
+    const configMaps = await apiserver.admin.get(`/api/v1/namespaces/${NAMESPACE}/configmaps`);
+    expect(JSON.stringify([container.env, configMaps, installed.notes])).not.toContain("canary");
+  });
+
+  it("lets agents in by gRPC only, and people by HTTP only", async () => {
+    const service = (name: string) => apiserver.admin.get<{ spec: object }>(`/api/v1/namespaces/${NAMESPACE}/services/${name}`);
+    expect(await service("muster-hub")).toMatchObject({ spec: { type: "LoadBalancer", ports: [{ port: 8443, targetPort: "grpc" }] } });
+    expect(await service("muster-hub-api")).toMatchObject({ spec: { type: "ClusterIP", ports: [{ port: 8080, targetPort: "http" }] } });
+    const ingress = await apiserver.admin.get<object>(`/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/ingresses/muster-hub`);
+    expect(JSON.stringify(ingress)).toContain('"name":"muster-hub-api","port":{"name":"http"}');
+    expect(installed.notes).toContain("WARNING: the Ingress has no TLS");
+  });
+
+  it("lets the hub out to DNS, NATS and the Git servers only", async () => {
+    const path = `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies/muster-hub`;
+    const policy = await apiserver.admin.get<{ spec: { egress: { ports: { port: number }[] }[] } }>(path);
+    expect(policy?.spec.egress.map((rule) => rule.ports.map(({ port }) => port))).toEqual([
+      [53, 53],
+      [4222, 4333, 443, 3000],
+    ]);
+  });
+
+  it("keeps the volume with the keys when it is uninstalled", async () => {
+    await installed.helm.uninstall();
+    const path = `/api/v1/namespaces/${NAMESPACE}/persistentvolumeclaims/muster-hub-data`;
+    const claim = await apiserver.admin.get<{ metadata: { deletionTimestamp?: string } }>(path);
+    expect(claim).toBeDefined();
+    expect(claim?.metadata.deletionTimestamp).toBeUndefined();
+  });
+});
+
+describe("the hub chart with what it needs and no more", () => {
+  it("is admitted, keeps its data on a claim, and says what to do next", async () => {
+    const values = { config: { nats: { url: "nats://nats:4222" } } };
+    const installed = await installChart({ apiserver, chart: "hub", release: "hub", namespace: "plain", values });
+    await installed.admit();
+    expect(installed.pod.volumes?.find((volume) => volume.name === "data")?.persistentVolumeClaim).toEqual({
+      claimName: "hub-muster-hub-data",
+    });
+    expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster-hub nats-config");
+    expect(installed.notes).toContain("muster-hub issue CLUSTER");
+    expect(installed.notes).toContain("config.sources is empty");
+    const upgraded = await installed.helm.upgrade({ ...values, persistence: { enabled: false } });
+    expect(upgraded).toContain("WARNING: persistence.enabled=false");
+  });
+});
+
+describe("the values of the hub chart", () => {
+  const release = helmRelease({ chart: "hub", release: "x", namespace: NAMESPACE });
+
+  it("pass a strict lint, few or all", async () => {
+    await release.lint({ config: { nats: { url: "nats://nats:4222" } } });
+    await release.lint(FULL);
+  });
+
+  it.each([
+    ["no NATS", { config: {} }, /config\.nats\.url is required/],
+    ["an unknown setting", { config: { nats: { url: "nats://n" }, gprc: {} } }, /additional properties 'gprc' not allowed/],
+    ["credentials in a Git URL", withSources([{ name: "a", url: "https://me:secret@git.example/a.git" }]), /url/],
+    ["SSH", withSources([{ name: "a", url: "ssh://git.example/a.git" }]), /url/],
+    [
+      "two sources of one name",
+      withSources([
+        { name: "a", url: "https://g/a" },
+        { name: "a", url: "https://g/b" },
+      ]),
+      /two sources with the name "a"/,
+    ],
+    ["credentials for no source", { ...withSources([]), sourceCredentials: { b: { existingSecret: "s" } } }, /"b", which is no source/],
+    ["an Ingress without a host", { ...withSources([]), ingress: { enabled: true } }, /ingress\.hosts is empty/],
+  ])("are refused with a sentence that helps: %s", async (_, values, message) => {
+    await expect(release.template(values)).rejects.toThrow(message);
+  });
+});
+
+function withSources(sources: object[]): object {
+  return { config: { nats: { url: "nats://nats:4222" }, sources } };
+}
