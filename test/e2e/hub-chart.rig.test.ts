@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { parseHubConfig } from "../../hub/src/config.ts";
 import { type Clusters, startClusters } from "../rig/clusters.ts";
 import type { KubeApiserver } from "../rig/kube-apiserver.ts";
 import { helmRelease } from "./helm.ts";
@@ -13,6 +14,7 @@ const SECRETS = {
   "hub-api": { "api-token": "canary-token", "webhook-secret": "canary-hook" },
   "hub-tls": { "tls.crt": "canary-certificate", "tls.key": "canary-key" },
 };
+const SOURCES = [{ name: "fleet", url: "https://git.example/fleet.git" }];
 const FULL = {
   config: {
     sources: [
@@ -68,7 +70,9 @@ describe("the hub chart with everything in existing Secrets", () => {
   });
 
   it("renders the configuration that the hub reads, with the paths of what is mounted", () => {
-    expect(parse(container.files.get("/etc/muster/config/hub.yaml") ?? "")).toEqual({
+    const rendered: unknown = parse(container.files.get("/etc/muster/config/hub.yaml") ?? "");
+    expect(parseHubConfig(rendered).sources.map((source) => source.name)).toEqual(["fleet", "open"]);
+    expect(rendered).toEqual({
       trustDomain: "muster.local",
       dataDir: "/var/lib/muster",
       sources: [
@@ -84,7 +88,7 @@ describe("the hub chart with everything in existing Secrets", () => {
       nats: { url: "nats://one:4222,nats://two:4333", credsFile: "/etc/muster/nats/hub.creds", caFile: "/etc/muster/nats/ca.crt" },
       grpc: {
         listen: "0.0.0.0:8443",
-        serverNames: ["hub.example.com", "muster-hub", "muster-hub.muster-system", "muster-hub.muster-system.svc"],
+        serverNames: ["hub.example.com", "muster-hub.muster-system.svc", "muster-hub.muster-system", "muster-hub"],
         leaseMs: 90_000,
         heartbeatIntervalMs: 15_000,
       },
@@ -145,7 +149,7 @@ describe("the hub chart with everything in existing Secrets", () => {
 
 describe("the hub chart with what it needs and no more", () => {
   it("is admitted, keeps its data on a claim, and says what to do next", async () => {
-    const values = { config: { nats: { url: "nats://nats:4222" } } };
+    const values = { config: { sources: SOURCES, nats: { url: "nats://nats:4222" } } };
     const installed = await installChart({ apiserver, chart: "hub", release: "hub", namespace: "plain", values });
     await installed.admit();
     expect(installed.pod.volumes?.find((volume) => volume.name === "data")?.persistentVolumeClaim).toEqual({
@@ -153,7 +157,6 @@ describe("the hub chart with what it needs and no more", () => {
     });
     expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster-hub nats-config");
     expect(installed.notes).toContain("muster-hub issue CLUSTER");
-    expect(installed.notes).toContain("config.sources is empty");
     const upgraded = await installed.helm.upgrade({ ...values, persistence: { enabled: false } });
     expect(upgraded).toContain("WARNING: persistence.enabled=false");
   });
@@ -163,12 +166,13 @@ describe("the values of the hub chart", () => {
   const release = helmRelease({ chart: "hub", release: "x", namespace: NAMESPACE });
 
   it("pass a strict lint, few or all", async () => {
-    await release.lint({ config: { nats: { url: "nats://nats:4222" } } });
+    await release.lint({ config: { sources: SOURCES, nats: { url: "nats://nats:4222" } } });
     await release.lint(FULL);
   });
 
   it.each([
-    ["no NATS", { config: {} }, /config\.nats\.url is required/],
+    ["no NATS", { config: { sources: SOURCES } }, /config\.nats\.url is required/],
+    ["no source", withSources([]), /config\.sources is empty/],
     ["an unknown setting", { config: { nats: { url: "nats://n" }, gprc: {} } }, /additional properties 'gprc' not allowed/],
     ["credentials in a Git URL", withSources([{ name: "a", url: "https://me:secret@git.example/a.git" }]), /url/],
     ["SSH", withSources([{ name: "a", url: "ssh://git.example/a.git" }]), /url/],
@@ -180,8 +184,12 @@ describe("the values of the hub chart", () => {
       ]),
       /two sources with the name "a"/,
     ],
-    ["credentials for no source", { ...withSources([]), sourceCredentials: { b: { existingSecret: "s" } } }, /"b", which is no source/],
-    ["an Ingress without a host", { ...withSources([]), ingress: { enabled: true } }, /ingress\.hosts is empty/],
+    [
+      "credentials for no source",
+      { ...withSources(SOURCES), sourceCredentials: { b: { existingSecret: "s" } } },
+      /"b", which is no source/,
+    ],
+    ["an Ingress without a host", { ...withSources(SOURCES), ingress: { enabled: true } }, /ingress\.hosts is empty/],
   ])("are refused with a sentence that helps: %s", async (_, values, message) => {
     await expect(release.template(values)).rejects.toThrow(message);
   });

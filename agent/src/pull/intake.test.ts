@@ -13,7 +13,6 @@ function setUp() {
   const maker = createSliceMaker();
   const taken: number[] = [];
   let current: DesiredState | undefined;
-  let waits = 0;
   const intake = createIntake({
     identity: { cluster: "c1", trustDomain: "muster.local" },
     pinned: [maker.publicKey],
@@ -23,14 +22,13 @@ function setUp() {
       current = desired;
       taken.push(desired.slice.generation);
     },
-    // Waiting is over at once, so that retries need no time.
     clock: systemClock,
-    random: () => (waits++, 0),
+    random: () => 0,
     logger: silentLogger(),
     failpoint: () => {},
   });
   void intake.run(stop.signal);
-  return { maker, intake, taken, waits: () => waits };
+  return { maker, intake, taken };
 }
 
 describe("intake", () => {

@@ -52,10 +52,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- required (printf "no port in %q" .) (regexFind "[0-9]+$" .) -}}
 {{- end -}}
 
-{{/* Names in the hub's server certificate: those of the values, and those by which agents in this cluster reach the Service. */}}
+{{/*
+Names in the hub's server certificate: those of the values, and those by which agents in this cluster reach the Service.
+`muster-hub issue` writes the first one into the values of an agent.
+*/}}
 {{- define "muster-hub.serverNames" -}}
 {{- $service := include "muster-hub.fullname" . -}}
-{{- $names := concat .Values.config.grpc.serverNames (list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace)) -}}
+{{- $names := concat .Values.config.grpc.serverNames (list (printf "%s.%s.svc" $service .Release.Namespace) (printf "%s.%s" $service .Release.Namespace) $service) -}}
 {{- $names | uniq | toJson -}}
 {{- end -}}
 

@@ -1,0 +1,92 @@
+import { CodedError } from "@muster/shared/errors";
+import { type BundleOptions, type Manifest, formatObjectRef, objectRefOf } from "@muster/shared/model";
+import { systemClock } from "@muster/shared/runtime";
+import { silentLogger } from "@muster/shared/telemetry";
+import { digestBytes } from "@muster/shared/wire";
+import { describe, expect, it } from "vitest";
+import { createDiscoveryCache } from "../kube/discovery-cache.ts";
+import { createObserver } from "../observe/create-observer.ts";
+import { DEFAULT_BUNDLE_OPTIONS, configMap } from "../pull/testing/slice-maker.ts";
+import { createApplier } from "./applier.ts";
+import { createFakeCluster } from "./testing/fake-cluster.ts";
+
+const { signal } = new AbortController();
+function setUp() {
+  const cluster = createFakeCluster();
+  const discovery = createDiscoveryCache(cluster, systemClock);
+  const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
+  const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" });
+  const apply = (manifest: Manifest, task: { owned?: boolean; options?: Partial<BundleOptions> } = {}) =>
+    applier.apply({
+      line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
+      bundle: "a", owned: task.owned ?? false, options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
+    }, signal);
+  const verbs = () => cluster.calls.splice(0).map((call) => call.verb);
+  return { cluster, applier, observer, apply, verbs };
+}
+const labelled = (manifest: Manifest, metadata: Manifest["metadata"] | object): Manifest => ({ ...manifest, metadata: { ...manifest.metadata, ...metadata } });
+
+describe("apply", () => {
+  it("says what it did: created, configured, unchanged", async () => {
+    const { apply, verbs } = setUp();
+    expect((await apply(configMap("x"))).action).toBe("created");
+    expect(verbs()).toEqual(["get", "apply"]);
+    expect((await apply(configMap("x"), { owned: true })).action).toBe("unchanged");
+    expect((await apply(configMap("x", "2"), { owned: true })).action).toBe("configured");
+    expect(verbs()).toEqual(["apply", "apply"]);
+  });
+
+  it("E092, E094: an object of nobody is adopted in place", async () => {
+    const { cluster, apply } = setUp();
+    const uid = cluster.put(configMap("x", "theirs")).metadata["uid"];
+    expect(await apply(configMap("x"))).toEqual({ action: "configured", uid });
+  });
+
+  it.each([
+    ["Helm", { annotations: { "meta.helm.sh/release-name": "web" } }],
+    ["Argo CD", { annotations: { "argocd.argoproj.io/tracking-id": "web:/ConfigMap:web/x" } }],
+    ["Flux", { labels: { "kustomize.toolkit.fluxcd.io/name": "web" } }],
+    ["its controller", { ownerReferences: [{ controller: true, kind: "ReplicaSet", name: "r" }] }],
+  ])("E093, E090: an object of %s is left alone", async (owner, metadata) => {
+    const { cluster, apply, verbs } = setUp();
+    cluster.put(labelled(configMap("x", "theirs"), metadata));
+    await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "ADOPT_REFUSED", message: expect.stringContaining(owner) });
+    expect(verbs()).toEqual(["get"]);
+  });
+
+  it("E004: a missing namespace is an error, or is created if the bundle says so", async () => {
+    const { cluster, apply } = setUp();
+    cluster.onCall = (call) => {
+      if (call.verb === "apply" && !cluster.objects.has("_web__Namespace")) throw new CodedError("NAMESPACE_MISSING", "no namespace web");
+    };
+    await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "NAMESPACE_MISSING" });
+    expect((await apply(configMap("x"), { options: { createNamespace: true } })).action).toBe("created");
+    expect(cluster.objects.get("_web__Namespace")?.metadata["labels"]).toBeUndefined();
+  });
+
+  it("E269: the agent's own state cannot be applied over", async () => {
+    const { apply, verbs } = setUp();
+    const state: Manifest = { apiVersion: "v1", kind: "Secret", metadata: { name: "muster-state-inventory", namespace: "muster-system" } };
+    await expect(apply(state)).rejects.toMatchObject({ code: "OBJECT_RESERVED" });
+    expect(verbs()).toEqual([]);
+  });
+
+  it("E002: a kind that the cluster does not know is KIND_UNKNOWN", async () => {
+    const { apply } = setUp();
+    await expect(apply({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", namespace: "web" } })).rejects.toMatchObject({ code: "KIND_UNKNOWN" });
+  });
+
+  it("E024: a write between the look and the apply makes it look again", async () => {
+    const { cluster, apply } = setUp();
+    const options = { drift: { mode: "correct" as const, ignore: [{ paths: ["/data/value"] }] } };
+    await apply(configMap("x", "1"), { options });
+    let once = true;
+    cluster.onCall = (call) => {
+      if (call.verb !== "apply" || !once) return;
+      once = false;
+      cluster.put({ ...cluster.objects.get("web_x__ConfigMap")!, data: { value: "scaled", extra: "1" } });
+    };
+    await apply({ ...configMap("x", "1"), data: { value: "1", other: "2" } }, { owned: true, options });
+    expect(cluster.objects.get("web_x__ConfigMap")?.["data"]).toMatchObject({ value: "scaled", other: "2" });
+  });
+});
