@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          sequence: { groupOrder: 0 },
           include: ["{shared,hub,agent,test}/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**", "**/*.rig.test.ts"],
           pool: "threads",
@@ -17,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "rig",
+          sequence: { groupOrder: 1 },
           include: ["{shared,hub,agent,test}/**/*.rig.test.ts"],
           exclude: ["**/node_modules/**", "**/dist/**"],
           pool: "forks",

@@ -49,7 +49,10 @@ export type AgentConfig = z.output<typeof SCHEMA> & { readonly namespace: string
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): AgentConfig {
   const result = SCHEMA.safeParse(environment);
   if (!result.success) {
-    const issues = result.error.issues.map((issue) => `${issue.path.join(".")} ${issue.code === "invalid_type" ? "is not set" : issue.message}`);
+    const issues = result.error.issues.map((issue) => {
+      const name = issue.path.join(".");
+      return `${name} ${environment[name] === undefined ? "is not set" : issue.message}`;
+    });
     throw new CodedError("CONFIG_INVALID", `The agent's settings are not valid: ${issues.join("; ")}`);
   }
   return { ...result.data, namespace: result.data.MUSTER_NAMESPACE ?? podNamespace() };

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { collectNotices } from "./notices.ts";
 import { buildProtoDescriptor } from "./proto-descriptor.ts";
+import { trimPackages } from "./trim-packages.ts";
 
 /** The programs, by what they are called on the command line of the build. */
 const PROGRAMS = {
@@ -64,6 +65,7 @@ export async function buildBundles(options: BundleOptions): Promise<Record<Progr
     legalComments: "none",
     metafile: true,
     logLevel: "silent",
+    plugins: [trimPackages],
     banner: { js: banner(join(root, "proto")) },
   });
   mkdirSync(outDir, { recursive: true });

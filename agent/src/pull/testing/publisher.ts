@@ -1,0 +1,32 @@
+import { BLOB_STREAM, BLOB_SUBJECTS, CHUNK_BYTES, SLICE_STREAM, SLICE_SUBJECTS, blobSubject, sliceSubject } from "@muster/shared/wire";
+import { connect } from "nats";
+import type { MadeSlice, SliceMaker } from "./slice-maker.ts";
+
+/** Puts slices and their blobs into a real JetStream, as a hub does; for tests. */
+export interface Publisher {
+  /** Publishes the blobs that are not there yet, then the slice. */
+  publish(maker: SliceMaker, made: MadeSlice, options?: { readonly withoutBlobs?: boolean }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function createPublisher(url: string): Promise<Publisher> {
+  const connection = await connect({ servers: url });
+  const manager = await connection.jetstreamManager();
+  await manager.streams.add({ name: SLICE_STREAM, subjects: [SLICE_SUBJECTS], allow_direct: true, max_msgs_per_subject: 3 });
+  await manager.streams.add({ name: BLOB_STREAM, subjects: [BLOB_SUBJECTS], allow_direct: true, max_msgs_per_subject: 1 });
+  const jetstream = connection.jetstream();
+  const published = new Set<string>();
+  return {
+    async publish(maker, made, { withoutBlobs = false } = {}) {
+      for (const [blob, bytes] of withoutBlobs ? [] : maker.blobs) {
+        if (published.has(blob)) continue;
+        published.add(blob);
+        for (let chunk = 0; chunk * CHUNK_BYTES < bytes.length; chunk++) {
+          await jetstream.publish(blobSubject(blob, chunk), bytes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES));
+        }
+      }
+      await jetstream.publish(sliceSubject(made.slice.cluster), made.message);
+    },
+    close: () => connection.close(),
+  };
+}

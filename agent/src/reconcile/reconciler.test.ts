@@ -1,0 +1,284 @@
+import { CodedError } from "@muster/shared/errors";
+import type { Manifest, Slice } from "@muster/shared/model";
+import { systemClock } from "@muster/shared/runtime";
+import { silentLogger } from "@muster/shared/telemetry";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { createApplier } from "../apply/applier.ts";
+import { createPruner } from "../apply/pruner.ts";
+import { type FakeCluster, createFakeCluster } from "../apply/testing/fake-cluster.ts";
+import { createDiscoveryCache } from "../kube/discovery-cache.ts";
+import { createObserver } from "../observe/create-observer.ts";
+import { parseInventory } from "../plan/inventory.ts";
+import { completeSlice } from "../pull/desired-state.ts";
+import { createStateStore } from "../pull/state-store.ts";
+import { type MadeBundle, configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
+import { createReconciler } from "./reconciler.ts";
+
+const stops: AbortController[] = [];
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop.abort();
+});
+
+const maker = createSliceMaker();
+
+function startAgent(cluster: FakeCluster = createFakeCluster()) {
+  const stop = new AbortController();
+  stops.push(stop);
+  const base = { cluster, clock: systemClock, random: () => 0, logger: silentLogger() };
+  const discovery = createDiscoveryCache(cluster, systemClock);
+  const observer = createObserver(base);
+  const store = createStateStore({ cluster, namespace: "muster-system" });
+  const reconciler = createReconciler({
+    ...base, discovery, observer, store, ownNamespace: "muster-system", concurrency: 4, failpoint: () => {},
+    applier: createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" }),
+    prune: createPruner({ cluster, discovery, observer }),
+  });
+  const events: string[] = [];
+  reconciler.onEvent((event) => void events.push(event.type));
+  void observer.run(stop.signal);
+  void reconciler.run(stop.signal);
+  const take = async (bundles: readonly MadeBundle[], more: Partial<Slice> = {}) => {
+    const made = maker.make(bundles, more);
+    const fetched = new Map<string, Uint8Array>();
+    const desired = await completeSlice({ ...made, before: reconciler.desired, fetchBlob: maker.fetchBlob, onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes) });
+    await reconciler.take(desired, fetched);
+  };
+  const bundle = (name: string) => reconciler.report(undefined).bundles.find((report) => report.bundle === name);
+  const synced = (name: string) => vi.waitFor(() => expect(bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
+  return { cluster, reconciler, events, take, bundle, synced, stop, inventory: async () => parseInventory(String(await createStateStore({ cluster, namespace: "muster-system" }).read("inventory"))) };
+}
+const values = (cluster: FakeCluster) => Object.fromEntries([...cluster.objects.values()].filter((live) => live.kind === "ConfigMap").map((live) => [live.metadata.name, (live["data"] as { value: string }).value]));
+const writes = (cluster: FakeCluster) => cluster.calls.splice(0).filter((call) => !["get", "list"].includes(call.verb)).map((call) => `${call.verb} ${call.ref.split("_")[1]}`);
+const settle = () => new Promise((resolve) => setTimeout(resolve, 30));
+
+describe("reconciling", () => {
+  it("I5: an object is in the inventory before its first apply, with its UID after it", async () => {
+    const { cluster, take, synced, inventory } = startAgent();
+    const known: boolean[] = [];
+    cluster.onCall = async (call) => {
+      if (call.verb === "apply") known.push((await inventory()).entries.has(call.ref));
+    };
+    await take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    await synced("a");
+    await settle();
+    expect(known).toEqual([true, true]);
+    expect([...(await inventory()).entries.values()].every((entry) => entry.uid !== undefined)).toBe(true);
+  });
+
+  it("I9: 1 changed object costs 1 apply, and a slice that changes nothing none", async () => {
+    const { cluster, take, synced } = startAgent();
+    const objects = Array.from({ length: 20 }, (_, index) => configMap(`m${index}`));
+    await take([{ name: "a", objects }]);
+    await synced("a");
+    await settle();
+    writes(cluster);
+    await take([{ name: "a", objects: [...objects.slice(1), configMap("m0", "2")] }]);
+    await synced("a");
+    await settle();
+    expect(writes(cluster).filter((write) => write.startsWith("apply"))).toEqual(["apply m0"]);
+    await take([{ name: "a", objects: [...objects.slice(1), configMap("m0", "2")] }]);
+    await settle();
+    expect(writes(cluster).filter((write) => !write.includes("muster-state"))).toEqual([]);
+  });
+
+  it("E111: one object that fails stops no other, is shown, and is tried again", async () => {
+    const { cluster, take, bundle, synced } = startAgent();
+    let denied = true;
+    cluster.onCall = (call) => {
+      if (denied && call.verb === "apply" && call.ref.includes("bad")) throw new CodedError("KUBE_DENIED", "policy says no");
+    };
+    await take([{ name: "a", objects: [configMap("bad"), configMap("x")] }, { name: "b", objects: [configMap("y")] }]);
+    await synced("b");
+    expect(bundle("a")).toMatchObject({ state: "Failed", reason: "KUBE_DENIED", failed: 1 });
+    expect(Object.keys(values(cluster)).sort()).toEqual(["x", "y"]);
+    denied = false;
+    await synced("a");
+  });
+
+  it("E078, E079: a moved object changes its entry and its label, and nothing is deleted", async () => {
+    const { cluster, take, synced, inventory } = startAgent();
+    await take([{ name: "old", objects: [configMap("x"), configMap("y")] }]);
+    await synced("old");
+    const uid = cluster.objects.get("web_x__ConfigMap")?.metadata["uid"];
+    writes(cluster);
+    await take([{ name: "new", objects: [configMap("x"), configMap("y")] }]);
+    await synced("new");
+    await settle();
+    expect(cluster.objects.get("web_x__ConfigMap")?.metadata).toMatchObject({ uid, labels: { "muster.dev/bundle": "new" } });
+    expect((await inventory()).entries.get("web_x__ConfigMap")).toMatchObject({ bundle: "new", uid });
+    expect(writes(cluster).filter((write) => write.startsWith("delete") && !write.includes("muster-state"))).toEqual([]);
+  });
+
+  it("E098: an entry leaves the inventory only after the deletion was confirmed", async () => {
+    const { cluster, take, synced, inventory } = startAgent();
+    const held: Manifest = { ...configMap("x"), metadata: { ...configMap("x").metadata, finalizers: ["a/b"] } };
+    await take([{ name: "a", objects: [held, configMap("y")] }]);
+    await synced("a");
+    await take([{ name: "a", objects: [configMap("y")] }]);
+    await vi.waitFor(() => expect(cluster.objects.get("web_x__ConfigMap")?.metadata["deletionTimestamp"]).toBeDefined());
+    await settle();
+    expect((await inventory()).entries.has("web_x__ConfigMap")).toBe(true);
+    cluster.take("web_x__ConfigMap");
+    await vi.waitFor(async () => expect((await inventory()).entries.has("web_x__ConfigMap")).toBe(false), { timeout: 5_000 });
+  });
+
+  it("E073: a deletion that is refused fails its bundle visibly and keeps the entry", async () => {
+    const { cluster, take, bundle, synced, inventory, reconciler } = startAgent();
+    await take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    await synced("a");
+    let denied = true;
+    cluster.onCall = (call) => {
+      if (denied && call.verb === "delete" && !call.ref.includes("muster-state")) throw new CodedError("KUBE_DENIED", "policy says no");
+    };
+    await take([{ name: "a", objects: [configMap("y")] }]);
+    await vi.waitFor(() => expect(bundle("a")).toMatchObject({ state: "Failed", reason: "PRUNE_BLOCKED" }));
+    expect(reconciler.exceptions()).toMatchObject([{ code: "PRUNE_BLOCKED", ref: { name: "x" } }]);
+    expect((await inventory()).entries.has("web_x__ConfigMap")).toBe(true);
+    denied = false;
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ y: "1" }), { timeout: 5_000 });
+    await synced("a");
+  });
+
+  it("I3: a newer slice that wants the objects again ends a prune that is under way", async () => {
+    const { cluster, take, synced } = startAgent();
+    const objects = Array.from({ length: 20 }, (_, index) => configMap(`m${index}`));
+    await take([{ name: "a", objects }]);
+    await synced("a");
+    let deleted = 0;
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    cluster.onCall = async (call) => {
+      if (call.verb !== "delete" || call.ref.includes("muster-state")) return;
+      deleted += 1;
+      reached.resolve();
+      await goOn.promise;
+    };
+    await take([{ name: "a", objects: objects.slice(0, 12) }]);
+    await reached.promise;
+    await take([{ name: "a", objects }]);
+    goOn.resolve();
+    await synced("a");
+    await settle();
+    expect(deleted).toBe(1);
+    expect(Object.keys(values(cluster))).toHaveLength(20);
+  });
+
+  it("drift is told and put back; in report mode it is only told", async () => {
+    const { cluster, take, synced, bundle, events } = startAgent();
+    await take([{ name: "a", objects: [configMap("x")] }, { name: "r", objects: [configMap("y")], options: { drift: { mode: "report", ignore: [] } } }]);
+    await synced("a");
+    await synced("r");
+    await settle();
+    for (const name of ["x", "y"]) cluster.put({ ...cluster.objects.get(`web_${name}__ConfigMap`)!, data: { value: "edited" } });
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "edited" }));
+    expect(bundle("r")).toMatchObject({ state: "OutOfSync", drifted: 1 });
+    expect(events.filter((type) => type === "DriftDetected")).toHaveLength(2);
+    expect(events.filter((type) => type === "DriftCorrected")).toHaveLength(1);
+    cluster.take("web_x__ConfigMap");
+    await vi.waitFor(() => expect(values(cluster)["x"]).toBe("1"));
+  });
+
+  it("E039: a fight with another controller is slowed down", async () => {
+    const { cluster, take, synced } = startAgent();
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await synced("a");
+    await settle();
+    writes(cluster);
+    const until = Date.now() + 600;
+    while (Date.now() < until) {
+      const live = cluster.objects.get("web_x__ConfigMap")!;
+      if ((live["data"] as { value: string }).value === "1") cluster.put({ ...live, data: { value: "theirs" } });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(writes(cluster).length).toBeLessThanOrEqual(6);
+  });
+
+  it("E276, P3: a new process with hub and NATS gone applies the last good slice and corrects what drifted meanwhile", async () => {
+    const first = startAgent();
+    await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    await first.synced("a");
+    const desired = first.reconciler.desired!;
+    first.stop.abort();
+    await settle();
+    first.cluster.put({ ...first.cluster.objects.get("web_x__ConfigMap")!, data: { value: "edited" } });
+    first.cluster.take("web_y__ConfigMap");
+    const second = startAgent(first.cluster);
+    second.reconciler.resume(desired);
+    await second.synced("a");
+    expect(values(first.cluster)).toEqual({ x: "1", y: "1" });
+  });
+
+  it("E009, E011: a bundle waits until what it depends on is healthy; one without objects is", async () => {
+    const { cluster, take, bundle, synced } = startAgent();
+    let denied = true;
+    cluster.onCall = (call) => {
+      if (denied && call.verb === "apply" && call.ref.includes("base")) throw new CodedError("KUBE_DENIED", "policy says no");
+    };
+    const options = { dependsOn: ["base", "empty"] };
+    await take([{ name: "base", objects: [configMap("base")] }, { name: "empty", objects: [] }, { name: "top", objects: [configMap("top")], options }]);
+    await vi.waitFor(() => expect(bundle("top")).toMatchObject({ state: "Pending", reason: "DEPENDENCY_NOT_READY", message: expect.stringContaining("base") }));
+    expect(values(cluster)).toEqual({});
+    denied = false;
+    await synced("top");
+  });
+
+  it("E100: a paused cluster is left as it is, and a failing object in it keeps nobody awake", async () => {
+    const { cluster, take, bundle, reconciler } = startAgent();
+    cluster.onCall = (call) => {
+      if (call.verb === "apply" && call.ref.includes("bad")) throw new CodedError("KUBE_DENIED", "policy says no");
+    };
+    await take([{ name: "a", objects: [configMap("bad"), configMap("x")] }]);
+    await vi.waitFor(() => expect(bundle("a")?.state).toBe("Failed"));
+    await take([{ name: "a", objects: [] }], { paused: true });
+    await settle();
+    expect(bundle("a")?.state).toBe("Paused");
+    expect(values(cluster)).toEqual({ x: "1" });
+    let passes = 0;
+    reconciler.onChange(() => void passes++);
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    expect(passes).toBe(0);
+  });
+
+  it("a kept bundle keeps its objects corrected, and an object that moved out of it is not fought over", async () => {
+    const { cluster, take, synced } = startAgent();
+    await take([{ name: "a", objects: [configMap("x")] }, { name: "k", objects: [configMap("y"), configMap("z")] }]);
+    await synced("k");
+    await take([{ name: "a", objects: [configMap("x"), configMap("z", "moved")] }, { name: "k" }]);
+    await synced("a");
+    await settle();
+    cluster.put({ ...cluster.objects.get("web_y__ConfigMap")!, data: { value: "edited" } });
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "1", z: "moved" }));
+    writes(cluster);
+    await settle();
+    expect(writes(cluster)).toEqual([]);
+  });
+
+  it("E096: after the inventory was damaged nothing is pruned until a full apply has made it anew", async () => {
+    const first = startAgent();
+    await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    await first.synced("a");
+    await settle();
+    first.stop.abort();
+    const ref = "muster-system_muster-state-inventory__Secret";
+    first.cluster.put({ ...first.cluster.objects.get(ref)!, data: {} });
+    const second = startAgent(first.cluster);
+    await second.take([{ name: "a", objects: [configMap("y")] }]);
+    await second.synced("a");
+    await settle();
+    expect(Object.keys(values(first.cluster)).sort()).toEqual(["x", "y"]);
+    expect([...(await second.inventory()).entries.keys()]).toEqual(["web_y__ConfigMap"]);
+  });
+
+  it("tells an operator about one object, also one that could not be applied", async () => {
+    const { cluster, take, synced, reconciler } = startAgent();
+    cluster.onCall = (call) => {
+      if (call.verb === "apply" && call.ref.includes("bad")) throw new CodedError("KUBE_DENIED", "policy says no");
+    };
+    await take([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("bad")] }]);
+    await synced("a");
+    await vi.waitFor(() => expect(reconciler.inspect({ bundle: "b" })).toMatchObject([{ code: "KUBE_DENIED", lastAction: "failed" }]));
+    const ref = { group: "", kind: "ConfigMap", namespace: "web", name: "x" };
+    expect(reconciler.inspect({ ref })).toMatchObject([{ ref, bundle: "a", health: "Current", lastAction: "created", uid: expect.stringMatching(/^uid-/) }]);
+    expect(reconciler.inspect({})).toHaveLength(2);
+  });
+});

@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { loadIdentity } from "../../hub/src/identity/identity.ts";
+import { buildBundles } from "../build/bundle.ts";
+import { startClusters } from "../rig/clusters.ts";
+import { eventually } from "../rig/eventually.ts";
+import { freePort } from "../rig/free-port.ts";
+import { startNatsServer } from "../rig/nats-server.ts";
+import { createTempFolder } from "../rig/temp-folder.ts";
+import { createRestrictedNamespace, installChart } from "./installed-chart.ts";
+import { createSlicePublisher } from "./publish-slice.ts";
+import { prepareContainer, runContainer } from "./run-container.ts";
+it("rss", async () => {
+  const folder = createTempFolder("rss");
+  const identity = await loadIdentity({ dataDir: join(folder.path, "hub"), trustDomain: "t", serverNames: ["localhost"] });
+  const [clusters, nats, { agent: bundle }] = await Promise.all([startClusters(["c"]), startNatsServer({ config: await identity.natsConfig() }), buildBundles({ outDir: join(folder.path, "dist"), programs: ["agent"] })]);
+  const apiserver = clusters.get("c");
+  for (const n of ["ms", "web"]) await createRestrictedNamespace(apiserver, n);
+  const publisher = await createSlicePublisher({ url: nats.url, credsFile: identity.natsCredsFile, signingKey: identity.signingKey, cluster: "c", trustDomain: "t" });
+  const { cert, key, ca, natsCreds, signingKeys } = await identity.issueAgent("c");
+  const port = await freePort();
+  const installed = await installChart({ apiserver, chart: "agent", release: "agent", namespace: "ms", values: { cluster: { name: "c" }, trustDomain: "t", hub: { address: "127.0.0.1:1" }, nats: { url: nats.url }, credentials: { tls: { cert, key, ca }, natsCreds, signingKeys }, rbac: { namespaces: ["web"] }, metrics: { port } } });
+  const container = await prepareContainer(installed);
+  const make = (n: number, v: string) => Array.from({ length: n }, (_, i) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: `c${i}`, namespace: "web" }, data: { value: v + "x".repeat(150) } }));
+  await publisher.publish(make(1000, "a"));
+  for (const flags of [[], ["--max-semi-space-size=1"], ["--max-semi-space-size=2"], ["--max-semi-space-size=4"]]) {
+    const agent = await runContainer(container, { bundle, probe: `http://127.0.0.1:${port}/readyz`, nodeArgs: flags });
+    const t = performance.now();
+    const v = `v${flags.join("")}`;
+    await publisher.publish(make(1000, v));
+    await eventually(async () => { const l = await apiserver.admin.request<{ items: { data: { value: string } }[] }>("GET", "/api/v1/namespaces/web/configmaps"); expect(l.items.filter((i) => i.data.value?.startsWith(v)).length).toBe(1000); }, { timeoutMs: 60_000, intervalMs: 200 });
+    const took = performance.now() - t;
+    await new Promise((r) => setTimeout(r, 3000));
+    const st = readFileSync(`/proc/${agent.pid}/status`, "utf8");
+    console.log(flags.join(" ") || "none", Math.round(took), /VmRSS.*/.exec(st)?.[0], /VmHWM.*/.exec(st)?.[0]);
+    await agent.stop();
+  }
+  await publisher.close(); await nats.stop(); await clusters.stop();
+});
