@@ -3,8 +3,14 @@ import { describe, expect, it } from "vitest";
 import { loadConfig } from "./config.ts";
 
 const GOOD = {
-  MUSTER_CLUSTER: "eu-1", MUSTER_NAMESPACE: "muster-system", MUSTER_NATS_URL: "nats://nats:4222", MUSTER_HUB_ADDRESS: "hub:8443",
-  MUSTER_HUB_CA_FILE: "ca", MUSTER_CERT_FILE: "crt", MUSTER_KEY_FILE: "key", MUSTER_SIGNING_KEYS_FILE: "keys",
+  MUSTER_CLUSTER: "eu-1",
+  MUSTER_NAMESPACE: "muster-system",
+  MUSTER_NATS_URL: "nats://nats:4222",
+  MUSTER_HUB_ADDRESS: "hub:8443",
+  MUSTER_HUB_CA_FILE: "ca",
+  MUSTER_CERT_FILE: "crt",
+  MUSTER_KEY_FILE: "key",
+  MUSTER_SIGNING_KEYS_FILE: "keys",
 };
 const messageOf = (environment: Record<string, string | undefined>) => {
   try {
@@ -18,12 +24,22 @@ const messageOf = (environment: Record<string, string | undefined>) => {
 
 describe("settings", () => {
   it("have defaults for all that is not particular to a cluster", () => {
-    expect(loadConfig(GOOD)).toMatchObject({ namespace: "muster-system", MUSTER_TRUST_DOMAIN: "muster.local", MUSTER_POLL_INTERVAL_MS: 30_000, MUSTER_WATCH_NAMESPACES: [] });
-    expect(loadConfig({ ...GOOD, MUSTER_WATCH_NAMESPACES: "a, b,", MUSTER_NATS_CA_FILE: "" })).toMatchObject({ MUSTER_WATCH_NAMESPACES: ["a", "b"], MUSTER_NATS_CA_FILE: undefined });
+    expect(loadConfig(GOOD)).toMatchObject({
+      namespace: "muster-system",
+      MUSTER_TRUST_DOMAIN: "muster.local",
+      MUSTER_POLL_INTERVAL_MS: 30_000,
+      MUSTER_WATCH_NAMESPACES: [],
+    });
+    expect(loadConfig({ ...GOOD, MUSTER_WATCH_NAMESPACES: "a, b,", MUSTER_NATS_CA_FILE: "" })).toMatchObject({
+      MUSTER_WATCH_NAMESPACES: ["a", "b"],
+      MUSTER_NATS_CA_FILE: undefined,
+    });
   });
 
   it("a wrong one is named, every one that is", () => {
-    expect(messageOf({ ...GOOD, MUSTER_CLUSTER: undefined, MUSTER_CONCURRENCY: "many" })).toMatch(/^CONFIG_INVALID: .*MUSTER_CLUSTER is not set.*MUSTER_CONCURRENCY (?!is not set)/);
+    expect(messageOf({ ...GOOD, MUSTER_CLUSTER: undefined, MUSTER_CONCURRENCY: "many" })).toMatch(
+      /^CONFIG_INVALID: .*MUSTER_CLUSTER is not set.*MUSTER_CONCURRENCY (?!is not set)/,
+    );
     expect(messageOf({ ...GOOD, MUSTER_CLUSTER: "a.b" })).toContain("MUSTER_CLUSTER is no cluster name");
     expect(messageOf({ ...GOOD, MUSTER_HUB_ADDRESS: "https://hub" })).toContain("MUSTER_HUB_ADDRESS is not host:port");
     expect(messageOf({ ...GOOD, MUSTER_NAMESPACE: undefined })).toContain("MUSTER_NAMESPACE is not set");

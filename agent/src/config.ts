@@ -6,7 +6,10 @@ import { z } from "zod";
 /** Where the kubelet puts the pod's namespace. */
 const NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-const optional = z.string().optional().transform((value) => (value === "" ? undefined : value));
+const optional = z
+  .string()
+  .optional()
+  .transform((value) => (value === "" ? undefined : value));
 const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(86_400_000).default(fallback);
 
 /** The agent's settings, all from the environment; secrets are file paths, never values. */
@@ -29,7 +32,15 @@ const SCHEMA = z.object({
   /** PEM file with the public keys that may sign slices. */
   MUSTER_SIGNING_KEYS_FILE: z.string().min(1),
   /** Comma-separated; empty: the whole cluster. */
-  MUSTER_WATCH_NAMESPACES: z.string().default("").transform((text) => text.split(",").map((name) => name.trim()).filter((name) => name !== "")),
+  MUSTER_WATCH_NAMESPACES: z
+    .string()
+    .default("")
+    .transform((text) =>
+      text
+        .split(",")
+        .map((name) => name.trim())
+        .filter((name) => name !== ""),
+    ),
   MUSTER_POLL_INTERVAL_MS: milliseconds(30_000),
   MUSTER_RELIST_INTERVAL_MS: milliseconds(300_000),
   /** Applies at once. */

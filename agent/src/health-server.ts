@@ -1,4 +1,4 @@
-import { type Server, createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { Metrics } from "@muster/shared/telemetry";
 
 /** Options of {@link startHealthServer}. */

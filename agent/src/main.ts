@@ -2,7 +2,7 @@ import { createPublicKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CodedError, formatError } from "@muster/shared/errors";
 import type { ClusterFacts } from "@muster/shared/model";
-import { type Lifecycle, createFailpoints, createLifecycle, systemClock } from "@muster/shared/runtime";
+import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
 import { createPruner } from "./apply/pruner.ts";
@@ -33,14 +33,29 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
 
   // The cluster.
   const userAgent = `muster-agent/${AGENT_VERSION}`;
-  const cluster = createCluster({ userAgent, connections: config.MUSTER_CONCURRENCY, ...(config.KUBECONFIG && { kubeconfig: config.KUBECONFIG }) });
+  const cluster = createCluster({
+    userAgent,
+    connections: config.MUSTER_CONCURRENCY,
+    ...(config.KUBECONFIG && { kubeconfig: config.KUBECONFIG }),
+  });
   lifecycle.onStop("cluster", () => cluster.close());
   const discovery = createDiscoveryCache(cluster, systemClock);
-  const observer = createObserver({ ...base, cluster, watchNamespaces: config.MUSTER_WATCH_NAMESPACES, relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS });
+  const observer = createObserver({
+    ...base,
+    cluster,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
+    relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS,
+  });
   const store = createStateStore({ cluster, namespace: config.namespace });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: config.namespace });
   const reconciler = createReconciler({
-    ...base, cluster, discovery, observer, applier, store, failpoint,
+    ...base,
+    cluster,
+    discovery,
+    observer,
+    applier,
+    store,
+    failpoint,
     prune: createPruner({ cluster, discovery, observer }),
     ownNamespace: config.namespace,
     concurrency: config.MUSTER_CONCURRENCY,
@@ -56,7 +71,9 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     ...(config.MUSTER_NATS_CA_FILE && { caFile: config.MUSTER_NATS_CA_FILE }),
   });
   const intake = createIntake({
-    ...base, pinned, failpoint,
+    ...base,
+    pinned,
+    failpoint,
     identity: { cluster: config.MUSTER_CLUSTER, trustDomain: config.MUSTER_TRUST_DOMAIN },
     fetchBlob: (ref) => puller.fetchBlob(ref),
     current: () => reconciler.desired,
@@ -104,7 +121,11 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   metrics.observed("muster_agent_nats_connected", "1 while NATS is connected", () => Number(puller.connected));
   metrics.observed("muster_agent_generation", "Generation of the slice in force", () => reconciler.desired?.slice.generation ?? 0);
   if (config.MUSTER_METRICS_LISTEN !== "") {
-    const health = await startHealthServer({ listen: config.MUSTER_METRICS_LISTEN, metrics, notReady: () => (resumed ? [] : ["the API server has not answered yet"]) });
+    const health = await startHealthServer({
+      listen: config.MUSTER_METRICS_LISTEN,
+      metrics,
+      notReady: () => (resumed ? [] : ["the API server has not answered yet"]),
+    });
     lifecycle.onStop("health", () => health.close());
   }
 
@@ -119,7 +140,8 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
       facts = { ...facts, kubernetesVersion: await untilAnswered(() => cluster.version(signal), "the API server's version") };
       await untilAnswered(() => discovery.current(signal), "the API server's discovery");
       intake.resume(kept.highWater);
-      if (kept.problem) logger.error({ code: kept.problem.code, err: kept.problem }, "the last good slice cannot be read; waiting for NATS");
+      if (kept.problem)
+        logger.error({ code: kept.problem.code, err: kept.problem }, "the last good slice cannot be read; waiting for NATS");
       if (kept.desired) reconciler.resume(kept.desired);
       resumed = true;
       logger.info({ generation: kept.highWater?.generation ?? 0 }, kept.desired ? "resumed from the last good slice" : "no slice yet");
@@ -161,7 +183,8 @@ function readSigningKeys(path: string) {
   try {
     const blocks = readFileSync(path, "utf8").match(/-----BEGIN PUBLIC KEY-----[\s\S]+?-----END PUBLIC KEY-----/g) ?? [];
     const keys = blocks.map((pem) => createPublicKey(pem));
-    if (keys.length === 0 || keys.some((key) => key.asymmetricKeyType !== "ed25519")) throw new Error("it needs at least one ed25519 public key");
+    if (keys.length === 0 || keys.some((key) => key.asymmetricKeyType !== "ed25519"))
+      throw new Error("it needs at least one ed25519 public key");
     return keys;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -15,9 +15,15 @@ export const trimPackages: Plugin = {
     });
 
     // Error messages in fifty languages; ours are English.
-    build.onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({ contents: 'export { default as en } from "./en.js";', loader: "js" }));
+    build.onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: 'export { default as en } from "./en.js";',
+      loader: "js",
+    }));
 
     // The HTTP client's test doubles, and browser interfaces that Node has itself.
-    build.onLoad({ filter: /\/undici\/lib\/(mock|web\/(websocket|eventsource)|cache)\// }, () => ({ contents: "module.exports = {};", loader: "js" }));
+    build.onLoad({ filter: /\/undici\/lib\/(mock|web\/(websocket|eventsource)|cache)\// }, () => ({
+      contents: "module.exports = {};",
+      loader: "js",
+    }));
   },
 };

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Manifest } from "@muster/shared/model";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type HubIdentity, loadIdentity } from "../../hub/src/identity/identity.ts";
-import { buildBundles } from "../build/bundle.ts";
+import { buildBundles, NODE_ARGS } from "../build/bundle.ts";
 import { type Clusters, startClusters } from "../rig/clusters.ts";
 import { eventually } from "../rig/eventually.ts";
 import { freePort } from "../rig/free-port.ts";
@@ -168,7 +168,7 @@ describe("the agent chart in the profile namespaced", () => {
     let agent: RunningContainer;
 
     beforeAll(async () => {
-      agent = await runContainer(container, { bundle, probe: `http://127.0.0.1:${metricsPort}/readyz` });
+      agent = await runContainer(container, { bundle, nodeArgs: NODE_ARGS.agent, probe: `http://127.0.0.1:${metricsPort}/readyz` });
     });
     afterAll(() => agent?.stop());
 
@@ -265,7 +265,7 @@ describe("the agent chart in the profile cluster", () => {
 
   it("runs from the bundle and manages namespaces and kinds of its own, under just that RBAC", async () => {
     const container = await prepareContainer(installed);
-    const agent = await runContainer(container, { bundle, probe: `http://127.0.0.1:${metricsPort}/readyz` });
+    const agent = await runContainer(container, { bundle, nodeArgs: NODE_ARGS.agent, probe: `http://127.0.0.1:${metricsPort}/readyz` });
     try {
       const names = { plural: "widgets", singular: "widget", kind: "Widget", listKind: "WidgetList" };
       const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };

@@ -1,8 +1,12 @@
+import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { type Part, startPart } from "../rig/child-process-part.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
-import type { Container, InstalledChart, Volume } from "./installed-chart.ts";
+import type { InstalledChart, Volume } from "./installed-chart.ts";
+
+const run = promisify(execFile);
 
 /** What the kubelet would give to the one container of a release: its arguments, its environment and its files. */
 export interface PreparedContainer {
@@ -86,11 +90,10 @@ export async function runContainer(container: PreparedContainer, options: RunOpt
   return Object.assign(Object.create(part) as Part, { container });
 }
 
-/** The port of that name. */
-export function portOf(container: Container | undefined, name: string): number {
-  const port = container?.ports?.find((candidate) => candidate.name === name)?.containerPort;
-  if (port === undefined) throw new Error(`the container has no port ${name}`);
-  return port;
+/** Runs the container's program once more beside it, as `kubectl exec` does, and gives its standard output. */
+export async function execInContainer(container: PreparedContainer, bundle: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [bundle, ...args], { cwd: container.root, env: { ...container.env } });
+  return stdout;
 }
 
 async function readVolume(installed: InstalledChart, volume: Volume): Promise<[string, string][]> {

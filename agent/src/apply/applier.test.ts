@@ -1,12 +1,12 @@
 import { CodedError } from "@muster/shared/errors";
-import { type BundleOptions, type Manifest, formatObjectRef, objectRefOf } from "@muster/shared/model";
+import { type BundleOptions, formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { digestBytes } from "@muster/shared/wire";
 import { describe, expect, it } from "vitest";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
 import { createObserver } from "../observe/create-observer.ts";
-import { DEFAULT_BUNDLE_OPTIONS, configMap } from "../pull/testing/slice-maker.ts";
+import { configMap, DEFAULT_BUNDLE_OPTIONS } from "../pull/testing/slice-maker.ts";
 import { createApplier } from "./applier.ts";
 import { createFakeCluster } from "./testing/fake-cluster.ts";
 
@@ -17,14 +17,22 @@ function setUp() {
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" });
   const apply = (manifest: Manifest, task: { owned?: boolean; options?: Partial<BundleOptions> } = {}) =>
-    applier.apply({
-      line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
-      bundle: "a", owned: task.owned ?? false, options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
-    }, signal);
+    applier.apply(
+      {
+        line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
+        bundle: "a",
+        owned: task.owned ?? false,
+        options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
+      },
+      signal,
+    );
   const verbs = () => cluster.calls.splice(0).map((call) => call.verb);
   return { cluster, applier, observer, apply, verbs };
 }
-const labelled = (manifest: Manifest, metadata: Manifest["metadata"] | object): Manifest => ({ ...manifest, metadata: { ...manifest.metadata, ...metadata } });
+const labelled = (manifest: Manifest, metadata: Manifest["metadata"] | object): Manifest => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, ...metadata },
+});
 
 describe("apply", () => {
   it("says what it did: created, configured, unchanged", async () => {
@@ -73,7 +81,9 @@ describe("apply", () => {
 
   it("E002: a kind that the cluster does not know is KIND_UNKNOWN", async () => {
     const { apply } = setUp();
-    await expect(apply({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", namespace: "web" } })).rejects.toMatchObject({ code: "KIND_UNKNOWN" });
+    await expect(apply({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", namespace: "web" } })).rejects.toMatchObject({
+      code: "KIND_UNKNOWN",
+    });
   });
 
   it("E024: a write between the look and the apply makes it look again", async () => {

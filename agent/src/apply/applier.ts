@@ -1,5 +1,14 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type BundleOptions, Health, type Manifest, type ObjectRefText, describeObjectRef, parseObjectRef, splitApiVersion } from "@muster/shared/model";
+import {
+  Action,
+  type BundleOptions,
+  describeObjectRef,
+  Health,
+  type Manifest,
+  type ObjectRefText,
+  parseObjectRef,
+  splitApiVersion,
+} from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
@@ -60,7 +69,11 @@ export function createApplier(options: ApplierOptions): Applier {
     const known = observer.get(line.ref);
     // An object that we do not own yet may be somebody else's: look before taking it. Ignored fields are taken from what is there.
     const look = !task.owned || !known || ignored.length > 0;
-    const before = !look ? undefined : task.before === undefined ? await cluster.get(type, ref.namespace, ref.name, signal) : (task.before ?? undefined);
+    const before = !look
+      ? undefined
+      : task.before === undefined
+        ? await cluster.get(type, ref.namespace, ref.name, signal)
+        : (task.before ?? undefined);
     const owner = before && !task.owned ? foreignOwner(before) : undefined;
     if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
     const wanted = inScope(line.manifest, type);

@@ -1,4 +1,4 @@
-import { BUNDLE_LABEL, type JsonObject, type Manifest, isJsonObject } from "@muster/shared/model";
+import { BUNDLE_LABEL, isJsonObject, type JsonObject, type Manifest } from "@muster/shared/model";
 
 /** Marks that other tools leave on objects that they manage, and what to call the tool (E093). */
 const MARKS: readonly { readonly tool: string; readonly in: "labels" | "annotations"; readonly key: string }[] = [

@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { leaveIgnoredFields } from "./ignored-fields.ts";
 
 const deployment = (spec: JsonObject, metadata: JsonObject = {}): Manifest => ({
-  apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "d", namespace: "web", ...metadata }, spec,
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "d", namespace: "web", ...metadata },
+  spec,
 });
 const live = (spec: JsonObject, fieldsV1: JsonObject, metadata: JsonObject = {}): Manifest =>
   deployment(spec, { ...metadata, resourceVersion: "7", managedFields: [{ manager: "muster", operation: "Apply", fieldsV1 }] });
@@ -11,13 +14,19 @@ const container = (name: string, image: string, cpu: string) => ({ name, image, 
 
 describe("ignored fields", () => {
   it("E024: a field that we still own keeps its live value, so that leaving it to others does not reset it", () => {
-    const applied = leaveIgnoredFields(deployment({ replicas: 3 }), live({ replicas: 5 }, { "f:spec": { "f:replicas": {} } }), ["/spec/replicas"]);
+    const applied = leaveIgnoredFields(deployment({ replicas: 3 }), live({ replicas: 5 }, { "f:spec": { "f:replicas": {} } }), [
+      "/spec/replicas",
+    ]);
     expect(applied["spec"]).toEqual({ replicas: 5 });
     expect(applied.metadata["resourceVersion"]).toBe("7");
   });
 
   it("E023: a field that another manager owns is left out, and needs no guard against writes in between", () => {
-    const applied = leaveIgnoredFields(deployment({ replicas: 3, paused: false }), live({ replicas: 5 }, { "f:spec": { "f:paused": {} } }), ["/spec/replicas"]);
+    const applied = leaveIgnoredFields(
+      deployment({ replicas: 3, paused: false }),
+      live({ replicas: 5 }, { "f:spec": { "f:paused": {} } }),
+      ["/spec/replicas"],
+    );
     expect(applied["spec"]).toEqual({ paused: false });
     expect(applied.metadata["resourceVersion"]).toBeUndefined();
     expect(leaveIgnoredFields(deployment({ replicas: 3 }), deployment({ replicas: 5 }), ["/spec/replicas"])["spec"]).toEqual({});
@@ -25,9 +34,17 @@ describe("ignored fields", () => {
 
   it("E025: list items are paired by their keys, not by their place", () => {
     const wanted = deployment({ containers: [container("a", "a:2", "1"), container("b", "b:2", "1")] });
-    const found = live({ containers: [container("sidecar", "s", "9"), container("b", "b:1", "4"), container("a", "a:1", "3")] }, {
-      "f:spec": { "f:containers": { 'k:{"name":"a"}': { ".": {}, "f:image": {}, "f:resources": { "f:requests": { "f:cpu": {} } } }, 'k:{"name":"b"}': { ".": {}, "f:image": {} } } },
-    });
+    const found = live(
+      { containers: [container("sidecar", "s", "9"), container("b", "b:1", "4"), container("a", "a:1", "3")] },
+      {
+        "f:spec": {
+          "f:containers": {
+            'k:{"name":"a"}': { ".": {}, "f:image": {}, "f:resources": { "f:requests": { "f:cpu": {} } } },
+            'k:{"name":"b"}': { ".": {}, "f:image": {} },
+          },
+        },
+      },
+    );
     expect(leaveIgnoredFields(wanted, found, ["/spec/containers/*/resources"])["spec"]).toEqual({
       containers: [container("a", "a:2", "3"), { name: "b", image: "b:2" }],
     });
@@ -42,7 +59,9 @@ describe("ignored fields", () => {
   it("our label stays even if all labels are ignored, and the manifest that came in is not changed", () => {
     const wanted = deployment({ replicas: 3 }, { labels: { "muster.dev/bundle": "a", other: "1" } });
     const before = JSON.stringify(wanted);
-    expect(leaveIgnoredFields(wanted, deployment({}), ["/metadata/labels", "/spec/none/deeper", "/spec/replicas"]).metadata["labels"]).toEqual({ "muster.dev/bundle": "a" });
+    expect(
+      leaveIgnoredFields(wanted, deployment({}), ["/metadata/labels", "/spec/none/deeper", "/spec/replicas"]).metadata["labels"],
+    ).toEqual({ "muster.dev/bundle": "a" });
     expect(JSON.stringify(wanted)).toBe(before);
   });
 });

@@ -1,4 +1,4 @@
-import { BUNDLE_LABEL, type JsonObject, type JsonValue, type Manifest, cloneJson, isJsonObject } from "@muster/shared/model";
+import { BUNDLE_LABEL, cloneJson, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { type FieldSet, ownedFields, pointerTokens } from "../observe/field-set.ts";
 
 /**
@@ -18,7 +18,12 @@ export function leaveIgnoredFields(manifest: Manifest, live: Manifest, pointers:
 }
 
 /** Walks to one pointer through manifest, live object and field set at once. True if a live value was adopted. */
-function settle(value: JsonValue | undefined, live: JsonValue | undefined, owned: FieldSet | undefined, tokens: readonly string[]): boolean {
+function settle(
+  value: JsonValue | undefined,
+  live: JsonValue | undefined,
+  owned: FieldSet | undefined,
+  tokens: readonly string[],
+): boolean {
   const [head, ...rest] = tokens;
   if (head === undefined || value === undefined || value === null) return false;
   let adopted = false;
@@ -58,19 +63,23 @@ function memberOf(value: JsonValue, live: JsonValue | undefined, owned: FieldSet
 function itemsOf(list: JsonValue[], live: JsonValue | undefined, owned: FieldSet | undefined, token: string): Member[] {
   // From the end, so that removing one moves no other.
   const indexes = token === "*" ? list.map((_, index) => index).reverse() : [Number(token)];
-  return indexes.filter((index) => index in list).map((index) => {
-    const item = list[index];
-    const key = Object.keys(owned ?? {}).find((candidate) => candidate.startsWith("k:") && fits(item, JSON.parse(candidate.slice(2)) as JsonObject));
-    const liveItems = Array.isArray(live) ? live : [];
-    const counterpart = key ? liveItems.find((candidate) => fits(candidate, JSON.parse(key.slice(2)) as JsonObject)) : liveItems[index];
-    return {
-      value: item,
-      live: counterpart,
-      owned: key ? within(owned, key) : isLeaf(owned) ? owned : undefined,
-      set: (next) => void (list[index] = next),
-      remove: () => void list.splice(index, 1),
-    };
-  });
+  return indexes
+    .filter((index) => index in list)
+    .map((index) => {
+      const item = list[index];
+      const key = Object.keys(owned ?? {}).find(
+        (candidate) => candidate.startsWith("k:") && fits(item, JSON.parse(candidate.slice(2)) as JsonObject),
+      );
+      const liveItems = Array.isArray(live) ? live : [];
+      const counterpart = key ? liveItems.find((candidate) => fits(candidate, JSON.parse(key.slice(2)) as JsonObject)) : liveItems[index];
+      return {
+        value: item,
+        live: counterpart,
+        owned: key ? within(owned, key) : isLeaf(owned) ? owned : undefined,
+        set: (next) => void (list[index] = next),
+        remove: () => void list.splice(index, 1),
+      };
+    });
 }
 
 /** The part of a live value that a field set names: other managers' members of the same map or list stay theirs. */

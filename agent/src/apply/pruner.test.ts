@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, formatObjectRef, objectRefOf } from "@muster/shared/model";
+import { formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { describe, expect, it } from "vitest";
@@ -17,9 +17,16 @@ function setUp(failedGroups: string[] = []) {
   cluster.discover = async () => createDiscovery((await full()).all, new Set(failedGroups));
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const prune = createPruner({ cluster, discovery: createDiscoveryCache(cluster, systemClock), observer });
-  const ours = (manifest: Manifest) => cluster.put({ ...manifest, metadata: { ...manifest.metadata, labels: { "muster.dev/bundle": "a" } } });
+  const ours = (manifest: Manifest) =>
+    cluster.put({ ...manifest, metadata: { ...manifest.metadata, labels: { "muster.dev/bundle": "a" } } });
   const deletes = () => cluster.calls.filter((call) => call.verb === "delete").length;
-  return { cluster, prune, ours, deletes, entry: (manifest: Manifest, uid?: string) => ({ ref: formatObjectRef(objectRefOf(manifest)), bundle: "a", ...(uid && { uid }) }) };
+  return {
+    cluster,
+    prune,
+    ours,
+    deletes,
+    entry: (manifest: Manifest, uid?: string) => ({ ref: formatObjectRef(objectRefOf(manifest)), bundle: "a", ...(uid && { uid }) }),
+  };
 }
 const uidOf = (manifest: Manifest) => String(manifest.metadata["uid"]);
 

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { BUNDLE_LABEL, type Manifest, describeObjectRef, isJsonObject, parseObjectRef } from "@muster/shared/model";
+import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, parseObjectRef } from "@muster/shared/model";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";

@@ -1,5 +1,5 @@
+import { DEFAULT_DELETION_BUDGET, formatObjectRef, type ObjectRefText, type Slice, type SliceBundle } from "@muster/shared/model";
 import fc from "fast-check";
-import { type ObjectRefText, type Slice, type SliceBundle, DEFAULT_DELETION_BUDGET, formatObjectRef } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
 import type { Inventory, InventoryEntry } from "./inventory.ts";
 import { formatInventory, parseInventory } from "./inventory.ts";
@@ -21,8 +21,17 @@ const desired = (name: string, objects: readonly ObjectRefText[], prune = true):
   options: { drift: { mode: "correct", ignore: [] }, prune, createNamespace: false, dependsOn: [] },
 });
 const slice = (bundles: readonly SliceBundle[], more: Partial<Slice> = {}): Slice => ({
-  version: 1, trustDomain: "t", cluster: "c", epoch: 1, generation: 2, commits: [], paused: false,
-  deletionBudget: DEFAULT_DELETION_BUDGET, approvedDeletions: [], bundles, ...more,
+  version: 1,
+  trustDomain: "t",
+  cluster: "c",
+  epoch: 1,
+  generation: 2,
+  commits: [],
+  paused: false,
+  deletionBudget: DEFAULT_DELETION_BUDGET,
+  approvedDeletions: [],
+  bundles,
+  ...more,
 });
 const plan = (inventory: Inventory, wanted: Slice) => planPrune(inventory, wanted, "muster-system");
 const refs = (entries: readonly InventoryEntry[]) => entries.map((entry) => entry.ref);
@@ -69,7 +78,10 @@ describe("prune", () => {
 
   it("E078: while a bundle is kept nothing leaves the cluster, because it may have moved into that bundle", () => {
     const kept: SliceBundle = { name: "b", state: "keep", reason: "RENDER_HELM" };
-    const result = plan(inventoryOf([{ ref: map("x") }, { ref: map("y") }, { ref: map("o"), orphan: true }]), slice([desired("a", [map("y")]), kept]));
+    const result = plan(
+      inventoryOf([{ ref: map("x") }, { ref: map("y") }, { ref: map("o"), orphan: true }]),
+      slice([desired("a", [map("y")]), kept]),
+    );
     expect([result.deletions, result.released, result.held]).toEqual([[], [], undefined]);
   });
 
@@ -81,11 +93,15 @@ describe("prune", () => {
       kept: fc.boolean(),
       budget: fc.record({ objects: fc.integer({ min: 0, max: 60 }), percent: fc.integer({ min: 0, max: 100 }) }),
     });
-    const place = (index: number) => (index % 10 === 0 ? map(`m${index}`, "kube-system") : index % 7 === 0 ? namespaceRef(`n${index}`) : map(`m${index}`));
+    const place = (index: number) =>
+      index % 10 === 0 ? map(`m${index}`, "kube-system") : index % 7 === 0 ? namespaceRef(`n${index}`) : map(`m${index}`);
     fc.assert(
       fc.property(any, ({ owned, wanted, kept, budget }) => {
         const inventory = inventoryOf(owned.map((index) => ({ ref: place(index) })));
-        const bundles: SliceBundle[] = [desired("a", wanted.map(place)), ...(kept ? [{ name: "k", state: "keep" as const, reason: "X" }] : [])];
+        const bundles: SliceBundle[] = [
+          desired("a", wanted.map(place)),
+          ...(kept ? [{ name: "k", state: "keep" as const, reason: "X" }] : []),
+        ];
         const { deletions } = plan(inventory, slice(bundles, { deletionBudget: budget }));
         expect(deletions.length).toBeLessThanOrEqual(budget.objects);
         if (kept || wanted.length === 0) expect(deletions).toEqual([]);
@@ -131,7 +147,13 @@ describe("prune", () => {
   });
 
   it("E083: system namespaces and the agent's own are never deleted, not even with an approval", () => {
-    const guarded = [namespaceRef("default"), namespaceRef("kube-system"), namespaceRef("muster-system"), map("x", "muster-system"), map("y", "kube-system")];
+    const guarded = [
+      namespaceRef("default"),
+      namespaceRef("kube-system"),
+      namespaceRef("muster-system"),
+      map("x", "muster-system"),
+      map("y", "kube-system"),
+    ];
     const result = plan(inventoryOf(guarded.map((ref) => ({ ref }))), slice([desired("a", [])]));
     expect(result.deletions).toEqual([]);
     expect([...result.protected].sort()).toEqual([...guarded].sort());
@@ -139,7 +161,9 @@ describe("prune", () => {
 
   it("E081: objects of a bundle that does not prune are released, also when the bundle is gone", () => {
     expect(plan(inventoryOf([{ ref: map("x") }]), slice([desired("a", [], false)])).released).toEqual([map("x")]);
-    expect(plan(inventoryOf([{ ref: map("x"), orphan: true }, { ref: map("y") }]), slice([desired("b", [map("y")])])).released).toEqual([map("x")]);
+    expect(plan(inventoryOf([{ ref: map("x"), orphan: true }, { ref: map("y") }]), slice([desired("b", [map("y")])])).released).toEqual([
+      map("x"),
+    ]);
   });
 
   it("E096, E100: nothing is pruned while paused, nor from a rebuilt inventory", () => {
@@ -150,8 +174,16 @@ describe("prune", () => {
   it("E012: dependents go before what they depend on", () => {
     const role = formatObjectRef({ group: "rbac.authorization.k8s.io", kind: "Role", namespace: "web", name: "r" });
     const binding = formatObjectRef({ group: "rbac.authorization.k8s.io", kind: "RoleBinding", namespace: "web", name: "r" });
-    const hook = formatObjectRef({ group: "admissionregistration.k8s.io", kind: "ValidatingWebhookConfiguration", namespace: "", name: "h" });
-    const result = plan(inventoryOf([{ ref: role }, { ref: hook }, { ref: binding }, { ref: map("keep") }]), slice([desired("a", [map("keep")])]));
+    const hook = formatObjectRef({
+      group: "admissionregistration.k8s.io",
+      kind: "ValidatingWebhookConfiguration",
+      namespace: "",
+      name: "h",
+    });
+    const result = plan(
+      inventoryOf([{ ref: role }, { ref: hook }, { ref: binding }, { ref: map("keep") }]),
+      slice([desired("a", [map("keep")])]),
+    );
     expect(refs(result.deletions)).toEqual([hook, binding, role]);
   });
 

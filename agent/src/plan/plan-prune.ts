@@ -1,5 +1,10 @@
 import {
-  type HeldDeletion, type ObjectRef, type ObjectRefText, type Slice, MIN_PERCENT_DELETIONS, parseObjectRef,
+  type HeldDeletion,
+  MIN_PERCENT_DELETIONS,
+  type ObjectRef,
+  type ObjectRefText,
+  parseObjectRef,
+  type Slice,
 } from "@muster/shared/model";
 import { deletionApprovalId } from "@muster/shared/wire";
 import type { Inventory, InventoryEntry } from "./inventory.ts";
@@ -41,7 +46,9 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
   // What left one bundle may have moved into a kept one, whose objects nobody can tell now: then nothing leaves (E078).
   if (slice.paused || inventory.rebuilt || slice.bundles.some((bundle) => bundle.state === "keep")) return nothing;
   const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
-  const orphaning = new Set(slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name));
+  const orphaning = new Set(
+    slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name),
+  );
 
   const released: ObjectRefText[] = [];
   const untouchable: ObjectRefText[] = [];
@@ -74,7 +81,12 @@ function isProtectedKind(entry: InventoryEntry): boolean {
 }
 
 /** Splits candidates into what may go now and what waits for a person. A slice without any object holds all of it (E070). */
-function holdBack(candidates: readonly InventoryEntry[], inventory: Inventory, slice: Slice, emptied: boolean): { deletions: InventoryEntry[]; held: InventoryEntry[] } {
+function holdBack(
+  candidates: readonly InventoryEntry[],
+  inventory: Inventory,
+  slice: Slice,
+  emptied: boolean,
+): { deletions: InventoryEntry[]; held: InventoryEntry[] } {
   const approvals = new Set(slice.approvedDeletions);
   const isApproved = (set: readonly InventoryEntry[]) => approvals.has(deletionApprovalId(set.map((entry) => entry.ref)));
   const open = candidates.filter((entry) => !entry.approved);

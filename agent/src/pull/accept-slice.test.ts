@@ -1,8 +1,8 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Digest, type Generation, compareGenerations } from "@muster/shared/model";
+import { compareGenerations, type Digest, type Generation } from "@muster/shared/model";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type HighWater, acceptSlice } from "./accept-slice.ts";
+import { acceptSlice, type HighWater } from "./accept-slice.ts";
 import { createSliceMaker } from "./testing/slice-maker.ts";
 
 const identity = { cluster: "c1", trustDomain: "muster.local" };
@@ -36,7 +36,11 @@ describe("acceptance", () => {
   });
 
   it("I2: whatever arrives in whatever order, what is taken never goes back", () => {
-    const message = fc.record({ epoch: fc.integer({ min: 1, max: 3 }), generation: fc.integer({ min: 1, max: 5 }), text: fc.constantFrom("a", "b") });
+    const message = fc.record({
+      epoch: fc.integer({ min: 1, max: 3 }),
+      generation: fc.integer({ min: 1, max: 5 }),
+      text: fc.constantFrom("a", "b"),
+    });
     fc.assert(
       fc.property(fc.array(message), (messages) => {
         let taken: HighWater | undefined;

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Digest, type Generation, type Slice, compareGenerations } from "@muster/shared/model";
+import { compareGenerations, type Digest, type Generation, type Slice } from "@muster/shared/model";
 
 /** What this cluster has taken so far. */
 export interface HighWater extends Generation {
@@ -19,13 +19,19 @@ export interface AgentIdentity {
  */
 export function acceptSlice(slice: Slice, digest: Digest, highWater: HighWater | undefined, identity: AgentIdentity): "new" | "same" {
   if (slice.cluster !== identity.cluster || slice.trustDomain !== identity.trustDomain) {
-    throw new CodedError("SLICE_FOREIGN", `The slice is for ${slice.cluster} in ${slice.trustDomain}, this agent is ${identity.cluster} in ${identity.trustDomain}`);
+    throw new CodedError(
+      "SLICE_FOREIGN",
+      `The slice is for ${slice.cluster} in ${slice.trustDomain}, this agent is ${identity.cluster} in ${identity.trustDomain}`,
+    );
   }
   if (!highWater) return "new";
   const order = compareGenerations(slice, highWater);
   if (order > 0) return "new";
   if (order < 0) {
-    throw new CodedError("SLICE_STALE", `The slice is generation ${slice.epoch}.${slice.generation}, older than ${highWater.epoch}.${highWater.generation}`);
+    throw new CodedError(
+      "SLICE_STALE",
+      `The slice is generation ${slice.epoch}.${slice.generation}, older than ${highWater.epoch}.${highWater.generation}`,
+    );
   }
   if (digest === highWater.digest) return "same";
   throw new CodedError("SLICE_EQUIVOCATION", `Two different slices of generation ${slice.epoch}.${slice.generation} are signed`);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createFakeCluster } from "../apply/testing/fake-cluster.ts";
-import { type DesiredState, completeSlice, contentOf, dropUnusedBlobs, keepState, loadKeptState } from "./desired-state.ts";
+import { completeSlice, contentOf, type DesiredState, dropUnusedBlobs, keepState, loadKeptState } from "./desired-state.ts";
 import { createStateStore } from "./state-store.ts";
-import { type MadeSlice, configMap, createSliceMaker } from "./testing/slice-maker.ts";
+import { configMap, createSliceMaker, type MadeSlice } from "./testing/slice-maker.ts";
 
 const setUp = () => {
   const cluster = createFakeCluster();
@@ -13,7 +13,8 @@ const setUp = () => {
   const complete = async (made: MadeSlice, before?: DesiredState) => {
     fetched.clear();
     return completeSlice({
-      ...made, before,
+      ...made,
+      before,
       fetchBlob: (ref) => {
         fetches += 1;
         return maker.fetchBlob(ref);
@@ -29,21 +30,36 @@ const setUp = () => {
   const load = () => loadKeptState(store(), [maker.publicKey]);
   return { cluster, maker, store, complete, keep, load, fetches: () => fetches };
 };
-const names = (desired: DesiredState | undefined, bundle: string) => desired?.bundles.get(bundle)?.map((line) => line.manifest.metadata.name);
+const names = (desired: DesiredState | undefined, bundle: string) =>
+  desired?.bundles.get(bundle)?.map((line) => line.manifest.metadata.name);
 
 describe("desired state", () => {
   it("an unchanged manifest set is not fetched again", async () => {
     const { maker, complete, fetches } = setUp();
-    const first = await complete(maker.make([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("y")] }]));
+    const first = await complete(
+      maker.make([
+        { name: "a", objects: [configMap("x")] },
+        { name: "b", objects: [configMap("y")] },
+      ]),
+    );
     expect(fetches()).toBe(2);
-    const second = await complete(maker.make([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("y", "2")] }]), first);
+    const second = await complete(
+      maker.make([
+        { name: "a", objects: [configMap("x")] },
+        { name: "b", objects: [configMap("y", "2")] },
+      ]),
+      first,
+    );
     expect(fetches()).toBe(3);
     expect(second.bundles.get("a")).toBe(first.bundles.get("a"));
   });
 
   it("D5: a slice with one missing or corrupt manifest set is not handed on", async () => {
     const { maker, complete } = setUp();
-    const made = maker.make([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("y")] }]);
+    const made = maker.make([
+      { name: "a", objects: [configMap("x")] },
+      { name: "b", objects: [configMap("y")] },
+    ]);
     const [blob, bytes] = [...maker.blobs][1]!;
     maker.blobs.delete(blob);
     await expect(complete(made)).rejects.toMatchObject({ code: "BLOB_MISSING" });
@@ -55,7 +71,9 @@ describe("desired state", () => {
     const { maker, complete } = setUp();
     const made = maker.make([{ name: "a", objects: [configMap("x")] }]);
     const bundles = made.slice.bundles.map((bundle) => ({ ...bundle, objects: [] }));
-    await expect(complete({ ...made, slice: { ...made.slice, bundles: bundles as typeof made.slice.bundles } })).rejects.toMatchObject({ code: "SLICE_MALFORMED" });
+    await expect(complete({ ...made, slice: { ...made.slice, bundles: bundles as typeof made.slice.bundles } })).rejects.toMatchObject({
+      code: "SLICE_MALFORMED",
+    });
   });
 
   it("P3: what was kept comes back in a new process, and its signature is verified again", async () => {
@@ -67,13 +85,20 @@ describe("desired state", () => {
     expect(kept.highWater).toMatchObject({ epoch: 1, generation: 1, digest: made.digest });
     expect(names(kept.desired, "a")).toEqual(["x"]);
     const stranger = createSliceMaker();
-    expect((await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [stranger.publicKey])).problem).toMatchObject({ code: "SLICE_SIGNATURE" });
+    expect((await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [stranger.publicKey])).problem).toMatchObject({
+      code: "SLICE_SIGNATURE",
+    });
   });
 
   it("a kept bundle has the objects and options of the last slice that knew it, across restarts and further slices", async () => {
     const { maker, keep, load, store } = setUp();
     const options = { drift: { mode: "report" as const, ignore: [{ paths: ["/spec/replicas"] }] } };
-    const first = await keep(maker.make([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("y")], options }]));
+    const first = await keep(
+      maker.make([
+        { name: "a", objects: [configMap("x")] },
+        { name: "b", objects: [configMap("y")], options },
+      ]),
+    );
     const second = await keep(maker.make([{ name: "a", objects: [configMap("x", "2")] }, { name: "b" }]), first);
     const third = await keep(maker.make([{ name: "a", objects: [configMap("x", "3")] }, { name: "b" }]), second);
     await dropUnusedBlobs(store(), third);

@@ -1,7 +1,14 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import { type DesiredBundle, type Digest, type ManifestSetRef, type Slice, type SliceBundle, compareGenerations } from "@muster/shared/model";
-import { type ManifestLine, decodeManifestSet, decodeSlice } from "@muster/shared/wire";
+import {
+  compareGenerations,
+  type DesiredBundle,
+  type Digest,
+  type ManifestSetRef,
+  type Slice,
+  type SliceBundle,
+} from "@muster/shared/model";
+import { decodeManifestSet, decodeSlice, type ManifestLine } from "@muster/shared/wire";
 import type { HighWater } from "./accept-slice.ts";
 import type { StateStore } from "./state-store.ts";
 
@@ -120,10 +127,15 @@ export async function loadKeptState(store: StateStore, pinned: readonly KeyObjec
     // Verified again: what lies in the cluster is trusted no more than what comes over the network.
     const { slice, digest } = decodeSlice(message, pinned);
     const desired = await completeSlice({
-      slice, digest, message, before: undefined, lastGood: await loadLastGood(store, pinned),
+      slice,
+      digest,
+      message,
+      before: undefined,
+      lastGood: await loadLastGood(store, pinned),
       fetchBlob: async (ref) => {
         const bytes = await store.read(blobName(ref.blob));
-        if (!bytes) throw new CodedError("AGENT_STATE_CORRUPT", `The manifest set ${ref.digest.slice(0, 19)} of the last good slice is missing`);
+        if (!bytes)
+          throw new CodedError("AGENT_STATE_CORRUPT", `The manifest set ${ref.digest.slice(0, 19)} of the last good slice is missing`);
         return bytes;
       },
     });
@@ -150,7 +162,8 @@ async function loadLastGood(store: StateStore, pinned: readonly KeyObject[]): Pr
   const kept = JSON.parse(bytes.toString()) as EncodedKept;
   for (const { message, names } of kept) {
     const { slice } = decodeSlice(message, pinned);
-    for (const bundle of slice.bundles) if (bundle.state === "desired" && names.includes(bundle.name)) all.set(bundle.name, { bundle, message });
+    for (const bundle of slice.bundles)
+      if (bundle.state === "desired" && names.includes(bundle.name)) all.set(bundle.name, { bundle, message });
   }
   return all;
 }
@@ -173,11 +186,16 @@ export async function keepState(store: StateStore, desired: DesiredState, fetche
   if (desired.kept.size > 0) await store.write(KEPT, encodeKept(desired.kept));
   await store.write(SLICE, Buffer.from(desired.message));
   const { slice, digest } = desired;
-  await store.write(HIGH_WATER, Buffer.from(JSON.stringify({ epoch: slice.epoch, generation: slice.generation, digest } satisfies HighWater)));
+  await store.write(
+    HIGH_WATER,
+    Buffer.from(JSON.stringify({ epoch: slice.epoch, generation: slice.generation, digest } satisfies HighWater)),
+  );
 }
 
 /** Removes manifest sets that the kept slice does not use. Call when there is time. */
 export async function dropUnusedBlobs(store: StateStore, desired: DesiredState): Promise<void> {
-  const used = new Set(desired.slice.bundles.flatMap((bundle) => contentOf(bundle, desired) ?? []).map((content) => blobName(content.manifestSet.blob)));
+  const used = new Set(
+    desired.slice.bundles.flatMap((bundle) => contentOf(bundle, desired) ?? []).map((content) => blobName(content.manifestSet.blob)),
+  );
   for (const name of await store.names()) if (name.startsWith("blob-") && !used.has(name)) await store.remove(name);
 }

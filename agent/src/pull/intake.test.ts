@@ -3,7 +3,7 @@ import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DesiredState } from "./desired-state.ts";
 import { createIntake } from "./intake.ts";
-import { createSliceMaker, configMap } from "./testing/slice-maker.ts";
+import { configMap, createSliceMaker } from "./testing/slice-maker.ts";
 
 let stop = new AbortController();
 afterEach(() => stop.abort());

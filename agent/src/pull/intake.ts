@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import type { SliceCondition } from "@muster/shared/model";
-import { type Clock, type Failpoint, type Random, Wakeup, createBackoff } from "@muster/shared/runtime";
+import { type Clock, createBackoff, type Failpoint, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeSlice } from "@muster/shared/wire";
-import { type AgentIdentity, type HighWater, acceptSlice } from "./accept-slice.ts";
-import { type BlobSource, type DesiredState, completeSlice } from "./desired-state.ts";
+import { type AgentIdentity, acceptSlice, type HighWater } from "./accept-slice.ts";
+import { type BlobSource, completeSlice, type DesiredState } from "./desired-state.ts";
 
 /** Options of {@link createIntake}. */
 export interface IntakeOptions {
@@ -60,7 +60,12 @@ export function createIntake(options: IntakeOptions): Intake {
     const fetched = new Map<string, Uint8Array>();
     const before = options.current();
     const desired = await completeSlice({
-      slice, digest, message, before, fetchBlob: options.fetchBlob, onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
+      slice,
+      digest,
+      message,
+      before,
+      fetchBlob: options.fetchBlob,
+      onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
     });
     await options.take(desired, fetched);
     highWater = { epoch: slice.epoch, generation: slice.generation, digest };

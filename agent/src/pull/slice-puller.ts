@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
 import type { ManifestSetRef } from "@muster/shared/model";
-import { type Clock, type Random, Wakeup, createBackoff, jitter } from "@muster/shared/runtime";
+import { type Clock, createBackoff, jitter, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
-import { BLOB_STREAM, SLICE_STREAM, blobSubject, inboxPrefix, sliceSubject } from "@muster/shared/wire";
-import { type ConnectionOptions, type Msg, type NatsConnection, connect, credsAuthenticator } from "nats";
+import { BLOB_STREAM, blobSubject, inboxPrefix, SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
+import { type ConnectionOptions, connect, credsAuthenticator, type Msg, type NatsConnection } from "nats";
 
 /** Options of {@link createSlicePuller}. */
 export interface SlicePullerOptions {
@@ -80,7 +80,9 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
 
   async function pollOnce(live: NatsConnection): Promise<void> {
     // Only the form with the subject appended can be permissioned to one cluster's slice (ADR-31).
-    const answer = await live.request(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, undefined, { timeout: REQUEST_TIMEOUT_MS });
+    const answer = await live.request(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, undefined, {
+      timeout: REQUEST_TIMEOUT_MS,
+    });
     const status = answer.headers?.code;
     if (status) {
       // 404: nothing is published for this cluster. Absence keeps the last good state.
@@ -124,11 +126,18 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
         Array.from({ length: ref.chunks }, async (_, index) => {
           let answer: Msg;
           try {
-            answer = await live.request(`$JS.API.DIRECT.GET.${BLOB_STREAM}.${blobSubject(ref.blob, index)}`, undefined, { timeout: REQUEST_TIMEOUT_MS });
+            answer = await live.request(`$JS.API.DIRECT.GET.${BLOB_STREAM}.${blobSubject(ref.blob, index)}`, undefined, {
+              timeout: REQUEST_TIMEOUT_MS,
+            });
           } catch (cause) {
-            throw new CodedError("NATS_UNREACHABLE", `NATS did not answer for chunk ${index} of the manifest set ${ref.digest.slice(0, 19)}`, { cause });
+            throw new CodedError(
+              "NATS_UNREACHABLE",
+              `NATS did not answer for chunk ${index} of the manifest set ${ref.digest.slice(0, 19)}`,
+              { cause },
+            );
           }
-          if (answer.headers?.code) throw new CodedError("BLOB_MISSING", `Chunk ${index} of the manifest set ${ref.digest.slice(0, 19)} is not in JetStream`);
+          if (answer.headers?.code)
+            throw new CodedError("BLOB_MISSING", `Chunk ${index} of the manifest set ${ref.digest.slice(0, 19)} is not in JetStream`);
           return answer.data;
         }),
       );
@@ -145,7 +154,8 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
           signal.addEventListener("abort", stop, { once: true });
           live.subscribe(sliceSubject(cluster), {
             callback: (error, message) => {
-              if (error) logger.warn({ [LogField.Code]: "NATS_AUTH", err: error }, "NATS refuses the subscription; slices arrive by polling only");
+              if (error)
+                logger.warn({ [LogField.Code]: "NATS_AUTH", err: error }, "NATS refuses the subscription; slices arrive by polling only");
               else deliver(message.string());
             },
           });

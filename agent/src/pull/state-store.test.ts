@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import { describe, expect, it } from "vitest";
-import { type FakeCluster, createFakeCluster } from "../apply/testing/fake-cluster.ts";
+import { createFakeCluster, type FakeCluster } from "../apply/testing/fake-cluster.ts";
 import { createStateStore } from "./state-store.ts";
 
 const storeOn = (cluster: FakeCluster) => createStateStore({ cluster, namespace: "muster-system" });
@@ -52,7 +52,10 @@ describe("the agent's state", () => {
       };
       const crashed = await storeOn(cluster)
         .write("a", after)
-        .then(() => false, () => true);
+        .then(
+          () => false,
+          () => true,
+        );
       cluster.onCall = undefined;
       const fresh = storeOn(cluster);
       const value = (await fresh.read("a"))!;

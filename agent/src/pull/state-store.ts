@@ -1,13 +1,20 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, isJsonObject } from "@muster/shared/model";
+import { isJsonObject, type Manifest } from "@muster/shared/model";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 
 /** Bytes of one Secret at most; the API server takes 1 MiB, base64 and metadata included in its own way. */
 const SHARD_BYTES = 700 * 1024;
 
-const SECRETS: ResourceType = { group: "", version: "v1", kind: "Secret", plural: "secrets", namespaced: true, verbs: ["get", "list", "create", "update", "delete"] };
+const SECRETS: ResourceType = {
+  group: "",
+  version: "v1",
+  kind: "Secret",
+  plural: "secrets",
+  namespaced: true,
+  verbs: ["get", "list", "create", "update", "delete"],
+};
 
 /** Label on everything the agent keeps for itself. */
 const STATE_LABEL = "muster.dev/state";
@@ -45,7 +52,9 @@ export function createStateStore(options: StateStoreOptions): StateStore {
   let listed: Set<string> | undefined;
   const secretName = (name: string) => `muster-state-${name}`;
   const failed = (what: string, cause: unknown) =>
-    new CodedError("AGENT_STATE", `Cannot ${what} the agent's state in namespace ${namespace}: ${CodedError.from(cause).message}`, { cause });
+    new CodedError("AGENT_STATE", `Cannot ${what} the agent's state in namespace ${namespace}: ${CodedError.from(cause).message}`, {
+      cause,
+    });
 
   async function put(name: string, data: Record<string, Buffer>, kind: "root" | "shard"): Promise<void> {
     const manifest: Manifest = {
@@ -75,7 +84,9 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     try {
       const secret = await cluster.get(SECRETS, namespace, secretName(name));
       if (!secret) return undefined;
-      return Object.fromEntries(Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, "base64")]));
+      return Object.fromEntries(
+        Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, "base64")]),
+      );
     } catch (error) {
       throw failed("read", error);
     }
@@ -90,10 +101,12 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     async read(name) {
       const secret = await get(name);
       if (!secret) return undefined;
-      const corrupt = (cause?: unknown) => new CodedError("AGENT_STATE_CORRUPT", `The agent's state ${name} in namespace ${namespace} is damaged`, { cause });
+      const corrupt = (cause?: unknown) =>
+        new CodedError("AGENT_STATE_CORRUPT", `The agent's state ${name} in namespace ${namespace} is damaged`, { cause });
       try {
         const root = JSON.parse((secret["root"] ?? Buffer.alloc(0)).toString()) as Root;
-        const parts = root.shards.length === 0 ? [secret["value"]] : await Promise.all(root.shards.map(async (shard) => (await get(shard))?.["value"]));
+        const parts =
+          root.shards.length === 0 ? [secret["value"]] : await Promise.all(root.shards.map(async (shard) => (await get(shard))?.["value"]));
         if (parts.some((part) => part === undefined)) throw corrupt();
         const value = zstdDecompressSync(Buffer.concat(parts as Buffer[]));
         if (digestOf(value) !== root.digest) throw corrupt();

@@ -1,5 +1,20 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type BundleOptions, DriftKind, DriftMode, type Manifest, type ObjectRefText, type SliceBundle, SyncState, Health, describeObjectRef, formatObjectRef, objectRefOf, parseObjectRef, splitApiVersion } from "@muster/shared/model";
+import {
+  Action,
+  type BundleOptions,
+  DriftKind,
+  DriftMode,
+  describeObjectRef,
+  formatObjectRef,
+  Health,
+  type Manifest,
+  type ObjectRefText,
+  objectRefOf,
+  parseObjectRef,
+  type SliceBundle,
+  SyncState,
+  splitApiVersion,
+} from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { ManifestLine } from "@muster/shared/wire";
@@ -59,12 +74,16 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   for (const rank of Object.values(Rank)) {
     const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
     await forEachLimited(lines, phase.concurrency, async (line) => {
-      const owned = state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)?.drift?.kind !== DriftKind.Unexpected;
+      const owned =
+        state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)?.drift?.kind !== DriftKind.Unexpected;
       const found = before.get(line.ref);
       const wasDrifted = observer.get(line.ref)?.drift !== undefined && state.lastApplied.get(line.ref) === line.digest;
       const onlyAsk = dryRun && owned;
       try {
-        const result = await applier.apply({ line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(onlyAsk && { dryRun }) }, signal);
+        const result = await applier.apply(
+          { line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(onlyAsk && { dryRun }) },
+          signal,
+        );
         failpoint("agent.afterApply");
         state.lastApplied.set(line.ref, line.digest);
         state.failures.delete(line.ref);
@@ -90,7 +109,12 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 
 /** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */
 async function waitForDefinitions(
-  phase: ApplyPhase, rank: Rank, lines: readonly ManifestLine[], bundle: string, before: ReadonlySet<ObjectRefText>, signal: AbortSignal,
+  phase: ApplyPhase,
+  rank: Rank,
+  lines: readonly ManifestLine[],
+  bundle: string,
+  before: ReadonlySet<ObjectRefText>,
+  signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
   const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
@@ -111,7 +135,10 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
   const known = phase.state.failures.get(ref)?.error.code;
   phase.state.fail(phase.state.failures, ref, bundle, error);
   if (known === error.code) return;
-  phase.logger.warn({ [LogField.Code]: error.code, [LogField.Bundle]: bundle, [LogField.Object]: describeObjectRef(parseObjectRef(ref)) }, error.message);
+  phase.logger.warn(
+    { [LogField.Code]: error.code, [LogField.Bundle]: bundle, [LogField.Object]: describeObjectRef(parseObjectRef(ref)) },
+    error.message,
+  );
 }
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
@@ -137,7 +164,11 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
 }
 
 /** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */
-async function lookAtNew(phase: ApplyPhase, needed: readonly ManifestLine[], signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null>> {
+async function lookAtNew(
+  phase: ApplyPhase,
+  needed: readonly ManifestLine[],
+  signal: AbortSignal,
+): Promise<Map<ObjectRefText, Manifest | null>> {
   const { state, discovery, cluster, observer } = phase;
   const groups = new Map<string, ManifestLine[]>();
   for (const line of needed) {

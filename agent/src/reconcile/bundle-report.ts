@@ -1,7 +1,17 @@
 import type { ErrorCode } from "@muster/shared/errors";
 import {
-  type BundleReport, type ClusterReport, Health, type ObjectException, type ObjectRef, type ObjectRefText, type SliceBundle, type SliceCondition, SyncState,
-  formatObjectRef, parseObjectRef, worstHealth,
+  type BundleReport,
+  type ClusterReport,
+  formatObjectRef,
+  Health,
+  type ObjectException,
+  type ObjectRef,
+  type ObjectRefText,
+  parseObjectRef,
+  type SliceBundle,
+  type SliceCondition,
+  SyncState,
+  worstHealth,
 } from "@muster/shared/model";
 import type { Observation, Observer } from "../observe/observer.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -46,11 +56,17 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   if (first) {
     const waiting = WAITING.has(first.error.code);
     const more = failures.length > 1 ? ` (and ${failures.length - 1} more)` : "";
-    return { ...base, state: waiting ? SyncState.Pending : SyncState.Failed, reason: first.error.code, message: `${first.error.message}${more}` };
+    return {
+      ...base,
+      state: waiting ? SyncState.Pending : SyncState.Failed,
+      reason: first.error.code,
+      message: `${first.error.message}${more}`,
+    };
   }
   if (gate && pending > 0) return { ...base, state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
   if (bundle.state === "keep" && lines.length === 0) return { ...base, state: SyncState.Pending, reason: bundle.reason };
-  if (pending > 0) return { ...base, state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
+  if (pending > 0)
+    return { ...base, state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
   if (drifted > 0) return { ...base, state: SyncState.OutOfSync, reason: "Drifted" };
   return { ...base, state: SyncState.Synced };
 }
@@ -85,7 +101,11 @@ export function toException(observation: Observation, state: ClusterState): Obje
 }
 
 /** Objects as an operator asks for them: one, those of a bundle, or all. */
-export function inspectObjects(state: ClusterState, observer: Observer, what: { readonly bundle?: string; readonly ref?: ObjectRef }): InspectedObject[] {
+export function inspectObjects(
+  state: ClusterState,
+  observer: Observer,
+  what: { readonly bundle?: string; readonly ref?: ObjectRef },
+): InspectedObject[] {
   const only = what.ref && formatObjectRef(what.ref);
   const known = new Map<ObjectRefText, InspectedObject>();
   const add = (ref: ObjectRefText, bundle: string) => {
@@ -94,8 +114,17 @@ export function inspectObjects(state: ClusterState, observer: Observer, what: { 
     const failure = state.failures.get(ref) ?? state.pruneFailures.get(ref);
     const exception = observation
       ? toException(observation, state)
-      : { ref: parseObjectRef(ref), bundle, health: Health.Unknown, ...(failure && { code: failure.error.code, message: failure.error.message }) };
-    known.set(ref, { ...exception, uid: observation?.uid ?? state.inventory.entries.get(ref)?.uid ?? "", lastAction: state.lastAction.get(ref) ?? "" });
+      : {
+          ref: parseObjectRef(ref),
+          bundle,
+          health: Health.Unknown,
+          ...(failure && { code: failure.error.code, message: failure.error.message }),
+        };
+    known.set(ref, {
+      ...exception,
+      uid: observation?.uid ?? state.inventory.entries.get(ref)?.uid ?? "",
+      lastAction: state.lastAction.get(ref) ?? "",
+    });
   };
   for (const { ref, bundle } of state.inventory.entries.values()) add(ref, bundle);
   for (const bundle of state.desired?.slice.bundles ?? []) for (const line of state.linesOf(bundle.name)) add(line.ref, bundle.name);
@@ -111,11 +140,22 @@ export function reportExceptions(state: ClusterState, observer: Observer): Objec
   }
   for (const [ref, failure] of [...state.failures, ...state.pruneFailures]) {
     if (observer.get(ref) && !state.pruneFailures.has(ref)) continue;
-    exceptions.push({ ref: parseObjectRef(ref), bundle: failure.bundle, health: Health.Unknown, code: failure.error.code, message: failure.error.message });
+    exceptions.push({
+      ref: parseObjectRef(ref),
+      bundle: failure.bundle,
+      health: Health.Unknown,
+      code: failure.error.code,
+      message: failure.error.message,
+    });
   }
   for (const ref of state.terminating) {
     const bundle = state.inventory.entries.get(ref)?.bundle ?? "";
-    exceptions.push({ ref: parseObjectRef(ref), bundle, health: Health.Terminating, message: "Deleted from Git; its finalizers are outstanding" });
+    exceptions.push({
+      ref: parseObjectRef(ref),
+      bundle,
+      health: Health.Terminating,
+      message: "Deleted from Git; its finalizers are outstanding",
+    });
   }
   return exceptions;
 }

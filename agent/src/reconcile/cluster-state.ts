@@ -1,6 +1,6 @@
 import type { CodedError } from "@muster/shared/errors";
 import type { Action, Digest, HeldDeletion, ObjectRefText } from "@muster/shared/model";
-import { type Clock, type Random, createBackoff, type Backoff } from "@muster/shared/runtime";
+import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { EMPTY_INVENTORY, type Inventory } from "../plan/inventory.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
@@ -64,7 +64,11 @@ export class ClusterState {
     const sameKind = known && known.error.code === error.code;
     const backoff = sameKind
       ? known.backoff
-      : createBackoff(error.retryable ? { initialMs: 500, maxMs: 60_000, random: this.#random } : { initialMs: 30_000, maxMs: 300_000, random: this.#random });
+      : createBackoff(
+          error.retryable
+            ? { initialMs: 500, maxMs: 60_000, random: this.#random }
+            : { initialMs: 30_000, maxMs: 300_000, random: this.#random },
+        );
     const asked = error.data["retryAfterMs"];
     const delay = Math.max(backoff.next(), typeof asked === "number" ? asked : 0);
     map.set(ref, { error, bundle, backoff, retryAtMs: this.#clock.monotonicMs() + delay });
@@ -123,6 +127,10 @@ export class ClusterState {
 function linesByBundle(desired: DesiredState): ReadonlyMap<string, readonly ManifestLine[]> {
   const known = new Set(desired.slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
   const lines = new Map(desired.bundles);
-  for (const name of desired.kept.keys()) lines.set(name, (lines.get(name) ?? []).filter((line) => !known.has(line.ref)));
+  for (const name of desired.kept.keys())
+    lines.set(
+      name,
+      (lines.get(name) ?? []).filter((line) => !known.has(line.ref)),
+    );
   return lines;
 }

@@ -5,13 +5,13 @@ import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createApplier } from "../apply/applier.ts";
 import { createPruner } from "../apply/pruner.ts";
-import { type FakeCluster, createFakeCluster } from "../apply/testing/fake-cluster.ts";
+import { createFakeCluster, type FakeCluster } from "../apply/testing/fake-cluster.ts";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
 import { createObserver } from "../observe/create-observer.ts";
 import { parseInventory } from "../plan/inventory.ts";
 import { completeSlice } from "../pull/desired-state.ts";
 import { createStateStore } from "../pull/state-store.ts";
-import { type MadeBundle, configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
+import { configMap, createSliceMaker, type MadeBundle } from "../pull/testing/slice-maker.ts";
 import { createReconciler } from "./reconciler.ts";
 
 const stops: AbortController[] = [];
@@ -29,7 +29,13 @@ function startAgent(cluster: FakeCluster = createFakeCluster()) {
   const observer = createObserver(base);
   const store = createStateStore({ cluster, namespace: "muster-system" });
   const reconciler = createReconciler({
-    ...base, discovery, observer, store, ownNamespace: "muster-system", concurrency: 4, failpoint: () => {},
+    ...base,
+    discovery,
+    observer,
+    store,
+    ownNamespace: "muster-system",
+    concurrency: 4,
+    failpoint: () => {},
     applier: createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" }),
     prune: createPruner({ cluster, discovery, observer }),
   });
@@ -40,15 +46,39 @@ function startAgent(cluster: FakeCluster = createFakeCluster()) {
   const take = async (bundles: readonly MadeBundle[], more: Partial<Slice> = {}) => {
     const made = maker.make(bundles, more);
     const fetched = new Map<string, Uint8Array>();
-    const desired = await completeSlice({ ...made, before: reconciler.desired, fetchBlob: maker.fetchBlob, onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes) });
+    const desired = await completeSlice({
+      ...made,
+      before: reconciler.desired,
+      fetchBlob: maker.fetchBlob,
+      onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
+    });
     await reconciler.take(desired, fetched);
   };
   const bundle = (name: string) => reconciler.report(undefined).bundles.find((report) => report.bundle === name);
-  const synced = (name: string) => vi.waitFor(() => expect(bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
-  return { cluster, reconciler, events, take, bundle, synced, stop, inventory: async () => parseInventory(String(await createStateStore({ cluster, namespace: "muster-system" }).read("inventory"))) };
+  const synced = (name: string) =>
+    vi.waitFor(() => expect(bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
+  return {
+    cluster,
+    reconciler,
+    events,
+    take,
+    bundle,
+    synced,
+    stop,
+    inventory: async () => parseInventory(String(await createStateStore({ cluster, namespace: "muster-system" }).read("inventory"))),
+  };
 }
-const values = (cluster: FakeCluster) => Object.fromEntries([...cluster.objects.values()].filter((live) => live.kind === "ConfigMap").map((live) => [live.metadata.name, (live["data"] as { value: string }).value]));
-const writes = (cluster: FakeCluster) => cluster.calls.splice(0).filter((call) => !["get", "list"].includes(call.verb)).map((call) => `${call.verb} ${call.ref.split("_")[1]}`);
+const values = (cluster: FakeCluster) =>
+  Object.fromEntries(
+    [...cluster.objects.values()]
+      .filter((live) => live.kind === "ConfigMap")
+      .map((live) => [live.metadata.name, (live["data"] as { value: string }).value]),
+  );
+const writes = (cluster: FakeCluster) =>
+  cluster.calls
+    .splice(0)
+    .filter((call) => !["get", "list"].includes(call.verb))
+    .map((call) => `${call.verb} ${call.ref.split("_")[1]}`);
 const settle = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 describe("reconciling", () => {
@@ -87,7 +117,10 @@ describe("reconciling", () => {
     cluster.onCall = (call) => {
       if (denied && call.verb === "apply" && call.ref.includes("bad")) throw new CodedError("KUBE_DENIED", "policy says no");
     };
-    await take([{ name: "a", objects: [configMap("bad"), configMap("x")] }, { name: "b", objects: [configMap("y")] }]);
+    await take([
+      { name: "a", objects: [configMap("bad"), configMap("x")] },
+      { name: "b", objects: [configMap("y")] },
+    ]);
     await synced("b");
     expect(bundle("a")).toMatchObject({ state: "Failed", reason: "KUBE_DENIED", failed: 1 });
     expect(Object.keys(values(cluster)).sort()).toEqual(["x", "y"]);
@@ -165,7 +198,10 @@ describe("reconciling", () => {
 
   it("drift is told and put back; in report mode it is only told", async () => {
     const { cluster, take, synced, bundle, events } = startAgent();
-    await take([{ name: "a", objects: [configMap("x")] }, { name: "r", objects: [configMap("y")], options: { drift: { mode: "report", ignore: [] } } }]);
+    await take([
+      { name: "a", objects: [configMap("x")] },
+      { name: "r", objects: [configMap("y")], options: { drift: { mode: "report", ignore: [] } } },
+    ]);
     await synced("a");
     await synced("r");
     await settle();
@@ -215,8 +251,14 @@ describe("reconciling", () => {
       if (denied && call.verb === "apply" && call.ref.includes("base")) throw new CodedError("KUBE_DENIED", "policy says no");
     };
     const options = { dependsOn: ["base", "empty"] };
-    await take([{ name: "base", objects: [configMap("base")] }, { name: "empty", objects: [] }, { name: "top", objects: [configMap("top")], options }]);
-    await vi.waitFor(() => expect(bundle("top")).toMatchObject({ state: "Pending", reason: "DEPENDENCY_NOT_READY", message: expect.stringContaining("base") }));
+    await take([
+      { name: "base", objects: [configMap("base")] },
+      { name: "empty", objects: [] },
+      { name: "top", objects: [configMap("top")], options },
+    ]);
+    await vi.waitFor(() =>
+      expect(bundle("top")).toMatchObject({ state: "Pending", reason: "DEPENDENCY_NOT_READY", message: expect.stringContaining("base") }),
+    );
     expect(values(cluster)).toEqual({});
     denied = false;
     await synced("top");
@@ -241,7 +283,10 @@ describe("reconciling", () => {
 
   it("a kept bundle keeps its objects corrected, and an object that moved out of it is not fought over", async () => {
     const { cluster, take, synced } = startAgent();
-    await take([{ name: "a", objects: [configMap("x")] }, { name: "k", objects: [configMap("y"), configMap("z")] }]);
+    await take([
+      { name: "a", objects: [configMap("x")] },
+      { name: "k", objects: [configMap("y"), configMap("z")] },
+    ]);
     await synced("k");
     await take([{ name: "a", objects: [configMap("x"), configMap("z", "moved")] }, { name: "k" }]);
     await synced("a");
@@ -274,11 +319,16 @@ describe("reconciling", () => {
     cluster.onCall = (call) => {
       if (call.verb === "apply" && call.ref.includes("bad")) throw new CodedError("KUBE_DENIED", "policy says no");
     };
-    await take([{ name: "a", objects: [configMap("x")] }, { name: "b", objects: [configMap("bad")] }]);
+    await take([
+      { name: "a", objects: [configMap("x")] },
+      { name: "b", objects: [configMap("bad")] },
+    ]);
     await synced("a");
     await vi.waitFor(() => expect(reconciler.inspect({ bundle: "b" })).toMatchObject([{ code: "KUBE_DENIED", lastAction: "failed" }]));
     const ref = { group: "", kind: "ConfigMap", namespace: "web", name: "x" };
-    expect(reconciler.inspect({ ref })).toMatchObject([{ ref, bundle: "a", health: "Current", lastAction: "created", uid: expect.stringMatching(/^uid-/) }]);
+    expect(reconciler.inspect({ ref })).toMatchObject([
+      { ref, bundle: "a", health: "Current", lastAction: "created", uid: expect.stringMatching(/^uid-/) },
+    ]);
     expect(reconciler.inspect({})).toHaveLength(2);
   });
 });

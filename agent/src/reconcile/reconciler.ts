@@ -1,15 +1,26 @@
 import { CodedError } from "@muster/shared/errors";
-import { Action, type ClusterReport, type ObjectException, type ObjectRef, type ObjectRefText, type ReportedEvent, type SliceCondition, describeObjectRef, formatRevision, parseObjectRef } from "@muster/shared/model";
-import { type Clock, type Failpoint, type Random, Wakeup, createBackoff } from "@muster/shared/runtime";
+import {
+  type Action,
+  type ClusterReport,
+  describeObjectRef,
+  formatRevision,
+  type ObjectException,
+  type ObjectRef,
+  type ObjectRefText,
+  parseObjectRef,
+  type ReportedEvent,
+  type SliceCondition,
+} from "@muster/shared/model";
+import { type Clock, createBackoff, type Failpoint, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { Applier } from "../apply/applier.ts";
 import type { Pruner } from "../apply/pruner.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
-import { EMPTY_INVENTORY, type Inventory, type InventoryEntry, formatInventory, parseInventory } from "../plan/inventory.ts";
+import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
 import { planPrune } from "../plan/plan-prune.ts";
-import { type DesiredState, keepState, dropUnusedBlobs } from "../pull/desired-state.ts";
+import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
@@ -71,7 +82,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   };
   const event = (type: string, message: string, about: { bundle?: string; ref?: ObjectRefText } = {}) => {
     const at = new Date(clock.wallMs()).toISOString();
-    const reported: ReportedEvent = { at, type, message, ...(about.bundle && { bundle: about.bundle }), ...(about.ref && { object: parseObjectRef(about.ref) }) };
+    const reported: ReportedEvent = {
+      at,
+      type,
+      message,
+      ...(about.bundle && { bundle: about.bundle }),
+      ...(about.ref && { object: parseObjectRef(about.ref) }),
+    };
     for (const listener of eventListeners) listener(reported);
   };
 
@@ -102,7 +119,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const bytes = await store.read(INVENTORY);
       state.inventory = bytes ? parseInventory(bytes.toString()) : EMPTY_INVENTORY;
     } catch (error) {
-      const coded = error instanceof CodedError ? error : new CodedError("AGENT_STATE_CORRUPT", "The inventory cannot be read", { cause: error });
+      const coded =
+        error instanceof CodedError ? error : new CodedError("AGENT_STATE_CORRUPT", "The inventory cannot be read", { cause: error });
       if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
       // Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096).
       logger.error({ code: coded.code, err: coded }, "the inventory is damaged; nothing is pruned until a full apply has rebuilt it");
@@ -121,7 +139,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         const known = entries.get(line.ref);
         if (bundle.state === "keep" && known) continue;
         if (known && known.bundle === bundle.name && (known.orphan ?? false) === orphan && !known.approved) continue;
-        entries.set(line.ref, { ref: line.ref, bundle: bundle.name, ...(known?.uid !== undefined && { uid: known.uid }), ...(orphan && { orphan: true as const }) });
+        entries.set(line.ref, {
+          ref: line.ref,
+          bundle: bundle.name,
+          ...(known?.uid !== undefined && { uid: known.uid }),
+          ...(orphan && { orphan: true as const }),
+        });
         grown = true;
       }
     }
@@ -163,7 +186,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       event("DeletionHeld", plan.held.message);
     }
     const gone = new Set<ObjectRefText>(plan.released);
-    for (const ref of plan.released) event("Released", `${describeObjectRef(parseObjectRef(ref))} left Git and stays in the cluster`, { ref });
+    for (const ref of plan.released)
+      event("Released", `${describeObjectRef(parseObjectRef(ref))} left Git and stays in the cluster`, { ref });
     for (const [ref] of state.pruneFailures) if (!plan.deletions.some((entry) => entry.ref === ref)) state.pruneFailures.delete(ref);
     state.terminating.clear();
     await markApproved(plan.deletions, desired);
@@ -179,13 +203,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         if (outcome === "terminating") state.terminating.add(entry.ref);
         else {
           gone.add(entry.ref);
-          event(outcome === "gone" ? "Pruned" : "Released", `${describeObjectRef(parseObjectRef(entry.ref))} ${outcome === "gone" ? "was deleted" : "is not ours any more"}`, entry);
+          event(
+            outcome === "gone" ? "Pruned" : "Released",
+            `${describeObjectRef(parseObjectRef(entry.ref))} ${outcome === "gone" ? "was deleted" : "is not ours any more"}`,
+            entry,
+          );
         }
       } catch (error) {
         if (signal.aborted) throw error;
         // Not confirmed: the entry stays, and the next pass tries again (E073).
         const coded = CodedError.from(error);
-        if (state.pruneFailures.get(entry.ref)?.error.code !== coded.code) logger.warn({ [LogField.Code]: coded.code, [LogField.Bundle]: entry.bundle }, coded.message);
+        if (state.pruneFailures.get(entry.ref)?.error.code !== coded.code)
+          logger.warn({ [LogField.Code]: coded.code, [LogField.Bundle]: entry.bundle }, coded.message);
         state.fail(state.pruneFailures, entry.ref, entry.bundle, coded);
       }
     }
@@ -258,8 +287,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const [action, count] of Object.entries(summary.counts)) counts[action as Action] = (counts[action as Action] ?? 0) + count;
     }
     if (Object.keys(counts).length === 0) return;
-    const text = Object.entries(counts).map(([action, count]) => `${count} ${action}`).join(", ");
-    logger.info({ [LogField.Generation]: desired.slice.generation, [LogField.DurationMs]: Math.round(clock.monotonicMs() - started) }, `applied: ${text}`);
+    const text = Object.entries(counts)
+      .map(([action, count]) => `${count} ${action}`)
+      .join(", ");
+    logger.info(
+      { [LogField.Generation]: desired.slice.generation, [LogField.DurationMs]: Math.round(clock.monotonicMs() - started) },
+      `applied: ${text}`,
+    );
   }
 
   return {

@@ -79,13 +79,21 @@ function setUp() {
         return [{ ...exception("x"), uid: "u", lastAction: "created" }];
       },
     },
-    instance: "i", clock: systemClock, random: () => 0, logger: silentLogger(),
+    instance: "i",
+    clock: systemClock,
+    random: () => 0,
+    logger: silentLogger(),
   });
   void reporter.run(stop.signal);
-  const stream = (index: number) => vi.waitFor(() => expect(streams[index]?.sent.length).toBeGreaterThan(0), { timeout: 3_000 }).then(() => streams[index]!);
+  const stream = (index: number) =>
+    vi.waitFor(() => expect(streams[index]?.sent.length).toBeGreaterThan(0), { timeout: 3_000 }).then(() => streams[index]!);
   return { reporter, stream, streams, heard, show: (...list: ObjectException[]) => void (exceptions = list) };
 }
-const exception = (name: string): ObjectException => ({ ref: { group: "", kind: "ConfigMap", namespace: "web", name }, bundle: "a", health: "Current" });
+const exception = (name: string): ObjectException => ({
+  ref: { group: "", kind: "ConfigMap", namespace: "web", name },
+  bundle: "a",
+  health: "Current",
+});
 const event = (message: string): ReportedEvent => ({ at: "", type: "T", message });
 
 describe("reporting", () => {
@@ -96,7 +104,9 @@ describe("reporting", () => {
     expect(hub.sent).toMatchObject([{ sequence: 1, hello: { instance: "i", highWater: { epoch: 2, generation: 7 } } }]);
     expect(reporter.connected).toBe(false);
     hub.welcome();
-    await vi.waitFor(() => expect(hub.sent).toMatchObject([{ sequence: 1 }, { sequence: 2, status: { full: true, events: [{ message: "one" }] } }]));
+    await vi.waitFor(() =>
+      expect(hub.sent).toMatchObject([{ sequence: 1 }, { sequence: 2, status: { full: true, events: [{ message: "one" }] } }]),
+    );
     expect(reporter.connected).toBe(true);
   });
 
@@ -138,7 +148,9 @@ describe("reporting", () => {
     hub.welcome();
     await vi.waitFor(() => expect(hub.statuses).toHaveLength(1));
     reporter.seen(exception("x"));
-    await vi.waitFor(() => expect(hub.statuses).toMatchObject([{}, { exceptions: [{ ref: { name: "x" } }] }, { exceptions: [], cleared: [{ name: "x" }] }]));
+    await vi.waitFor(() =>
+      expect(hub.statuses).toMatchObject([{}, { exceptions: [{ ref: { name: "x" } }] }, { exceptions: [], cleared: [{ name: "x" }] }]),
+    );
   });
 
   it("E246: while the hub is slow nothing piles up; then the latest is told", async () => {
@@ -179,6 +191,10 @@ describe("reporting", () => {
     hub.say({ reconcile: { id: "2", bundle: "" } });
     hub.say({ inspect: { id: "3", bundle: "a", ref: null } });
     expect(heard).toEqual(["hint", "reconcile a", "reconcile undefined", "inspect a undefined"]);
-    await vi.waitFor(() => expect(hub.sent.flatMap((message) => message.inspectResult ?? [])).toMatchObject([{ id: "3", objects: [{ ref: { name: "x" }, uid: "u", lastAction: "created" }] }]));
+    await vi.waitFor(() =>
+      expect(hub.sent.flatMap((message) => message.inspectResult ?? [])).toMatchObject([
+        { id: "3", objects: [{ ref: { name: "x" }, uid: "u", lastAction: "created" }] },
+      ]),
+    );
   });
 });

@@ -1,11 +1,19 @@
-import type { ClusterFacts, ClusterReport, Generation, ObjectException, ObjectRef, ObjectRefText, ReportedEvent } from "@muster/shared/model";
+import type {
+  ClusterFacts,
+  ClusterReport,
+  Generation,
+  ObjectException,
+  ObjectRef,
+  ObjectRefText,
+  ReportedEvent,
+} from "@muster/shared/model";
 import { formatObjectRef } from "@muster/shared/model";
 import type { AgentMessage, HubMessage__Output } from "@muster/shared/rpc";
-import { type Clock, type Random, Wakeup, createBackoff } from "@muster/shared/runtime";
+import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { InspectedObject } from "../reconcile/bundle-report.ts";
 import type { HubStream } from "./hub-stream.ts";
-import { type Told, statusDelta } from "./status-delta.ts";
+import { statusDelta, type Told } from "./status-delta.ts";
 import { factsToWire, inspectionToWire } from "./to-wire.ts";
 
 /** What the reporter tells, asked when it is about to tell it. */
@@ -109,7 +117,10 @@ export function createReporter(options: ReporterOptions): Reporter {
 
     async function tellStatus(): Promise<void> {
       const taken = events;
-      const delta = statusDelta({ facts: source.facts(), cluster: source.cluster(), exceptions: source.exceptions(), seen: [...seen.values()], events: taken }, told);
+      const delta = statusDelta(
+        { facts: source.facts(), cluster: source.cluster(), exceptions: source.exceptions(), seen: [...seen.values()], events: taken },
+        told,
+      );
       if (!delta) return;
       events = [];
       if (taken.length > 0) unacknowledged.push({ sequence: sequence + delta.messages.length, events: taken });
@@ -134,7 +145,8 @@ export function createReporter(options: ReporterOptions): Reporter {
       while (!both.aborted) {
         await clock.sleep(heartbeatMs, both).catch(() => {});
         if (both.aborted) return;
-        if (clock.monotonicMs() - heardAt > 3 * heartbeatMs) return ended.abort(new Error("nothing was heard from the hub for three heartbeats"));
+        if (clock.monotonicMs() - heardAt > 3 * heartbeatMs)
+          return ended.abort(new Error("nothing was heard from the hub for three heartbeats"));
         await send({ heartbeat: { sentAtMs: clock.wallMs() } });
       }
     }
@@ -144,7 +156,11 @@ export function createReporter(options: ReporterOptions): Reporter {
     try {
       const mark = source.highWater();
       await send({
-        hello: { instance: options.instance, facts: factsToWire(source.facts()), ...(mark && { highWater: { epoch: mark.epoch, generation: mark.generation } }) },
+        hello: {
+          instance: options.instance,
+          facts: factsToWire(source.facts()),
+          ...(mark && { highWater: { epoch: mark.epoch, generation: mark.generation } }),
+        },
       });
       await untilWelcome(welcome.promise, both);
       connected = true;

@@ -1,10 +1,15 @@
-import { type ClusterReport, type ObjectException, type ReportedEvent, formatObjectRef, parseObjectRef } from "@muster/shared/model";
+import { type ClusterReport, formatObjectRef, type ObjectException, parseObjectRef, type ReportedEvent } from "@muster/shared/model";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Status, type Told, statusDelta } from "./status-delta.ts";
+import { type Status, statusDelta, type Told } from "./status-delta.ts";
 
 const facts = { agentVersion: "0.1.0", kubernetesVersion: "v1.36.0", apiVersions: ["v1"], clusterScopedKinds: ["/Namespace"] };
-const exception = (name: string, message = ""): ObjectException => ({ ref: { group: "", kind: "ConfigMap", namespace: "web", name }, bundle: "a", health: "InProgress", message });
+const exception = (name: string, message = ""): ObjectException => ({
+  ref: { group: "", kind: "ConfigMap", namespace: "web", name },
+  bundle: "a",
+  health: "InProgress",
+  message,
+});
 const event = (message: string): ReportedEvent => ({ at: "2026-01-01T00:00:00Z", type: "DriftDetected", message });
 const status = (more: Partial<Status> = {}): Status => ({ facts, cluster: { bundles: [] }, exceptions: [], seen: [], events: [], ...more });
 
@@ -38,7 +43,10 @@ describe("status messages", () => {
 
   it("E247: pages stay below 256 KiB, however much there is to tell", () => {
     const exceptions = Array.from({ length: 3_000 }, (_, index) => exception(`m${index}`, "é".repeat(900)));
-    const { messages } = statusDelta(status({ exceptions, events: Array.from({ length: 500 }, () => event("e".repeat(2_000))) }), undefined)!;
+    const { messages } = statusDelta(
+      status({ exceptions, events: Array.from({ length: 500 }, () => event("e".repeat(2_000))) }),
+      undefined,
+    )!;
     for (const message of messages) expect(Buffer.byteLength(JSON.stringify(message))).toBeLessThan(300 * 1024);
     expect(messages.flatMap((message) => message.exceptions ?? [])).toHaveLength(3_000);
     expect(messages.flatMap((message) => message.events ?? [])).toHaveLength(500);
@@ -48,7 +56,11 @@ describe("status messages", () => {
 
   it("E240, E241: a hub that follows the messages knows just the state, whatever happened and whenever it was full", () => {
     const names = ["a", "b", "c", "d"];
-    const step = fc.record({ state: fc.dictionary(fc.constantFrom(...names), fc.constantFrom("", "1", "2")), resync: fc.boolean(), seen: fc.option(fc.constantFrom(...names)) });
+    const step = fc.record({
+      state: fc.dictionary(fc.constantFrom(...names), fc.constantFrom("", "1", "2")),
+      resync: fc.boolean(),
+      seen: fc.option(fc.constantFrom(...names)),
+    });
     fc.assert(
       fc.property(fc.array(step), (steps) => {
         const known = new Map<string, string>();

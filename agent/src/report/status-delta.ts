@@ -1,4 +1,12 @@
-import { type ClusterFacts, type ClusterReport, type ObjectException, type ObjectRefText, type ReportedEvent, formatObjectRef, parseObjectRef } from "@muster/shared/model";
+import {
+  type ClusterFacts,
+  type ClusterReport,
+  formatObjectRef,
+  type ObjectException,
+  type ObjectRefText,
+  parseObjectRef,
+  type ReportedEvent,
+} from "@muster/shared/model";
 import type { AgentMessage } from "@muster/shared/rpc";
 import { clusterToWire, eventToWire, exceptionToWire, factsToWire } from "./to-wire.ts";
 
@@ -26,7 +34,10 @@ export interface Told {
 const PAGE_BYTES = 256 * 1024;
 
 /** What to tell after `told`; undefined: nothing is new. Without `told` it is everything, in messages marked `full`. */
-export function statusDelta(status: Status, told: Told | undefined): { readonly messages: readonly StatusMessage[]; readonly told: Told } | undefined {
+export function statusDelta(
+  status: Status,
+  told: Told | undefined,
+): { readonly messages: readonly StatusMessage[]; readonly told: Told } | undefined {
   const cluster = clusterToWire(status.cluster);
   const facts = factsToWire(status.facts);
   const current = new Map(status.exceptions.map((exception) => [formatObjectRef(exception.ref), exception]));
@@ -53,7 +64,9 @@ export function statusDelta(status: Status, told: Told | undefined): { readonly 
     if (!page || bytes > room) {
       page = { exceptions: [], cleared: [], events: [] };
       // The first page also carries the report and the facts; however long they are, it takes one object.
-      room = PAGE_BYTES - (pages.length > 0 ? 0 : (newCluster ? Buffer.byteLength(next.cluster) : 0) + (newFacts ? Buffer.byteLength(next.facts) : 0));
+      room =
+        PAGE_BYTES -
+        (pages.length > 0 ? 0 : (newCluster ? Buffer.byteLength(next.cluster) : 0) + (newFacts ? Buffer.byteLength(next.facts) : 0));
       pages.push(page);
     }
     room -= bytes;
@@ -63,13 +76,15 @@ export function statusDelta(status: Status, told: Told | undefined): { readonly 
   for (const exception of changed) pageFor(exception).exceptions.push(exceptionToWire(exception));
   for (const ref of cleared) pageFor(ref).cleared.push(parseObjectRef(ref));
   for (const event of status.events) pageFor(event).events.push(eventToWire(event));
-  const messages = pages.map((page, index): StatusMessage => ({
-    ...page,
-    full: told === undefined,
-    more: index < pages.length - 1,
-    ...(newCluster && index === 0 && { cluster }),
-    ...(newFacts && index === 0 && { facts }),
-  }));
+  const messages = pages.map(
+    (page, index): StatusMessage => ({
+      ...page,
+      full: told === undefined,
+      more: index < pages.length - 1,
+      ...(newCluster && index === 0 && { cluster }),
+      ...(newFacts && index === 0 && { facts }),
+    }),
+  );
   return { messages, told: next };
 }
 

@@ -14,7 +14,9 @@ export function clusterToWire(report: ClusterReport): Wire<"cluster"> {
     ...(report.seen && { seen: report.seen }),
     ...(report.applied && { applied: report.applied }),
     bundles: report.bundles.map(bundleToWire),
-    ...(report.heldDeletion && { heldDeletion: { ...report.heldDeletion, sample: [...report.heldDeletion.sample], message: short(report.heldDeletion.message) } }),
+    ...(report.heldDeletion && {
+      heldDeletion: { ...report.heldDeletion, sample: [...report.heldDeletion.sample], message: short(report.heldDeletion.message) },
+    }),
     ...(report.sliceProblem && { sliceProblem: { code: report.sliceProblem.code, message: short(report.sliceProblem.message) } }),
   };
 }
@@ -40,7 +42,13 @@ export function driftToWire(drift: NonNullable<ObjectException["drift"]>) {
 }
 
 export function eventToWire(event: ReportedEvent): Wire<"events">[number] {
-  return { at: event.at, type: event.type, bundle: event.bundle ?? "", message: short(event.message), ...(event.object && { object: event.object }) };
+  return {
+    at: event.at,
+    type: event.type,
+    bundle: event.bundle ?? "",
+    message: short(event.message),
+    ...(event.object && { object: event.object }),
+  };
 }
 
 export function factsToWire(facts: ClusterFacts) {

@@ -2,6 +2,8 @@ import type { ErrorCode } from "@muster/shared/errors";
 import { type DesiredBundle, type KeptBundle, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
+import { orderBundles } from "./order-bundles.ts";
+import { resolveConflicts } from "./resolve-conflicts.ts";
 
 /** What rendering one target gave. */
 export type TargetOutcome =
@@ -45,7 +47,9 @@ export function composeSlices(options: ComposeOptions): Composition {
   const byCluster = new Map<string, TargetOutcome[]>();
   for (const outcome of options.outcomes) {
     const name = outcome.target.cluster.name;
-    byCluster.set(name, [...(byCluster.get(name) ?? []), outcome]);
+    const list = byCluster.get(name);
+    if (list) list.push(outcome);
+    else byCluster.set(name, [outcome]);
   }
   const problems: TargetProblem[] = [];
   const slices = new Map<string, SliceContent>();
@@ -53,11 +57,16 @@ export function composeSlices(options: ComposeOptions): Composition {
     const before = previous.get(cluster.name);
     // An incomplete model cannot say what is gone; without the slice before there is nothing to keep either.
     if (!model.complete && !before) continue;
-    const bundles = composeBundles({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster: cluster.name, problems });
+    const wanted = composeBundles({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster: cluster.name, problems });
+    const { bundles, conflicts } = resolveConflicts(wanted, before);
+    for (const [name, { ref, other }] of conflicts) {
+      const message = `${describeObjectRef(parseObjectRef(ref))} stands in the bundles ${name} (${fileOf(model, name)}) and ${other} (${fileOf(model, other)})`;
+      problems.push({ cluster: cluster.name, bundle: name, code: "OBJECT_DUPLICATE", message });
+    }
     slices.set(cluster.name, {
       cluster: cluster.name,
       paused: cluster.paused,
-      bundles: resolveConflicts({ bundles, before, cluster: cluster.name, definitions: model.bundles, problems }),
+      bundles: orderBundles(bundles),
       deletionBudget: model.deletionBudget,
       approvedDeletions: model.approvedDeletions,
     });
@@ -90,56 +99,14 @@ function composeBundles(options: { model: FleetModel; before: Slice | undefined;
   return result;
 }
 
+function fileOf(model: FleetModel, bundle: string): string {
+  return model.bundles.get(bundle)?.at.file ?? "as it was published before";
+}
+
 function toDesired(bundle: BundleDefinition, set: EncodedManifestSet): DesiredBundle {
   return { name: bundle.name, state: "desired", manifestSet: set.ref, objects: set.objects, options: bundle.options };
 }
 
 function keep(name: string, reason: ErrorCode): KeptBundle {
   return { name, state: "keep", reason };
-}
-
-/**
- * One object may stand in one bundle of a cluster only (E091). The bundle that had it before goes on, the newcomer is held;
- * if neither had it, both are. Checked over the entries that would be published, kept ones included.
- */
-function resolveConflicts(options: {
-  bundles: readonly SliceBundle[];
-  before: Slice | undefined;
-  cluster: string;
-  definitions: ReadonlyMap<string, BundleDefinition>;
-  problems: TargetProblem[];
-}): SliceBundle[] {
-  const { bundles, before, cluster, definitions, problems } = options;
-  const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
-  const hadBefore = (bundle: string, ref: string) => {
-    const entry = old.get(bundle);
-    return entry?.state === "desired" && entry.objects.includes(ref);
-  };
-  const owners = new Map<string, string>();
-  const losers = new Map<string, { ref: string; other: string }>();
-  for (const bundle of bundles) {
-    if (bundle.state !== "desired") continue;
-    for (const ref of bundle.objects) {
-      const owner = owners.get(ref);
-      if (owner === undefined) {
-        owners.set(ref, bundle.name);
-        continue;
-      }
-      const [ownerHad, thisHad] = [hadBefore(owner, ref), hadBefore(bundle.name, ref)];
-      if (!ownerHad || thisHad) losers.set(owner, { ref, other: bundle.name });
-      if (!thisHad) losers.set(bundle.name, { ref, other: owner });
-      if (thisHad && !ownerHad) owners.set(ref, bundle.name);
-    }
-  }
-  const where = (name: string) => definitions.get(name)?.at.file ?? name;
-  return bundles.map((bundle) => {
-    const lost = losers.get(bundle.name);
-    if (!lost) return bundle;
-    const message = `${describeObjectRef(parseObjectRef(lost.ref))} stands in the bundles ${bundle.name} (${where(bundle.name)}) and ${lost.other} (${where(lost.other)})`;
-    problems.push({ cluster, bundle: bundle.name, code: "OBJECT_DUPLICATE", message });
-    const entry = old.get(bundle.name);
-    // The entry before may itself hold what another bundle has now; then only “keep” is safe.
-    const safe = entry?.state === "desired" && !entry.objects.some((ref) => owners.get(ref) !== undefined && owners.get(ref) !== bundle.name);
-    return safe ? entry : keep(bundle.name, "OBJECT_DUPLICATE");
-  });
 }

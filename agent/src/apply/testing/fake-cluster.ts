@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, type ObjectRefText, cloneJson, formatObjectRef, isJsonObject, objectRefOf } from "@muster/shared/model";
+import { cloneJson, formatObjectRef, isJsonObject, type Manifest, type ObjectRefText, objectRefOf } from "@muster/shared/model";
 import type { Cluster, Discovery, ListScope, ResourceType, WatchEvent } from "../../kube/cluster.ts";
 import { createDiscovery } from "../../kube/discovery.ts";
 
@@ -22,7 +22,12 @@ export interface FakeCluster extends Cluster {
 }
 
 const type = (group: string, version: string, kind: string, plural: string, namespaced = true): ResourceType => ({
-  group, version, kind, plural, namespaced, verbs: ["get", "list", "watch", "patch", "delete", "create", "update"],
+  group,
+  version,
+  kind,
+  plural,
+  namespaced,
+  verbs: ["get", "list", "watch", "patch", "delete", "create", "update"],
 });
 
 /** What the fake serves. */
@@ -89,18 +94,30 @@ export function createFakeCluster(): FakeCluster {
     },
     async list(of, scope) {
       await ask({ verb: "list", ref: of.plural });
-      return { items: [...objects.values()].filter((manifest) => matches(manifest, of, scope)).map((manifest) => cloneJson(manifest)), resourceVersion: String(1_000 + version) };
+      return {
+        items: [...objects.values()].filter((manifest) => matches(manifest, of, scope)).map((manifest) => cloneJson(manifest)),
+        resourceVersion: String(1_000 + version),
+      };
     },
     async apply(_of, manifest, options) {
       const ref = refOf(manifest);
       await ask({ verb: "apply", ref });
       const before = objects.get(ref);
       const asked = manifest.metadata["resourceVersion"];
-      if (asked !== undefined && asked !== before?.metadata["resourceVersion"]) throw new CodedError("KUBE_CONFLICT", "the object has been modified");
+      if (asked !== undefined && asked !== before?.metadata["resourceVersion"])
+        throw new CodedError("KUBE_CONFLICT", "the object has been modified");
       const wanted = cloneJson(manifest);
       wanted.metadata["managedFields"] = [{ manager: "muster", operation: "Apply", fieldsV1: fieldsOf(manifest) }];
       if (before && same(before, wanted)) return cloneJson(before);
-      if (options.dryRun) return { ...wanted, metadata: { ...wanted.metadata, uid: before?.metadata["uid"] ?? "never", resourceVersion: before?.metadata["resourceVersion"] ?? "" } };
+      if (options.dryRun)
+        return {
+          ...wanted,
+          metadata: {
+            ...wanted.metadata,
+            uid: before?.metadata["uid"] ?? "never",
+            resourceVersion: before?.metadata["resourceVersion"] ?? "",
+          },
+        };
       return store(wanted, before ? "modified" : "added");
     },
     async delete(of, namespace, name, options) {

@@ -1,4 +1,4 @@
-import { BLOB_STREAM, BLOB_SUBJECTS, CHUNK_BYTES, SLICE_STREAM, SLICE_SUBJECTS, blobSubject, sliceSubject } from "@muster/shared/wire";
+import { BLOB_STREAM, BLOB_SUBJECTS, blobSubject, CHUNK_BYTES, SLICE_STREAM, SLICE_SUBJECTS, sliceSubject } from "@muster/shared/wire";
 import { connect } from "nats";
 import type { MadeSlice, SliceMaker } from "./slice-maker.ts";
 
@@ -10,7 +10,7 @@ export interface Publisher {
 }
 
 export async function createPublisher(url: string): Promise<Publisher> {
-  const connection = await connect({ servers: url });
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 200 });
   const manager = await connection.jetstreamManager();
   await manager.streams.add({ name: SLICE_STREAM, subjects: [SLICE_SUBJECTS], allow_direct: true, max_msgs_per_subject: 3 });
   await manager.streams.add({ name: BLOB_STREAM, subjects: [BLOB_SUBJECTS], allow_direct: true, max_msgs_per_subject: 1 });
@@ -20,10 +20,10 @@ export async function createPublisher(url: string): Promise<Publisher> {
     async publish(maker, made, { withoutBlobs = false } = {}) {
       for (const [blob, bytes] of withoutBlobs ? [] : maker.blobs) {
         if (published.has(blob)) continue;
-        published.add(blob);
         for (let chunk = 0; chunk * CHUNK_BYTES < bytes.length; chunk++) {
           await jetstream.publish(blobSubject(blob, chunk), bytes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES));
         }
+        published.add(blob);
       }
       await jetstream.publish(sliceSubject(made.slice.cluster), made.message);
     },

@@ -1,6 +1,15 @@
-import { type KeyObject, generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import { type BundleOptions, BUNDLE_LABEL, DEFAULT_DELETION_BUDGET, type Digest, type Manifest, type ManifestSetRef, type Slice, type SliceBundle } from "@muster/shared/model";
+import {
+  BUNDLE_LABEL,
+  type BundleOptions,
+  DEFAULT_DELETION_BUDGET,
+  type Digest,
+  type Manifest,
+  type ManifestSetRef,
+  type Slice,
+  type SliceBundle,
+} from "@muster/shared/model";
 import { encodeManifestSet, encodeSlice } from "@muster/shared/wire";
 
 /** A bundle for {@link SliceMaker.make}; without objects it is kept. */
@@ -28,7 +37,12 @@ export interface SliceMaker {
   fetchBlob(ref: ManifestSetRef): Promise<Uint8Array>;
 }
 
-export const DEFAULT_BUNDLE_OPTIONS: BundleOptions = { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] };
+export const DEFAULT_BUNDLE_OPTIONS: BundleOptions = {
+  drift: { mode: "correct", ignore: [] },
+  prune: true,
+  createNamespace: false,
+  dependsOn: [],
+};
 
 export function createSliceMaker(cluster = "c1"): SliceMaker {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
@@ -49,8 +63,13 @@ export function createSliceMaker(cluster = "c1"): SliceMaker {
     make(bundles, more = {}) {
       generation = more.generation ?? generation + 1;
       const slice: Slice = {
-        version: 1, trustDomain: "muster.local", cluster, epoch: 1, paused: false,
-        deletionBudget: DEFAULT_DELETION_BUDGET, approvedDeletions: [],
+        version: 1,
+        trustDomain: "muster.local",
+        cluster,
+        epoch: 1,
+        paused: false,
+        deletionBudget: DEFAULT_DELETION_BUDGET,
+        approvedDeletions: [],
         commits: [{ source: "fleet", ref: "main", commit: "0".repeat(40) }],
         ...more,
         generation,

@@ -1,0 +1,54 @@
+import { type ApiClient, createApiClient } from "./api-client.ts";
+import { type ConnectionOptions, resolveConnection } from "./connection.ts";
+import { type ColorChoice, type Paint, createPaint } from "./output/style.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options that every command takes. */
+export interface GlobalOptions extends ConnectionOptions {
+  readonly color?: ColorChoice;
+}
+
+/** What a command has at hand. */
+export interface Cli {
+  readonly terminal: Terminal;
+  readonly paint: Paint;
+  /** Columns to fit into; undefined: nothing is cut, because a program or a file reads. */
+  readonly width: number | undefined;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Prints lines to standard output. */
+  print(lines: readonly string[] | string): void;
+  /** Prints a remark to standard error. */
+  remark(text: string): void;
+  /** The hub that is meant. Throws CLI_CONTEXT. */
+  api(): Promise<ApiClient>;
+  /** Global options as they were given. */
+  readonly options: GlobalOptions;
+  /** Exit code if nothing is thrown. */
+  exitCode: number;
+}
+
+const DEFAULT_COLUMNS = 80;
+
+/** `options` is asked late: commander knows them once it has read the command line. */
+export function createCli(terminal: Terminal, options: () => GlobalOptions): Cli {
+  let api: Promise<ApiClient> | undefined;
+  return {
+    terminal,
+    paint: (tone, text) => createPaint(options().color ?? "auto", terminal.isTTY, terminal.env)(tone, text),
+    width: terminal.isTTY ? (terminal.columns ?? DEFAULT_COLUMNS) : undefined,
+    now: () => (terminal.now ?? Date.now)(),
+    print(lines) {
+      const text = typeof lines === "string" ? lines : lines.join("\n");
+      terminal.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    },
+    remark(text) {
+      terminal.stderr.write(`${text}\n`);
+    },
+    api: () => (api ??= resolveConnection(options(), terminal.env).then((connection) => createApiClient(connection, terminal.signal))),
+    get options() {
+      return options();
+    },
+    exitCode: 0,
+  };
+}

@@ -1,0 +1,85 @@
+import { CodedError } from "@muster/shared/errors";
+import { type Command, Option } from "commander";
+import type { Cli } from "../cli.ts";
+import { OUTPUT_FORMATS, type OutputFormat, formatStructured } from "../output/structured.ts";
+import { type Column, TablePrinter } from "../output/table.ts";
+import { forEachResource } from "../resources/all-resources.ts";
+import type { ListRequest, Resource } from "../resources/resource.ts";
+import { suggesting } from "../suggest-name.ts";
+
+/** Options of `muster get`. */
+export interface GetOptions {
+  readonly output: OutputFormat;
+  readonly selector?: string;
+  readonly cluster?: string;
+  readonly bundle?: string;
+  readonly watch?: boolean;
+}
+
+/** `muster get RESOURCE [NAME]`. */
+export function addGetCommand(program: Command, cli: Cli): void {
+  const get = program.command("get").summary("list clusters, bundles, targets, drift, revisions or events").description("List what the hub knows. What needs somebody comes first.");
+  forEachResource((resource) => {
+    const command = get
+      .command(`${resource.plural} [name]`)
+      .aliases([...resource.aliases])
+      .summary(resource.summary)
+      .description(`List ${resource.summary}. NAME is ${resource.nameHelp}.`)
+      .addOption(new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table"))
+      .option("-w, --watch", "go on, and print what changes");
+    if (resource.filters.includes("selector")) command.option("-l, --selector <selector>", "labels of the cluster, as kubectl takes them: env=prod,region in (eu,us)");
+    if (resource.filters.includes("cluster")) command.option("--cluster <name>", "only of this cluster");
+    if (resource.filters.includes("bundle")) command.option("--bundle <name>", "only of this bundle");
+    command.action(async (name: string | undefined, options: GetOptions) => getResource(cli, resource, name, options));
+  });
+}
+
+async function getResource<T>(cli: Cli, resource: Resource<T>, name: string | undefined, options: GetOptions): Promise<void> {
+  if (name !== undefined && options.selector !== undefined) throw new CodedError("CLI_USAGE", "A name and a selector exclude each other");
+  if (name !== undefined && options.cluster !== undefined && resource.nameHelp === "a cluster") throw new CodedError("CLI_USAGE", "Name the cluster once: as the argument, or with --cluster");
+  const request: ListRequest = {
+    ...(name !== undefined && { name: withoutKind(name, resource) }),
+    ...(options.selector !== undefined && { selector: options.selector }),
+    ...(options.cluster !== undefined && { cluster: options.cluster }),
+    ...(options.bundle !== undefined && { bundle: options.bundle }),
+  };
+  const api = await cli.api();
+  if (options.watch) {
+    const { watchResource } = await import("../watch-resource.ts");
+    await watchResource(cli, resource, request, options.output);
+    return;
+  }
+  const { items, single } = await suggesting(api, request, () => resource.fetch(api, request));
+  if (options.output === "json" || options.output === "yaml") {
+    cli.print(await formatStructured(single ? items[0] : { items }, options.output));
+    return;
+  }
+  if (items.length === 0) {
+    cli.remark(resource.empty);
+    return;
+  }
+  const sorted = [...items].sort(resource.compare);
+  if (options.output === "name") cli.print(sorted.map((item) => nameOf(resource, item)));
+  else cli.print(tablePrinter(cli, resource, options.output === "wide").lines(sorted, { header: true }));
+}
+
+/** What `-o name` prints is taken as a name, too. */
+function withoutKind<T>(name: string, resource: Resource<T>): string {
+  const prefix = `${resource.singular}/`;
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+}
+
+/** `cluster/eu-west-1`. */
+export function nameOf<T>(resource: Resource<T>, item: T): string {
+  return `${resource.singular}/${resource.key(item)}`;
+}
+
+/** A printer of a resource's table. */
+export function tablePrinter<T>(cli: Cli, resource: Resource<T>, wide: boolean): TablePrinter<T> {
+  return new TablePrinter(shownColumns(resource.columns(cli.now()), wide), { paint: cli.paint, width: cli.width });
+}
+
+/** The columns of a table, or all of them. */
+export function shownColumns<T>(columns: readonly Column<T>[], wide: boolean): readonly Column<T>[] {
+  return columns.filter((column) => wide || !column.wide);
+}

@@ -1,0 +1,38 @@
+import { Freshness, type ObjectException, describeObjectRef } from "@muster/shared/model";
+import type { Drift } from "../api-views.ts";
+import { formatAge } from "../output/age.ts";
+import { type Resource, byRank, filterQuery } from "./resource.ts";
+
+/** `muster get drift`. */
+export const DRIFT: Resource<Drift> = {
+  plural: "drift",
+  singular: "drift",
+  aliases: ["drifts", "dr"],
+  summary: "objects that differ from Git, and who changed them",
+  nameHelp: "a cluster",
+  filters: ["selector", "cluster", "bundle"],
+  changedBy: ["drift", "cluster", "fleet"],
+  empty: "No drift: every object that was heard of is as Git says.",
+  async fetch(api, request) {
+    const cluster = request.cluster ?? request.name;
+    const items = await api.list<Drift>("/drift", filterQuery({ ...request, ...(cluster !== undefined && { cluster }) }));
+    if (request.name !== undefined && items.length === 0) await api.get(`/clusters/${encodeURIComponent(request.name)}`);
+    return { items, single: false };
+  },
+  key: (drift) => `${drift.cluster}/${describeObjectRef(drift.ref).replace(" ", "/")}`,
+  compare: byRank((drift) => Date.parse(drift.since), (drift) => `${drift.cluster}/${describeObjectRef(drift.ref)}`),
+  columns: (nowMs) => [
+    { title: "CLUSTER", cell: ({ cluster }) => cluster },
+    { title: "BUNDLE", cell: ({ bundle }) => bundle },
+    { title: "OBJECT", cell: ({ ref }) => describeObjectRef(ref), elastic: true },
+    { title: "CHANGE", cell: (drift) => ({ text: `${drift.drift?.kind ?? "drifted"}${drift.freshness === Freshness.Live ? "" : " (stale)"}`, tone: "warn" }), gone: "resolved" },
+    { title: "BY", cell: ({ drift }) => drift?.manager ?? "", elastic: true },
+    { title: "SINCE", cell: ({ since }) => formatAge(since, nowMs) },
+    { title: "FIELDS", cell: (drift) => driftFields(drift), elastic: true },
+  ],
+};
+
+/** The paths that differ, joined. */
+export function driftFields({ drift }: ObjectException): string {
+  return drift?.paths.join(", ") ?? "";
+}
