@@ -6,7 +6,7 @@ import { checkHouseRules } from "../architecture/house-rules.ts";
 import { readSourceFiles } from "../architecture/source-files.ts";
 import { resolveBinary } from "../rig/binaries.ts";
 import { findStale } from "./find-stale.ts";
-import { GENERATORS } from "./generators.ts";
+import { allGenerators } from "./generators.ts";
 import type { Step, StepResult } from "./steps.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -47,10 +47,11 @@ async function checkSources(): Promise<StepResult> {
 }
 
 async function checkGenerated(): Promise<StepResult> {
-  const stale = await findStale(ROOT, GENERATORS);
+  const generators = await allGenerators(ROOT);
+  const stale = await findStale(ROOT, generators);
   const problems = stale.map(({ path, problem, generator }) => `${path}: ${problem} (${generator})`);
   if (problems.length > 0) problems.push("run `npm run generate`");
-  return { problems: problems.join("\n"), note: `${GENERATORS.length} generators` };
+  return { problems: problems.join("\n"), note: `${generators.length} generators` };
 }
 
 async function lintChart(chart: string): Promise<StepResult> {

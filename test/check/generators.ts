@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { insertValuesTable } from "./chart-values-table.ts";
 
@@ -15,12 +16,35 @@ export interface Generator {
   generate(root: string, outRoot: string): Promise<void>;
 }
 
-/** Every generator of the repository. */
-export const GENERATORS: readonly Generator[] = [
-  { name: "gRPC types", outputs: ["shared/src/rpc/gen"], generate: generateProtoTypes },
-  chartReadme("hub"),
-  chartReadme("agent"),
-];
+/** Every generator of the repository: those here, and every `generate-<what>.ts` beside the source of what it makes. */
+export async function allGenerators(root: string): Promise<Generator[]> {
+  const paths = globSync("{shared,hub,agent}/**/generate-*.ts", { cwd: root, exclude: ["**/node_modules/**", "**/*.test.ts"] });
+  return [
+    { name: "gRPC types", outputs: ["shared/src/rpc/gen"], generate: generateProtoTypes },
+    chartReadme("hub"),
+    chartReadme("agent"),
+    ...(await Promise.all(paths.sort().map((path) => besideItsSource(root, path)))),
+  ];
+}
+
+/**
+ * A module whose `generate()` gives the files to be, as text by their path from the root of the checkout. It writes nothing
+ * itself. Throws an Error if the module has no such function.
+ */
+async function besideItsSource(root: string, path: string): Promise<Generator> {
+  const module = (await import(pathToFileURL(join(root, path)).href)) as { generate?: () => Files | Promise<Files> };
+  if (!module.generate) throw new Error(`${path} exports no function generate(), which gives Record<path, text>`);
+  const files = await module.generate();
+  return {
+    name: path,
+    outputs: Object.keys(files),
+    async generate(_root, outRoot) {
+      for (const [file, text] of Object.entries(files)) writeText(join(outRoot, file), text);
+    },
+  };
+}
+
+type Files = Readonly<Record<string, string>>;
 
 /** The options fit LOADER_OPTIONS of shared/src/rpc/loader.ts: the types say what the loader makes. */
 async function generateProtoTypes(root: string, outRoot: string): Promise<void> {

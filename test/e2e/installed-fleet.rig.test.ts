@@ -68,7 +68,7 @@ describe("a fleet that is installed with its two charts", () => {
       config: {
         sources: [{ name: "fleet", url: repository.url, ref: "main", pollIntervalMs: 1_000 }],
         nats: { url: `nats://127.0.0.1:${natsPort}` },
-        grpc: { listen: `127.0.0.1:${grpc}`, serverNames: ["127.0.0.1"] },
+        grpc: { listen: `127.0.0.1:${grpc}`, serverNames: ["localhost"] },
         http: { listen: `127.0.0.1:${http}` },
         render: { helm: await resolveBinary("helm"), kustomize: await resolveBinary("kustomize") },
       },
@@ -112,7 +112,7 @@ describe("a fleet that is installed with its two charts", () => {
     await eventually(async () => {
       const answer = await ask(token);
       expect(answer.status).toBe(200);
-      expect(await answer.json()).toMatchObject({ name: "eu-1", freshness: "Fresh" });
+      expect(await answer.json()).toMatchObject({ name: "eu-1", freshness: "Live" });
     });
     expect((await ask("wrong")).status).toBe(401);
   });

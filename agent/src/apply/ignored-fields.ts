@@ -53,8 +53,12 @@ function memberOf(value: JsonValue, live: JsonValue | undefined, owned: FieldSet
       value: value[name],
       live: isJsonObject(live) && Object.hasOwn(live, name) ? live[name] : undefined,
       owned: within(owned, `f:${name}`),
-      set: (next) => void (value[name] = next),
-      remove: () => void delete value[name],
+      set: (next) => {
+        value[name] = next;
+      },
+      remove: () => {
+        delete value[name];
+      },
     },
   ];
 }
@@ -76,7 +80,9 @@ function itemsOf(list: JsonValue[], live: JsonValue | undefined, owned: FieldSet
         value: item,
         live: counterpart,
         owned: key ? within(owned, key) : isLeaf(owned) ? owned : undefined,
-        set: (next) => void (list[index] = next),
+        set: (next) => {
+          list[index] = next;
+        },
         remove: () => void list.splice(index, 1),
       };
     });

@@ -1,4 +1,3 @@
-import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DesiredState } from "./desired-state.ts";
@@ -22,7 +21,6 @@ function setUp() {
       current = desired;
       taken.push(desired.slice.generation);
     },
-    clock: systemClock,
     random: () => 0,
     logger: silentLogger(),
     failpoint: () => {},

@@ -2,6 +2,7 @@ import type { ErrorCode } from "@muster/shared/errors";
 import {
   type BundleReport,
   type ClusterReport,
+  describeObjectRef,
   formatObjectRef,
   Health,
   type ObjectException,
@@ -146,6 +147,17 @@ export function reportExceptions(state: ClusterState, observer: Observer): Objec
       health: Health.Unknown,
       code: failure.error.code,
       message: failure.error.message,
+    });
+  }
+  for (const text of state.protected) {
+    const ref = parseObjectRef(text);
+    const message = `${describeObjectRef(ref)} left Git, and is never deleted where it stands`;
+    exceptions.push({
+      ref,
+      bundle: state.inventory.entries.get(text)?.bundle ?? "",
+      health: Health.Unknown,
+      code: "PRUNE_PROTECTED",
+      message,
     });
   }
   for (const ref of state.terminating) {

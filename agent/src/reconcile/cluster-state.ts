@@ -32,6 +32,8 @@ export class ClusterState {
   /** Bundles that wait for another one, with the reason. */
   readonly gates = new Map<string, string>();
   held: HeldDeletion | undefined;
+  /** Left Git, but stand where nothing is ever deleted. */
+  protected: readonly ObjectRefText[] = [];
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Set<ObjectRefText>();
   readonly #corrections = new Map<ObjectRefText, number[]>();

@@ -18,13 +18,13 @@ import type { Pruner } from "../apply/pruner.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
-import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
-import { planPrune } from "../plan/plan-prune.ts";
 import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
+import { createInventoryKeeper } from "./inventory-keeper.ts";
+import { createPrunePhase } from "./prune-phase.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -64,17 +64,15 @@ export interface Reconciler {
   run(signal: AbortSignal): Promise<void>;
 }
 
-const INVENTORY = "inventory";
-
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const { observer, prune, store, clock, random, logger, failpoint } = options;
+  const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
   const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
   const eventListeners: ((event: ReportedEvent) => void)[] = [];
-  let loaded = false;
+  const keeper = createInventoryKeeper({ state, store, logger, failpoint });
   let blobsToDrop = false;
 
   const changed = () => {
@@ -92,6 +90,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     for (const listener of eventListeners) listener(reported);
   };
 
+  const prunePhase = createPrunePhase({ ...options, state, keeper, event });
+
   const drifted = new Set<ObjectRefText>();
   observer.onChange((observation) => {
     if (observation.drift && !drifted.has(observation.ref)) {
@@ -107,138 +107,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     wakeup.wake();
   });
 
-  async function saveInventory(inventory: Inventory): Promise<void> {
-    failpoint("agent.beforeInventoryWrite");
-    await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
-    state.inventory = inventory;
-    failpoint("agent.afterInventoryWrite");
-  }
-
-  async function loadInventory(): Promise<void> {
-    try {
-      const bytes = await store.read(INVENTORY);
-      state.inventory = bytes ? parseInventory(bytes.toString()) : EMPTY_INVENTORY;
-    } catch (error) {
-      const coded =
-        error instanceof CodedError ? error : new CodedError("AGENT_STATE_CORRUPT", "The inventory cannot be read", { cause: error });
-      if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
-      // Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096).
-      logger.error({ code: coded.code, err: coded }, "the inventory is damaged; nothing is pruned until a full apply has rebuilt it");
-      state.inventory = { ...EMPTY_INVENTORY, rebuilt: true };
-    }
-    loaded = true;
-  }
-
-  /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
-  async function claim(desired: DesiredState): Promise<void> {
-    const entries = new Map(state.inventory.entries);
-    let grown = false;
-    for (const bundle of desired.slice.bundles) {
-      const orphan = bundle.state === "desired" && !bundle.options.prune;
-      for (const line of state.linesOf(bundle.name)) {
-        const known = entries.get(line.ref);
-        if (bundle.state === "keep" && known) continue;
-        if (known && known.bundle === bundle.name && (known.orphan ?? false) === orphan && !known.approved) continue;
-        entries.set(line.ref, {
-          ref: line.ref,
-          bundle: bundle.name,
-          ...(known?.uid !== undefined && { uid: known.uid }),
-          ...(orphan && { orphan: true as const }),
-        });
-        grown = true;
-      }
-    }
-    if (grown) await saveInventory({ ...state.inventory, entries });
-  }
-
-  /** After the applies: new UIDs, and which bundles are complete. One write, and none if nothing is new. */
-  async function record(summaries: readonly ApplySummary[]): Promise<void> {
-    const { desired } = state;
-    const entries = new Map(state.inventory.entries);
-    const applied = new Map(state.inventory.applied);
-    let grown = false;
-    for (const { uids } of summaries) {
-      for (const [ref, uid] of uids) {
-        const entry = entries.get(ref);
-        if (!entry || uid === "") continue;
-        entries.set(ref, { ...entry, uid });
-        grown = true;
-      }
-    }
-    let complete = true;
-    for (const bundle of desired?.slice.bundles ?? []) {
-      const done = state.linesOf(bundle.name).every((line) => state.lastApplied.get(line.ref) === line.digest);
-      complete &&= done;
-      if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
-      applied.set(bundle.name, bundle.manifestSet.digest);
-      grown = true;
-    }
-    const rebuilt = state.inventory.rebuilt && !complete;
-    if (grown || rebuilt !== state.inventory.rebuilt) await saveInventory({ entries, applied, rebuilt });
-  }
-
-  async function prunePhase(desired: DesiredState, signal: AbortSignal): Promise<void> {
-    const plan = planPrune(state.inventory, desired.slice, options.ownNamespace);
-    const before = state.held?.id;
-    state.held = plan.held;
-    if (plan.held && plan.held.id !== before) {
-      logger.warn({ code: "DELETION_HELD", [LogField.Count]: plan.held.objects }, plan.held.message);
-      event("DeletionHeld", plan.held.message);
-    }
-    const gone = new Set<ObjectRefText>(plan.released);
-    for (const ref of plan.released)
-      event("Released", `${describeObjectRef(parseObjectRef(ref))} left Git and stays in the cluster`, { ref });
-    for (const [ref] of state.pruneFailures) if (!plan.deletions.some((entry) => entry.ref === ref)) state.pruneFailures.delete(ref);
-    state.terminating.clear();
-    await markApproved(plan.deletions, desired);
-    for (const entry of plan.deletions) {
-      // A newer slice may want again what this one did not (I3).
-      if (state.desired !== desired) break;
-      if (state.mustWait(state.pruneFailures, entry.ref)) continue;
-      failpoint("agent.beforeDelete");
-      try {
-        const outcome = await prune(entry, signal);
-        failpoint("agent.afterDelete");
-        state.pruneFailures.delete(entry.ref);
-        if (outcome === "terminating") state.terminating.add(entry.ref);
-        else {
-          gone.add(entry.ref);
-          event(
-            outcome === "gone" ? "Pruned" : "Released",
-            `${describeObjectRef(parseObjectRef(entry.ref))} ${outcome === "gone" ? "was deleted" : "is not ours any more"}`,
-            entry,
-          );
-        }
-      } catch (error) {
-        if (signal.aborted) throw error;
-        // Not confirmed: the entry stays, and the next pass tries again (E073).
-        const coded = CodedError.from(error);
-        if (state.pruneFailures.get(entry.ref)?.error.code !== coded.code)
-          logger.warn({ [LogField.Code]: coded.code, [LogField.Bundle]: entry.bundle }, coded.message);
-        state.fail(state.pruneFailures, entry.ref, entry.bundle, coded);
-      }
-    }
-    if (gone.size === 0) return;
-    logger.info({ [LogField.Count]: gone.size }, `pruned: ${gone.size - plan.released.length} deleted, ${plan.released.length} released`);
-    for (const ref of gone) {
-      observer.forget(ref);
-      state.lastApplied.delete(ref);
-      state.failures.delete(ref);
-      state.lastAction.delete(ref);
-    }
-    await saveInventory({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !gone.has(ref))) });
-  }
-
-  /** An approval is for just these objects; noting it per object lets a crash between two deletions go on. */
-  async function markApproved(deletions: readonly InventoryEntry[], desired: DesiredState): Promise<void> {
-    if (desired.slice.approvedDeletions.length === 0) return;
-    const open = deletions.filter((entry) => !entry.approved);
-    if (open.length === 0) return;
-    const entries = new Map(state.inventory.entries);
-    for (const entry of open) entries.set(entry.ref, { ...entry, approved: true });
-    await saveInventory({ ...state.inventory, entries });
-  }
-
   /** Objects that left the slice but stay in the cluster (held, waiting) are not ours to correct any more. */
   function forgetUndesired(desired: DesiredState): void {
     const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map((line) => line.ref)));
@@ -249,12 +117,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** One pass, as a list of phases. Each may find nothing to do; a pass that finds nothing at all writes nothing. */
   async function pass(signal: AbortSignal): Promise<void> {
-    if (!loaded) await loadInventory();
+    await keeper.load();
     const desired = state.desired;
     if (!desired || desired.slice.paused) return;
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
-    await claim(desired);
+    await keeper.claim(desired);
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
     for (const bundle of desired.slice.bundles) {
@@ -263,7 +131,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (state.desired !== desired) break;
     }
     failpoint("agent.beforePrune");
-    await record(summaries);
+    await keeper.record(summaries);
     tellCorrections(summaries);
     logSummary(desired, summaries, started);
     changed();
@@ -308,7 +176,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       const moved = state.desired;
       state.desired = desired;
       blobsToDrop = moved !== undefined;
-      if (loaded) forgetUndesired(desired);
+      forgetUndesired(desired);
       // What somebody must mend may be mended now.
       state.retryNow();
       logger.info({ [LogField.Generation]: desired.slice.generation }, `took the slice of ${formatRevision(desired.slice.commits)}`);

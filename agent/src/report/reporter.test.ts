@@ -87,7 +87,10 @@ function setUp() {
   void reporter.run(stop.signal);
   const stream = (index: number) =>
     vi.waitFor(() => expect(streams[index]?.sent.length).toBeGreaterThan(0), { timeout: 3_000 }).then(() => streams[index]!);
-  return { reporter, stream, streams, heard, show: (...list: ObjectException[]) => void (exceptions = list) };
+  const show = (...list: ObjectException[]) => {
+    exceptions = list;
+  };
+  return { reporter, stream, streams, heard, show };
 }
 const exception = (name: string): ObjectException => ({
   ref: { group: "", kind: "ConfigMap", namespace: "web", name },

@@ -80,6 +80,40 @@ describe("composing slices", () => {
     expect([names(next), next.problems]).toEqual([["a:desired", "b:desired"], []]);
   });
 
+  it("E091: what falls back to its entry before may push out another newcomer, and still nothing is removed", () => {
+    // b wants the x of a, so it falls back to its y; c has taken y meanwhile, and is held in turn.
+    const next = composeSlices({ model: model(["a", "b", "c"]), outcomes: [good("a", "x"), good("b", "x"), good("c", "y", "w")], previous: before });
+    expect(names(next)).toEqual(["a:desired", "b:desired", "c:keep"]);
+    expect(next.slices.get("one")?.bundles[1]).toEqual(before.get("one")?.bundles[1]);
+    expect(next.problems.map((problem) => problem.bundle)).toEqual(["b", "c"]);
+  });
+
+  it("E078: a bundle that should give up an object, but fails, keeps it from the bundle that it moves to", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [bad("a"), good("b", "x", "y")], previous: before });
+    expect(next.slices.get("one")?.bundles).toEqual(before.get("one")?.bundles);
+    expect(next.problems.map((problem) => problem.code)).toEqual(["RENDER_HELM", "OBJECT_DUPLICATE"]);
+  });
+
+  it("an incomplete model changes neither how bundles are treated nor what may be deleted", () => {
+    const careful = new Map([...before].map(([name, slice]): [string, Slice] => [
+      name,
+      {
+        ...slice,
+        deletionBudget: { objects: 1, percent: 1 },
+        bundles: slice.bundles.map((entry) => (entry.state === "desired" ? { ...entry, options: { ...entry.options, prune: false } } : entry)),
+      },
+    ]));
+    const next = composeSlices({ model: model(["a"], { complete: false }), outcomes: [good("a", "z")], previous: careful }).slices.get("one");
+    expect(next?.deletionBudget).toEqual({ objects: 1, percent: 1 });
+    expect(next?.bundles[0]).toMatchObject({ name: "a", objects: ["a_z__ConfigMap"], options: { prune: false } });
+  });
+
+  it("a bundle stands after those that it depends on, kept entries too", () => {
+    const dependent = { ...bundle("a"), options: { ...bundle("a").options, dependsOn: ["b"] } };
+    const outcome = { target: { cluster, bundle: dependent, layers: [] }, set: encodeManifestSet([configMap("x")]) };
+    expect(names(composeSlices({ model: model(["a"], { heldBundles: new Set(["b"]) }), outcomes: [outcome], previous: before }))).toEqual(["b:desired", "a:desired"]);
+  });
+
   it("E162, I14: the same inputs give the same content, whatever the order of the outcomes' objects", () => {
     const digest = (outcomes: TargetOutcome[]) => {
       const content = composeSlices({ model: model(["a"]), outcomes, previous: new Map() }).slices.get("one");

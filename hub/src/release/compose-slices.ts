@@ -1,5 +1,5 @@
 import type { ErrorCode } from "@muster/shared/errors";
-import { type DesiredBundle, type KeptBundle, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
+import { type KeptBundle, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
@@ -58,6 +58,8 @@ export function composeSlices(options: ComposeOptions): Composition {
     // An incomplete model cannot say what is gone; without the slice before there is nothing to keep either.
     if (!model.complete && !before) continue;
     const wanted = composeBundles({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster: cluster.name, problems });
+    // The document that could not be read may be the one with the fleet's defaults, so these stay as they were.
+    const settled = model.complete ? undefined : before;
     const { bundles, conflicts } = resolveConflicts(wanted, before);
     for (const [name, { ref, other }] of conflicts) {
       const message = `${describeObjectRef(parseObjectRef(ref))} stands in the bundles ${name} (${fileOf(model, name)}) and ${other} (${fileOf(model, other)})`;
@@ -67,8 +69,8 @@ export function composeSlices(options: ComposeOptions): Composition {
       cluster: cluster.name,
       paused: cluster.paused,
       bundles: orderBundles(bundles),
-      deletionBudget: model.deletionBudget,
-      approvedDeletions: model.approvedDeletions,
+      deletionBudget: settled?.deletionBudget ?? model.deletionBudget,
+      approvedDeletions: settled?.approvedDeletions ?? model.approvedDeletions,
     });
   }
   return { slices, problems };
@@ -83,7 +85,9 @@ function composeBundles(options: { model: FleetModel; before: Slice | undefined;
     const { bundle } = outcome.target;
     placed.add(bundle.name);
     if ("set" in outcome) {
-      result.push(toDesired(bundle, outcome.set));
+      const known = old.get(bundle.name);
+      const options = !model.complete && known?.state === "desired" ? known.options : bundle.options;
+      result.push({ name: bundle.name, state: "desired", manifestSet: outcome.set.ref, objects: outcome.set.objects, options });
       continue;
     }
     problems.push({ cluster, bundle: bundle.name, ...outcome.error });
@@ -101,10 +105,6 @@ function composeBundles(options: { model: FleetModel; before: Slice | undefined;
 
 function fileOf(model: FleetModel, bundle: string): string {
   return model.bundles.get(bundle)?.at.file ?? "as it was published before";
-}
-
-function toDesired(bundle: BundleDefinition, set: EncodedManifestSet): DesiredBundle {
-  return { name: bundle.name, state: "desired", manifestSet: set.ref, objects: set.objects, options: bundle.options };
 }
 
 function keep(name: string, reason: ErrorCode): KeptBundle {

@@ -1,0 +1,96 @@
+import { CodedError } from "@muster/shared/errors";
+import type { Failpoint } from "@muster/shared/runtime";
+import type { Logger } from "@muster/shared/telemetry";
+import { EMPTY_INVENTORY, formatInventory, type Inventory, parseInventory } from "../plan/inventory.ts";
+import type { DesiredState } from "../pull/desired-state.ts";
+import type { StateStore } from "../pull/state-store.ts";
+import type { ApplySummary } from "./apply-phase.ts";
+import type { ClusterState } from "./cluster-state.ts";
+
+/** Options of {@link createInventoryKeeper}. */
+export interface InventoryKeeperOptions {
+  readonly state: ClusterState;
+  readonly store: StateStore;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+}
+
+/** Keeps the inventory in the cluster ahead of creations and behind deletions. Writes nothing if nothing is new. */
+export interface InventoryKeeper {
+  /** Reads it, once. Damage gives an empty one that says so; throws AGENT_STATE if it cannot be read now. */
+  load(): Promise<void>;
+  /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
+  claim(desired: DesiredState): Promise<void>;
+  /** After the applies: new UIDs, and which bundles are complete. */
+  record(summaries: readonly ApplySummary[]): Promise<void>;
+  save(inventory: Inventory): Promise<void>;
+}
+
+const INVENTORY = "inventory";
+
+export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
+  const { state, store, logger, failpoint } = options;
+  let loaded = false;
+
+  async function save(inventory: Inventory): Promise<void> {
+    failpoint("agent.beforeInventoryWrite");
+    await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
+    state.inventory = inventory;
+    failpoint("agent.afterInventoryWrite");
+  }
+
+  return {
+    save,
+    async load() {
+      if (loaded) return;
+      try {
+        const bytes = await store.read(INVENTORY);
+        state.inventory = bytes ? parseInventory(bytes.toString()) : EMPTY_INVENTORY;
+      } catch (error) {
+        const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
+        if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
+        // Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096).
+        logger.error({ code: coded.code, err: coded }, "the inventory is damaged; nothing is pruned until a full apply has rebuilt it");
+        state.inventory = { ...EMPTY_INVENTORY, rebuilt: true };
+      }
+      loaded = true;
+    },
+    async claim(desired) {
+      const entries = new Map(state.inventory.entries);
+      let grown = false;
+      for (const bundle of desired.slice.bundles) {
+        const orphan = bundle.state === "desired" && !bundle.options.prune;
+        for (const { ref } of state.linesOf(bundle.name)) {
+          const known = entries.get(ref);
+          if (bundle.state === "keep" && known) continue;
+          if (known && known.bundle === bundle.name && (known.orphan ?? false) === orphan && !known.approved) continue;
+          const uid = known?.uid;
+          entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
+          grown = true;
+        }
+      }
+      if (grown) await save({ ...state.inventory, entries });
+    },
+    async record(summaries) {
+      const entries = new Map(state.inventory.entries);
+      const applied = new Map(state.inventory.applied);
+      let grown = false;
+      for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
+        const entry = entries.get(ref);
+        if (!entry || uid === "") continue;
+        entries.set(ref, { ...entry, uid });
+        grown = true;
+      }
+      let complete = true;
+      for (const bundle of state.desired?.slice.bundles ?? []) {
+        const done = state.linesOf(bundle.name).every((line) => state.lastApplied.get(line.ref) === line.digest);
+        complete &&= done;
+        if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
+        applied.set(bundle.name, bundle.manifestSet.digest);
+        grown = true;
+      }
+      const rebuilt = state.inventory.rebuilt && !complete;
+      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
+    },
+  };
+}

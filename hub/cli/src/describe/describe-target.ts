@@ -1,0 +1,81 @@
+import { Freshness, describeObjectRef } from "@muster/shared/model";
+import type { ApiClient } from "../api-client.ts";
+import type { Cluster, Drift, FleetEvent, LiveObject, TargetDetail } from "../api-views.ts";
+import type { Cli } from "../cli.ts";
+import { formatAge } from "../output/age.ts";
+import { Report } from "../output/report.ts";
+import { type Column, formatTable } from "../output/table.ts";
+import { addCondition, addException, addHeldDeletion, addSliceProblem, isInOrder } from "../problem-lines.ts";
+import { bundlePlace } from "../resources/bundles.ts";
+import { healthWord, shortDigest, shortRevision, targetWord } from "../words.ts";
+import { EVENTS_SHOWN, addSilence } from "./describe-cluster.ts";
+import { addEvents } from "./event-lines.ts";
+
+/** All that is known of a target. */
+export interface TargetPage {
+  readonly target: TargetDetail;
+  readonly cluster: Cluster;
+  readonly drift: readonly Drift[];
+  /** Newest first. */
+  readonly events: readonly FleetEvent[];
+  /** Every object, if asked for. */
+  readonly objects?: readonly LiveObject[];
+}
+
+/** Throws API_NOT_FOUND, and AGENT_OFFLINE if the objects were asked for and the agent is not there. */
+export async function fetchTarget(api: ApiClient, bundle: string, name: string, withObjects: boolean): Promise<TargetPage> {
+  const path = `/targets/${encodeURIComponent(bundle)}/${encodeURIComponent(name)}`;
+  const query = { bundle, cluster: name };
+  const target = await api.get<TargetDetail>(path);
+  const [cluster, drift, events, objects] = await Promise.all([
+    api.get<Cluster>(`/clusters/${encodeURIComponent(name)}`),
+    api.list<Drift>("/drift", query),
+    api.list<FleetEvent>("/events", query, EVENTS_SHOWN),
+    withObjects ? api.get<{ items: LiveObject[] }>(`${path}/objects`) : undefined,
+  ]);
+  return { target, cluster, drift, events, ...(objects && { objects: objects.items }) };
+}
+
+const OBJECT_COLUMNS: readonly Column<LiveObject>[] = [
+  { title: "OBJECT", cell: ({ ref }) => describeObjectRef(ref), elastic: true },
+  { title: "HEALTH", cell: ({ health }) => healthWord(health) },
+  { title: "LAST ACTION", cell: ({ lastAction }) => lastAction },
+  { title: "DRIFT", cell: ({ drift }) => (drift ? { text: `${drift.kind}${drift.manager ? ` by ${drift.manager}` : ""}`, tone: "warn" } : "") },
+  { title: "MESSAGE", cell: ({ message }) => message, elastic: true },
+];
+
+/** What is wrong first, object by object. */
+export function targetLines(cli: Cli, { target, cluster, drift, events, objects }: TargetPage): readonly string[] {
+  const nowMs = cli.now();
+  const report = new Report(cli.paint, cli.width);
+  const state = targetWord(target, cluster.lastHeard, nowMs);
+  report.headline("Target", `${target.bundle} on ${target.cluster}`, state);
+  const live = target.freshness === Freshness.Live;
+  if (!isInOrder(target) || !live || target.exceptions.length > 0 || target.conditions.length > 0) report.section(isInOrder(target) ? "Remarks" : "What is wrong");
+  if (!live) addSilence(report, cluster, nowMs);
+  for (const condition of target.conditions) addCondition(report, condition, nowMs);
+  addSliceProblem(report, cluster);
+  if (target.reason || target.message) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
+  if (target.reason === "DELETION_HELD" && cluster.heldDeletion) addHeldDeletion(report, cluster.heldDeletion);
+  const since = new Map(drift.map((one) => [describeObjectRef(one.ref), one.since]));
+  for (const exception of target.exceptions) addException(report, exception, since.get(describeObjectRef(exception.ref)), nowMs);
+  report.section("About");
+  report.fields([
+    ["State", state.text],
+    ["Health", healthWord(target.health).text],
+    ["Heard", cluster.lastHeard ? `${formatAge(cluster.lastHeard, nowMs)} ago` : "never"],
+    ["Objects", `${target.objects}${target.drifted > 0 ? `, ${target.drifted} drifted` : ""}${target.failed > 0 ? `, ${target.failed} failed` : ""}`],
+    ["Revision", shortRevision(target.revision)],
+    ["Wanted", shortDigest(target.desired)],
+    ["Applied", target.applied === undefined ? "nothing yet" : `${shortDigest(target.applied)}${target.applied === target.desired ? " (as wanted)" : ""}`],
+    ["In Git", bundlePlace(target)],
+    ["Layers", target.layers.join(", ")],
+    ["Drift mode", target.driftMode],
+  ]);
+  if (objects) {
+    report.section(`Objects (${objects.length}), as the agent sees them now`);
+    report.raw(formatTable(OBJECT_COLUMNS, objects, { paint: cli.paint, width: cli.width, indent: 2 }));
+  }
+  addEvents(report, cli, events, ["CLUSTER", "BUNDLE"]);
+  return report.lines;
+}

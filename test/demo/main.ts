@@ -1,0 +1,121 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { buildBundles } from "../build/bundle.ts";
+import { ensureBinaries } from "../rig/binaries.ts";
+import { type Muster, startMuster } from "../rig/muster.ts";
+import { SAMPLE_CLUSTERS, sampleFleet } from "./sample-fleet.ts";
+import { TOUR, fleetHealthy } from "./tour.ts";
+import { reportDeploymentsAsRunning } from "./workloads.ts";
+
+/** `npm run demo [-- --tour]`: the main job on real parts. Stays up until Ctrl-C; the tour does things itself and ends with 0 or 1. */
+const { values } = parseArgs({ options: { tour: { type: "boolean", default: false } } });
+const say = (text = "") => void process.stdout.write(`${text}\n`);
+
+const stopped = Promise.withResolvers<void>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopped.resolve());
+
+let code = 0;
+let muster: Muster | undefined;
+let workloads: { stop(): Promise<void> } | undefined;
+try {
+  say("Muster demo: NATS, three Kubernetes API servers, a Git server, the hub and an agent per cluster, all on loopback.");
+  await ensureBinaries(["nats-server", "etcd", "kube-apiserver", "kustomize", "helm"]);
+  const programs = await buildBundles({ outDir: mkdtempSync(join(tmpdir(), "muster-demo-")) });
+  const started = performance.now();
+  muster = await startMuster({
+    clusters: SAMPLE_CLUSTERS,
+    files: sampleFleet(),
+    programs,
+    // A short lease, so that a silent agent shows within the patience of whoever watches.
+    hub: { grpc: { leaseMs: 5_000, heartbeatIntervalMs: 1_000 } },
+    agent: { MUSTER_POLL_INTERVAL_MS: "5000" },
+    progress: (what) => say(`  starting ${what} …`),
+  });
+  workloads = reportDeploymentsAsRunning(muster.clusters.all);
+  await fleetHealthy(muster);
+  say(`The fleet is up and healthy after ${((performance.now() - started) / 1_000).toFixed(1)} s.\n`);
+  const cli = cliOf(muster, programs.cli);
+  showFleet(cli);
+  if (values.tour) await tour(muster);
+  else {
+    say(instructions(muster, cli));
+    await stopped.promise;
+    say("\nstopping everything …");
+  }
+} catch (error) {
+  code = 1;
+  process.stderr.write(`\nThe demo has failed: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (muster) process.stderr.write(`Last lines of the hub's log:\n${muster.hub.logTail(10)}\n`);
+} finally {
+  await workloads?.stop();
+  await muster?.stop();
+}
+process.exit(code);
+
+/** How to call the CLI against this hub, in a shell. */
+function cliOf(running: Muster, program: string): { command: string; run(...args: string[]): string } {
+  const config = join(running.folder, "muster-env");
+  writeFileSync(config, `export MUSTER_URL=${running.hubUrl} MUSTER_TOKEN_FILE=${running.tokenFile}\nmuster() { "${process.execPath}" "${program}" "$@"; }\n`);
+  return {
+    command: `. ${config}`,
+    run(...args) {
+      const colour = process.stdout.isTTY && !process.env["NO_COLOR"] ? ["--color=always"] : [];
+      const result = spawnSync(process.execPath, [program, ...args, ...colour], { encoding: "utf8", env: { ...process.env, MUSTER_URL: running.hubUrl, MUSTER_TOKEN_FILE: running.tokenFile } });
+      return `${result.stdout}${result.stderr}`;
+    },
+  };
+}
+
+function showFleet(cli: { run(...args: string[]): string }): void {
+  for (const args of [["status"], ["get", "clusters"], ["get", "targets"]]) {
+    say(`$ muster ${args.join(" ")}`);
+    say(cli.run(...args));
+  }
+}
+
+function instructions(running: Muster, cli: { command: string }): string {
+  const [eu] = running.clusters.all;
+  const kubectl = (name: string) => `kubectl --kubeconfig ${running.clusters.get(name).kubeconfigPath}`;
+  return `The hub's API     ${running.hubUrl}/openapi.json (token in ${running.tokenFile})
+The fleet in Git  ${running.repository.url}, with a work tree in ${running.repository.workTree}
+
+Things to try, in another shell:
+
+  # the CLI
+  ${cli.command}
+  muster status; muster get targets -o wide; muster get events --watch
+
+  # a commit: the hub polls every 30 s
+  cd ${running.repository.workTree}
+  sed -i 's/hello from muster/hello from you/' apps/podinfo/bundle.yaml && git commit -qam "Say hello" && git push -q origin HEAD
+  muster get revisions
+
+  # drift: edit something in a cluster, and watch it come back
+  ${kubectl(eu?.name ?? "")} -n web edit configmap podinfo
+  muster get events --cluster ${eu?.name}
+
+  # another label in Git: the production bundles come to the lab, and leave again
+  sed -i 's/env: lab/env: prod/' clusters/lab.yaml && git commit -qam "Promote the lab" && git push -q origin HEAD
+  muster get targets --cluster lab-1
+
+  # no broker: agents go on with what they have
+  kill -STOP ${running.nats.pid}    # and later: kill -CONT ${running.nats.pid}
+
+No kubelet runs here: a stand-in reports Deployments as available. Everything else is real. Ctrl-C ends it all.`;
+}
+
+async function tour(running: Muster): Promise<void> {
+  for (const [index, step] of TOUR.entries()) {
+    say(`${index + 1}. ${step.title}`);
+    try {
+      say(`   ${await step.run(running)}\n`);
+    } catch (error) {
+      throw new Error(`step ${index + 1}, “${step.title}”: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  }
+  await fleetHealthy(running, 60_000);
+  say(`All ${TOUR.length} steps came out as they must, and the fleet is healthy.`);
+}
