@@ -1,13 +1,16 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
-import { type Clock, type Random, createBackoff } from "@muster/shared/runtime";
+import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
-import { type JetStreamClient, type JetStreamManager, type NatsConnection, connect, credsAuthenticator } from "nats";
+import { HUB_INBOX_PREFIX } from "@muster/shared/wire";
+import { connect, credsAuthenticator, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
+import { toNatsError } from "./jetstream-error.ts";
 import { checkServerVersion, ensureStreams } from "./streams.ts";
 
 /** Options of {@link createNatsLink}. */
 export interface NatsLinkOptions {
   readonly url: string;
+  /** Read again at every connect, so that renewed credentials need no restart. */
   readonly credsFile?: string;
   readonly caFile?: string;
   /** Replicas of the streams. */
@@ -17,7 +20,8 @@ export interface NatsLinkOptions {
   readonly logger: Logger;
   /** Called after every connect and reconnect, when the streams are there. */
   readonly onReady: () => void;
-  readonly onLost: (why: string) => void;
+  /** Called with the reason when NATS cannot be used any more, and for every try that fails. */
+  readonly onLost: (why: CodedError) => void;
 }
 
 /** A connection that is there, with its streams made sure of. */
@@ -27,11 +31,13 @@ export interface LiveLink {
   readonly manager: JetStreamManager;
 }
 
+/** The hub's connection to NATS, kept for ever. */
 export interface NatsLink {
-  /** Throws NATS_UNREACHABLE while there is no connection. */
+  /** Throws NATS_UNREACHABLE while NATS cannot be used. */
   live(): LiveLink;
+  /** true: connected, the server is new enough and both streams are safe. */
   readonly connected: boolean;
-  /** Makes missing streams again. Gives true if one was missing. */
+  /** Makes missing streams again. Gives true if one was missing. Throws NATS_STREAM, and is then not connected. */
   ensure(): Promise<boolean>;
   run(signal: AbortSignal): Promise<void>;
 }
@@ -42,56 +48,86 @@ const TIMEOUT_MS = 5_000;
 export function createNatsLink(options: NatsLinkOptions): NatsLink {
   const { clock, random, logger } = options;
   let link: LiveLink | undefined;
+  let ready = false;
+  const wakeup = new Wakeup();
+
+  const lose = (error: unknown, what: string): void => {
+    const coded = toNatsError(error, what);
+    if (ready) logger.warn({ code: coded.code, err: coded }, "NATS cannot be used; agents go on with their last good slice");
+    ready = false;
+    options.onLost(coded);
+  };
 
   async function open(): Promise<LiveLink> {
+    const { credsFile, caFile } = options;
     const connection = await connect({
       servers: options.url,
       name: "muster-hub",
-      inboxPrefix: "_INBOX_muster-hub",
+      inboxPrefix: HUB_INBOX_PREFIX,
       maxReconnectAttempts: -1,
+      // Without it the client gives up for good after two identical refusals, which a rotation of credentials can cause (E221).
+      ignoreAuthErrorAbort: true,
       reconnectTimeWait: 250,
       reconnectJitter: 500,
       pingInterval: 20_000,
       maxPingOut: 2,
-      timeout: 5_000,
-      ...(options.credsFile && { authenticator: credsAuthenticator(await readFile(options.credsFile)) }),
-      ...(options.caFile && { tls: { caFile: options.caFile } }),
+      timeout: TIMEOUT_MS,
+      ...(credsFile && { authenticator: credsAuthenticator(() => readFileSync(credsFile)) }),
+      ...(caFile && { tls: { caFile } }),
     });
-    checkServerVersion(connection.info?.version ?? "0");
     const manager = await connection.jetstreamManager({ timeout: TIMEOUT_MS, checkAPI: false });
     return { connection, manager, jetstream: connection.jetstream({ timeout: TIMEOUT_MS }) };
   }
 
-  async function becomeReady(): Promise<void> {
-    if (!link) return;
-    await ensureStreams(link.manager, options.replicas);
-    options.onReady();
+  /** The client reconnects by itself; this hears of it. */
+  async function follow(live: LiveLink): Promise<void> {
+    for await (const { type } of live.connection.status()) {
+      if (type === "disconnect" && !live.connection.isClosed()) lose(new Error("the connection was lost"), `NATS at ${options.url}`);
+      if (type === "reconnect") wakeup.wake();
+    }
   }
 
-  async function follow(live: LiveLink, signal: AbortSignal): Promise<void> {
-    for await (const status of live.connection.status()) {
-      if (status.type === "disconnect" && !signal.aborted) {
-        logger.warn("the connection to NATS was lost");
-        options.onLost("the connection to NATS was lost");
-      }
-      if (status.type === "reconnect") {
-        logger.info("NATS is back");
-        await becomeReady().catch((error: unknown) => logger.warn({ err: error }, "NATS is back but JetStream is not ready; the audit tries again"));
+  /** From a connection to its end: whenever it is (again) there, the server and the streams are checked before it is used. */
+  async function serve(live: LiveLink, signal: AbortSignal): Promise<void> {
+    const backoff = createBackoff({ initialMs: 250, maxMs: 10_000, random });
+    const over = new AbortController();
+    void live.connection.closed().then(() => over.abort());
+    const either = AbortSignal.any([signal, over.signal]);
+    wakeup.wake();
+    while (!either.aborted) {
+      await wakeup.wait(ready ? undefined : backoff.next(), either);
+      if (ready || either.aborted) continue;
+      try {
+        checkServerVersion(live.connection.info?.version ?? "0");
+        await ensureStreams(live.manager, options.replicas);
+        if (live.connection.isClosed()) continue;
+        ready = true;
+        backoff.reset();
+        logger.info({ server: live.connection.getServer() }, "connected to NATS");
+        options.onReady();
+      } catch (error) {
+        lose(error, `NATS at ${options.url}`);
       }
     }
   }
 
   return {
     live() {
-      if (!link || link.connection.isClosed()) throw new CodedError("NATS_UNREACHABLE", "There is no connection to NATS");
+      if (!link || !ready) throw new CodedError("NATS_UNREACHABLE", "There is no usable connection to NATS");
       return link;
     },
     get connected() {
-      return link !== undefined && !link.connection.isClosed();
+      return ready;
     },
-    ensure: async () => {
-      if (!link) throw new CodedError("NATS_UNREACHABLE", "There is no connection to NATS");
-      return ensureStreams(link.manager, options.replicas);
+    async ensure() {
+      if (!link || !ready) throw new CodedError("NATS_UNREACHABLE", "There is no usable connection to NATS");
+      try {
+        return await ensureStreams(link.manager, options.replicas);
+      } catch (error) {
+        lose(error, `NATS at ${options.url}`);
+        wakeup.wake();
+        throw toNatsError(error, "the streams cannot be checked");
+      }
     },
     async run(signal) {
       const backoff = createBackoff({ initialMs: 250, maxMs: 10_000, random });
@@ -99,22 +135,17 @@ export function createNatsLink(options: NatsLinkOptions): NatsLink {
         try {
           const live = await open();
           link = live;
-          const stop = () => void live.connection.close();
-          signal.addEventListener("abort", stop, { once: true });
-          void follow(live, signal);
-          await becomeReady();
           backoff.reset();
-          logger.info({ server: live.connection.getServer() }, "connected to NATS");
-          const closed = await live.connection.closed();
-          signal.removeEventListener("abort", stop);
-          if (closed) options.onLost(closed.message);
+          void follow(live);
+          await serve(live, signal);
+          await live.connection.close();
+          if (!signal.aborted) lose(new Error("the connection was closed"), `NATS at ${options.url}`);
         } catch (error) {
-          const coded = error instanceof CodedError ? error : new CodedError("NATS_UNREACHABLE", `Cannot use NATS at ${options.url}: ${(error as Error).message}`, { cause: error });
-          options.onLost(coded.message);
-          logger.warn({ code: coded.code, err: coded }, "cannot use NATS");
-          await link?.connection.close().catch(() => {});
+          lose(error, `NATS at ${options.url}`);
+          logger.warn({ code: toNatsError(error, "").code, err: error }, "cannot connect to NATS");
         }
         link = undefined;
+        ready = false;
         if (!signal.aborted) await clock.sleep(backoff.next(), signal).catch(() => {});
       }
     },

@@ -36,6 +36,9 @@ export function inboxPrefix(cluster: string): string {
   return `_INBOX_${cluster}`;
 }
 
+/** The hub's own. The underscore keeps it apart from every cluster's: no cluster name begins with one. */
+export const HUB_INBOX_PREFIX = "_INBOX__hub";
+
 /** What an agent may do on NATS, and nothing else. Allow-lists only: deny rules were bypassed again and again. */
 export function agentPermissions(cluster: string): { publish: string[]; subscribe: string[] } {
   return {

@@ -2,8 +2,8 @@ import { CodedError } from "@muster/shared/errors";
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import { OUTPUT_FORMATS, type OutputFormat, formatStructured } from "../output/structured.ts";
-import { type Column, TablePrinter } from "../output/table.ts";
 import { forEachResource } from "../resources/all-resources.ts";
+import { nameOf, tablePrinter } from "../resources/print-resource.ts";
 import type { ListRequest, Resource } from "../resources/resource.ts";
 import { suggesting } from "../suggest-name.ts";
 
@@ -67,19 +67,4 @@ async function getResource<T>(cli: Cli, resource: Resource<T>, name: string | un
 function withoutKind<T>(name: string, resource: Resource<T>): string {
   const prefix = `${resource.singular}/`;
   return name.startsWith(prefix) ? name.slice(prefix.length) : name;
-}
-
-/** `cluster/eu-west-1`. */
-export function nameOf<T>(resource: Resource<T>, item: T): string {
-  return `${resource.singular}/${resource.key(item)}`;
-}
-
-/** A printer of a resource's table. */
-export function tablePrinter<T>(cli: Cli, resource: Resource<T>, wide: boolean): TablePrinter<T> {
-  return new TablePrinter(shownColumns(resource.columns(cli.now()), wide), { paint: cli.paint, width: cli.width });
-}
-
-/** The columns of a table, or all of them. */
-export function shownColumns<T>(columns: readonly Column<T>[], wide: boolean): readonly Column<T>[] {
-  return columns.filter((column) => wide || !column.wide);
 }

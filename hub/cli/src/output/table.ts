@@ -29,7 +29,7 @@ export interface TableStyle {
 const GAP = 3;
 const LEAST_ELASTIC = 12;
 
-/** Prints items under aligned columns. The widths are kept between calls, so that a watch's later rows stand under the first. */
+/** Prints items under aligned columns. Widths only grow, so that a watch's later rows stand under the first. */
 export class TablePrinter<T> {
   readonly #columns: readonly Column<T>[];
   readonly #style: TableStyle;
@@ -39,6 +39,16 @@ export class TablePrinter<T> {
     this.#columns = columns;
     this.#style = style;
     this.#widths = columns.map((column) => displayWidth(column.title));
+  }
+
+  /** Columns that each column takes, before anything is cut. */
+  get widths(): readonly number[] {
+    return this.#widths;
+  }
+
+  /** Makes the columns at least so wide. */
+  widen(widths: readonly number[]): void {
+    this.#widths = this.#widths.map((width, index) => Math.max(width, widths[index] ?? 0));
   }
 
   /** The lines for some items; with the header if asked for. `gone` items are marked so. */

@@ -1,0 +1,128 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CodedError } from "@muster/shared/errors";
+import { type Clock, systemClock } from "@muster/shared/runtime";
+import { type Logger, type Metrics, createMetrics, silentLogger } from "@muster/shared/telemetry";
+import type { ChangeNotice, LiveObject } from "../api-views.ts";
+import { run } from "../run.ts";
+import type { Terminal } from "../terminal.ts";
+import { SAMPLE_NOW, type SampleFleet } from "./sample-fleet.ts";
+
+const TOKEN = "sample-token";
+
+function sampleQueries(sample: SampleFleet) {
+  return {
+    fleet: () => sample.fleet,
+    clusters: () => sample.clusters,
+    cluster: (name: string) => sample.clusters.find((one) => one.name === name),
+    bundles: () => sample.bundles,
+    bundle: (name: string) => sample.bundles.find((one) => one.name === name),
+    targets: (filter: { cluster?: string; bundle?: string } = {}) => sample.targets.filter((one) => one.cluster === (filter.cluster ?? one.cluster) && one.bundle === (filter.bundle ?? one.bundle)),
+    target: (bundle: string, cluster: string) => sample.targets.find((one) => one.bundle === bundle && one.cluster === cluster),
+    drift: () => sample.drift,
+    revisions: () => sample.revisions,
+    events: () => sample.events,
+    subscribe(listener: (notice: ChangeNotice) => void) {
+      sample.listeners.add(listener);
+      return () => sample.listeners.delete(listener);
+    },
+  };
+}
+
+/** What the real `createApi` is called with; the CLI may not know the hub's types, so tests hand the function in. */
+interface SampleApiOptions {
+  readonly queries: ReturnType<typeof sampleQueries>;
+  readonly commands: { reconcile(cluster: string, bundle?: string): Promise<void>; inspect(cluster: string, bundle: string): Promise<LiveObject[]> };
+  readonly look: () => void;
+  readonly sources: readonly { readonly name: string; readonly url: string }[];
+  readonly token: () => string;
+  readonly webhookSecret: () => string;
+  readonly metrics: Metrics;
+  readonly ready: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+type CreateApi = (options: SampleApiOptions) => Promise<{ listen(options: { port: number; host: string }): Promise<string>; close(): PromiseLike<unknown> }>;
+
+/** What a command printed. */
+export interface Printed {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A hub over a sample, and the `muster` command beside it. */
+export interface SampleHub {
+  readonly url: string;
+  readonly tokenFile: string;
+  /** What agents were asked for. */
+  readonly reconciled: string[];
+  /** Runs `muster` against this hub; not on a terminal unless `terminal` says so. */
+  muster(argv: readonly string[], terminal?: Partial<Terminal>): Promise<Printed>;
+  close(): Promise<void>;
+}
+
+/** Starts the real API on a free port. */
+export async function startSampleHub(createApi: CreateApi, sample: SampleFleet): Promise<SampleHub> {
+  const folder = mkdtempSync(join(tmpdir(), "muster-cli-"));
+  const tokenFile = join(folder, "token");
+  writeFileSync(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
+  const reconciled: string[] = [];
+  const liveOrThrow = (name: string) => {
+    const cluster = sample.clusters.find((one) => one.name === name);
+    if (!cluster) throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
+    if (!cluster.connected) throw new CodedError("AGENT_OFFLINE", `The agent of ${name} is not connected`);
+  };
+  const app = await createApi({
+    queries: sampleQueries(sample),
+    commands: {
+      async reconcile(cluster, bundle) {
+        liveOrThrow(cluster);
+        reconciled.push(bundle === undefined ? cluster : `${cluster}/${bundle}`);
+      },
+      async inspect(cluster, bundle) {
+        liveOrThrow(cluster);
+        const ref = { group: "apps", kind: "Deployment", namespace: "web", name: "podinfo" };
+        return [{ ref, bundle, health: "Current", message: "", uid: "6d1", lastAction: "unchanged" }];
+      },
+    },
+    look: () => {},
+    sources: [],
+    token: () => TOKEN,
+    webhookSecret: () => "sample-secret",
+    metrics: createMetrics(),
+    ready: () => ({ ready: true, reasons: [] }),
+    logger: silentLogger(),
+    clock: systemClock,
+    version: "0.1.0",
+  });
+  const url = await app.listen({ port: 0, host: "127.0.0.1" });
+  return {
+    url,
+    tokenFile,
+    reconciled,
+    muster: (argv, terminal) => runMuster(argv, { ...terminal, env: { MUSTER_URL: url, MUSTER_TOKEN_FILE: tokenFile, MUSTER_CONFIG: join(folder, "config.yaml"), ...terminal?.env } }),
+    async close() {
+      await app.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs `muster` and collects what it prints; at the time of the sample. */
+export async function runMuster(argv: readonly string[], terminal: Partial<Terminal> = {}): Promise<Printed> {
+  let out = "";
+  let err = "";
+  const code = await run(argv, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env: {},
+    isTTY: false,
+    now: () => SAMPLE_NOW,
+    ...terminal,
+  });
+  return { code, out, err };
+}
