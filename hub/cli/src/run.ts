@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { createCli } from "./cli.ts";
 import { errorLines } from "./output/error-text.ts";
 import { createProgram } from "./program.ts";
@@ -7,6 +7,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** As a shell reports a program that Ctrl-C has ended. */
 const INTERRUPTED = 130;
+const USAGE_EXIT_CODE = 2;
 
 /**
  * Runs one command line (without `node` and the script) and gives its exit code: 0 done, 1 failed or something in the
@@ -22,15 +23,30 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     if (terminal.signal?.aborted) return INTERRUPTED;
-    const coded = error instanceof CommanderError ? usageError(error) : CodedError.from(error);
+    // The help was printed already.
+    if (error instanceof CommanderError && error.code === "commander.help") return USAGE_EXIT_CODE;
+    const coded = error instanceof CommanderError ? usageError(error, commandOf(program, argv)) : CodedError.from(error);
     terminal.stderr.write(`${errorLines(coded, cli.paint, cli.width).join("\n")}\n`);
     return coded.info.exitCode;
   }
 }
 
 /** commander says what was wrong, and after it what may have been meant. */
-function usageError(error: CommanderError): CodedError {
-  if (error.code === "commander.help") return new CodedError("CLI_USAGE", "A command is missing");
+function usageError(error: CommanderError, command: string): CodedError {
   const [what = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
-  return new CodedError("CLI_USAGE", what, suggestion ? { data: { detail: suggestion.replace(/^\(|\)$/g, "") } } : {});
+  const detail = suggestion?.replace(/^\(|\)$/g, "");
+  return new CodedError("CLI_USAGE", what, { data: { hint: `See \`${command} --help\`.`, ...(detail && { detail }) } });
+}
+
+/** The command that was meant, as far as it can be told: `muster get clusters`. */
+function commandOf(program: Command, argv: readonly string[]): string {
+  let command = program;
+  const path = [program.name()];
+  for (const word of argv) {
+    const next = command.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (!next) continue;
+    command = next;
+    path.push(next.name());
+  }
+  return path.join(" ");
 }

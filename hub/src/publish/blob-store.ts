@@ -9,8 +9,11 @@ import type { NatsLink } from "./nats-link.ts";
 export interface BlobStore {
   /** Makes sure that a set is in the stream, read back byte by byte from the leader. Concurrent calls for one set are one. */
   store(set: EncodedManifestSet): Promise<void>;
-  /** Puts back sets that the stream has lost. Gives how many. `failed` holds sets that could not be put back. */
-  restore(needed: Iterable<EncodedManifestSet>): Promise<{ readonly restored: number; readonly failed: readonly CodedError[] }>;
+  /**
+   * Puts back sets that the stream has lost; with `deep` also those that are damaged in it, which takes reading them all. Gives
+   * how many. `failed` says why others could not be put back.
+   */
+  restore(needed: Iterable<EncodedManifestSet>, deep: boolean): Promise<{ readonly restored: number; readonly failed: readonly CodedError[] }>;
   /** A set out of the stream, if it is whole there. The caller verifies it against a signed ref. */
   fetch(ref: ManifestSetRef): Promise<Uint8Array[] | undefined>;
   /** Deletes chunks of sets that nobody has used for the grace period. Gives how many chunks. */
@@ -46,17 +49,19 @@ export function createBlobStore(options: BlobStoreOptions): BlobStore {
     }
   }
 
+  async function holds(subject: string, chunk: Uint8Array): Promise<boolean> {
+    const there = await readChunk(subject);
+    return there !== undefined && Buffer.compare(there, chunk) === 0;
+  }
+
   async function storeChunk(blob: string, index: number, chunk: Uint8Array): Promise<void> {
     const { jetstream } = link.live();
     const subject = blobSubject(blob, index);
     const ack = await jetstream.publish(subject, chunk, { msgID: `${blob}.${index}`, expect: { streamName: BLOB_STREAM } });
-    let there = await readChunk(subject);
-    if (!there && ack.duplicate) {
-      // It was published in the last two minutes and deleted since: the server took this one for a repetition.
-      await jetstream.publish(subject, chunk, { expect: { streamName: BLOB_STREAM } });
-      there = await readChunk(subject);
-    }
-    if (!there || Buffer.compare(there, chunk) !== 0) throw new CodedError("NATS_STREAM", `JetStream confirmed a part of the manifest set ${blob.slice(0, 12)}, but does not have it`);
+    if (await holds(subject, chunk)) return;
+    // It was published in the last two minutes and deleted or damaged since: the server took this one for a repetition.
+    if (ack.duplicate) await jetstream.publish(subject, chunk, { expect: { streamName: BLOB_STREAM } });
+    if (!ack.duplicate || !(await holds(subject, chunk))) throw new CodedError("NATS_STREAM", `JetStream confirmed a part of the manifest set ${blob.slice(0, 12)}, but does not have it`);
   }
 
   async function storeSet(set: EncodedManifestSet): Promise<void> {
@@ -74,6 +79,11 @@ export function createBlobStore(options: BlobStoreOptions): BlobStore {
     }
     stored.add(blob);
     unusedSince.delete(blob);
+  }
+
+  async function isWhole(set: EncodedManifestSet): Promise<boolean> {
+    for (const [index, chunk] of set.chunks.entries()) if (!(await holds(blobSubject(set.ref.blob, index), chunk))) return false;
+    return true;
   }
 
   async function store(set: EncodedManifestSet): Promise<void> {
@@ -103,20 +113,20 @@ export function createBlobStore(options: BlobStoreOptions): BlobStore {
 
   return {
     store,
-    async restore(needed) {
+    async restore(needed, deep) {
       const present = await listed();
       let restored = 0;
       const failed: CodedError[] = [];
       await forEachLimited(needed, CONCURRENCY, async (set) => {
         const { blob } = set.ref;
         const subjects = new Set(present.get(blob));
-        if (set.chunks.every((_, index) => subjects.has(blobSubject(blob, index)))) {
-          stored.add(blob);
-          return;
-        }
-        stored.delete(blob);
-        failpoint("hub.duringAudit");
         try {
+          if (set.chunks.every((_, index) => subjects.has(blobSubject(blob, index))) && (!deep || (await isWhole(set)))) {
+            stored.add(blob);
+            return;
+          }
+          stored.delete(blob);
+          failpoint("hub.duringAudit");
           await store(set);
           restored += 1;
         } catch (error) {

@@ -1,14 +1,15 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import { type CommitRef, type Generation, type Slice, type SliceContent, compareGenerations } from "@muster/shared/model";
+import { type CommitRef, compareGenerations, type Digest, type Generation, type ManifestSetRef, type Slice, type SliceContent } from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
-import {
-  BLOB_STREAM, type EncodedManifestSet, MAX_GENERATION, SLICE_STREAM, blobOfSubject, blobSubject, clusterOfSliceSubject, decodeSlice, encodeSlice, sliceContentDigest, sliceSubject,
-} from "@muster/shared/wire";
-import { NatsError } from "nats";
+import { decodeManifestSet, decodeSlice, digestBytes, type EncodedManifestSet, encodeSlice, sliceContentDigest } from "@muster/shared/wire";
+import { nextGeneration } from "../release/next-generation.ts";
+import { planPublish } from "../release/plan-publish.ts";
+import { createBlobStore } from "./blob-store.ts";
+import { toNatsError } from "./jetstream-error.ts";
 import type { NatsLink } from "./nats-link.ts";
-import { isNotFound } from "./streams.ts";
+import { createSliceStream, type LastSlice, type StreamMark } from "./slice-stream.ts";
 
 /** Options of {@link createPublisher}. */
 export interface PublisherOptions {
@@ -25,9 +26,18 @@ export interface PublisherOptions {
 
 /** What publishing did. */
 export interface PublishResult {
-  /** Clusters whose slice moved, with the new generation. */
+  /** Clusters whose slice moved, with the new slice. */
   readonly moved: ReadonlyMap<string, Slice>;
   readonly failed: ReadonlyMap<string, CodedError>;
+}
+
+/** What an audit found and did. */
+export interface AuditResult {
+  /** Slices and manifest sets that were put back. */
+  readonly republished: number;
+  /** Clusters whose stream holds something that must be superseded, or that is newer than what was known: compose again. */
+  readonly stirred: readonly string[];
+  readonly failed: readonly CodedError[];
 }
 
 /** Slices ⇄ JetStream. Knows what is in force; publishes what changed, and again what got lost. */
@@ -36,230 +46,210 @@ export interface Publisher {
   readonly current: ReadonlyMap<string, Slice>;
   /** Reads the last slice of every cluster from the stream. Ours only: what our key did not sign is as good as not there. */
   load(): Promise<void>;
-  /** Publishes the slices whose content changed; `sets` holds every manifest set that they name. */
+  /** Publishes the slices whose content changed; `sets` holds the manifest sets that they name, by blob. */
   publish(slices: ReadonlyMap<string, SliceContent>, sets: ReadonlyMap<string, EncodedManifestSet>, commits: readonly CommitRef[]): Promise<PublishResult>;
-  /** Puts back what JetStream lost: compares every cluster's last message, and every blob, with what is in force (D2). */
-  audit(): Promise<{ readonly republished: number }>;
+  /**
+   * Puts back what JetStream lost: compares every cluster's last message, and every blob, with what is in force (D2). `deep`
+   * also reads what does not look changed.
+   */
+  audit(deep?: boolean): Promise<AuditResult>;
   /** An agent has taken more than we know: the next slice of its cluster goes above that (D7). Gives true if that calls for a new slice. */
   raiseAbove(cluster: string, highWater: Generation): boolean;
-  /** Deletes manifest sets that nothing refers to any more. */
+  /** Deletes manifest sets that nothing refers to any more. Gives how many chunks. */
   collectGarbage(): Promise<number>;
 }
 
-/** Slices that are published at the same time. */
-const CONCURRENCY = 64;
+/** Slices that are published at the same time: what hides the round trips behind the signing. */
+const CONCURRENCY = 256;
 
-interface InForce {
+interface InForce extends Generation {
   readonly slice: Slice;
   readonly message: string;
-  /** Sequence of the message in the stream; 0: none. */
-  sequence: number;
+  /** Digest of the signed bytes. */
+  readonly digest: Digest;
+  readonly contentDigest: Digest;
 }
+
+const desiredSets = (slice: SliceContent): ManifestSetRef[] => slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? [bundle.manifestSet] : []));
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const { link, signingKey, publicKey, trustDomain, logger, failpoint, monotonicMs, blobGracePeriodMs = 3_600_000 } = options;
+  const blobs = createBlobStore({ link, failpoint, monotonicMs, gracePeriodMs: blobGracePeriodMs });
+  const stream = createSliceStream({ link, failpoint });
   const inForce = new Map<string, InForce>();
+  /** Sequence of each cluster's last message in the stream, whoever wrote it. */
+  const sequences = new Map<string, number>();
+  /** What agents have seen, or what stands in the stream and must be superseded. */
   const floors = new Map<string, Generation>();
-  /** Sets of the slices in force, to put them back after a loss. */
+  /** Sets of the slices in force by blob, compressed, to put them back after a loss. */
   let keptSets = new Map<string, EncodedManifestSet>();
-  /** Blobs that are known to be in the stream. */
-  const stored = new Set<string>();
-  const unusedSince = new Map<string, number>();
+  let mark: StreamMark | undefined;
 
-  async function storeBlob(set: EncodedManifestSet): Promise<void> {
-    if (stored.has(set.ref.blob)) return;
-    const { jetstream } = link.live();
-    await Promise.all(
-      set.chunks.map(async (chunk, index) => {
-        // The acknowledgement names the stream and sequence; a timeout throws, and the slice is then not published.
-        const ack = await jetstream.publish(blobSubject(set.ref.blob, index), chunk, { msgID: `${set.ref.blob}.${index}`, expect: { streamName: BLOB_STREAM } });
-        // A duplicate within the window may be of a message that was deleted since: read it back.
-        if (ack.duplicate) await ensureChunk(set, index, chunk);
-      }),
-    );
-    stored.add(set.ref.blob);
-    failpoint("hub.betweenBlobs");
+  function hold(slice: Slice, message: string, digest: Digest): void {
+    const { epoch, generation } = slice;
+    inForce.set(slice.cluster, { slice, message, digest, epoch, generation, contentDigest: sliceContentDigest(slice) });
   }
 
-  async function ensureChunk(set: EncodedManifestSet, index: number, chunk: Uint8Array): Promise<void> {
-    const { manager, jetstream } = link.live();
-    const subject = blobSubject(set.ref.blob, index);
+  /** Takes note of what stands in the stream. Gives true if it calls for another slice, false if it is ours or older. */
+  function observe(cluster: string, last: LastSlice): boolean {
+    sequences.set(cluster, last.sequence);
+    const known = inForce.get(cluster);
+    if (known?.message === last.text) return false;
     try {
-      await manager.streams.getMessage(BLOB_STREAM, { last_by_subj: subject });
+      const { slice, digest } = decodeSlice(last.text, [publicKey]);
+      if (slice.cluster !== cluster || slice.trustDomain !== trustDomain) throw new CodedError("SLICE_FOREIGN", `a slice for ${slice.cluster} in ${slice.trustDomain} stands under ${cluster}`);
+      const order = known ? compareGenerations(slice, known) : 1;
+      if (order < 0) return false;
+      // One generation with two contents: agents may have either, so neither can be put back. The next one is above both (D3).
+      if (order === 0) return raiseAbove(cluster, { epoch: slice.epoch, generation: slice.generation + 1 });
+      hold(slice, last.text, digest);
+      return true;
     } catch (error) {
-      if (!isNotFound(error)) throw error;
-      await jetstream.publish(subject, chunk, { expect: { streamName: BLOB_STREAM } });
+      logger.error({ [LogField.Cluster]: cluster, err: error }, "the stream holds a slice that this hub did not sign; it will be superseded");
+      if (!known) raiseAbove(cluster, { epoch: 1, generation: 0 });
+      return !known;
     }
   }
 
-  function nextGeneration(cluster: string): Generation {
-    const known = inForce.get(cluster)?.slice;
+  function raiseAbove(cluster: string, highWater: Generation): boolean {
+    const known = inForce.get(cluster);
+    if (known && compareGenerations(highWater, known) <= 0) return false;
     const floor = floors.get(cluster);
-    let last: Generation = known ?? { epoch: 1, generation: 0 };
-    if (floor && compareGenerations(floor, last) > 0) last = floor;
-    if (last.generation >= MAX_GENERATION) throw new CodedError("PUBLISH_CONFLICT", `The generations of ${cluster} are used up; raise the epoch`);
-    return { epoch: last.epoch, generation: last.generation + 1 };
+    if (floor && compareGenerations(highWater, floor) <= 0) return false;
+    floors.set(cluster, { epoch: highWater.epoch, generation: highWater.generation });
+    return true;
   }
 
-  async function send(cluster: string, slice: Slice, message: string, expected: number): Promise<number> {
-    const { jetstream } = link.live();
+  async function send(cluster: string, entry: { readonly message: string; readonly digest: Digest }): Promise<void> {
     try {
-      const ack = await jetstream.publish(sliceSubject(cluster), message, { expect: { streamName: SLICE_STREAM, lastSubjectSequence: expected } });
-      failpoint("hub.afterPublish");
-      return ack.seq;
+      sequences.set(cluster, await stream.send(cluster, entry, sequences.get(cluster) ?? 0));
     } catch (error) {
-      // A timeout means unknown: read, then decide. A refused sequence means that somebody was faster.
-      const last = await lastMessage(cluster);
-      if (last?.text === message) return last.sequence;
-      if (error instanceof NatsError && error.api_error) {
-        const entry = inForce.get(cluster);
-        if (entry) entry.sequence = last?.sequence ?? 0;
-        throw new CodedError("PUBLISH_CONFLICT", `The slice of ${cluster} was written by somebody else (generation ${slice.generation} is not published)`, { cause: error });
+      if (error instanceof CodedError && error.code === "PUBLISH_CONFLICT") {
+        const last = await stream.last(cluster);
+        if (last) observe(cluster, last);
+        else sequences.delete(cluster);
       }
-      throw new CodedError("NATS_UNREACHABLE", `NATS did not confirm the slice of ${cluster}`, { cause: error });
-    }
-  }
-
-  async function lastMessage(cluster: string): Promise<{ text: string; sequence: number } | undefined> {
-    try {
-      const message = await link.live().manager.streams.getMessage(SLICE_STREAM, { last_by_subj: sliceSubject(cluster) });
-      return { text: new TextDecoder().decode(message.data), sequence: message.seq };
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error instanceof CodedError ? error : new CodedError("NATS_UNREACHABLE", "NATS did not answer", { cause: error });
+      throw error;
     }
   }
 
   async function publishOne(cluster: string, content: SliceContent, commits: readonly CommitRef[], sets: ReadonlyMap<string, EncodedManifestSet>): Promise<Slice> {
-    for (const bundle of content.bundles) {
-      if (bundle.state !== "desired") continue;
-      const set = sets.get(bundle.manifestSet.digest) ?? keptSets.get(bundle.manifestSet.digest);
-      // A kept entry whose bytes this hub never had is in the stream from before, or is put back by nobody: agents keep theirs.
-      if (set) await storeBlob(set);
-    }
+    // A kept entry whose bytes this hub never had is in the stream from before, or nobody can put it back: agents keep theirs.
+    await Promise.all(desiredSets(content).map(async ({ blob }) => {
+      const set = sets.get(blob) ?? keptSets.get(blob);
+      if (set) await blobs.store(set);
+    }));
     failpoint("hub.beforeSlice");
-    const slice: Slice = { ...content, version: 1, trustDomain, ...nextGeneration(cluster), commits };
-    const { message } = encodeSlice(slice, signingKey);
-    const sequence = await send(cluster, slice, message, inForce.get(cluster)?.sequence ?? 0);
-    inForce.set(cluster, { slice, message, sequence });
+    const slice: Slice = { ...content, version: 1, trustDomain, ...nextGeneration(inForce.get(cluster), floors.get(cluster)), commits };
+    const { message, digest } = encodeSlice(slice, signingKey);
+    await send(cluster, { message, digest });
+    hold(slice, message, digest);
     return slice;
+  }
+
+  function neededSets(fresh: ReadonlyMap<string, EncodedManifestSet>): Map<string, EncodedManifestSet> {
+    const needed = new Map<string, EncodedManifestSet>();
+    for (const { slice } of inForce.values()) {
+      for (const { blob } of desiredSets(slice)) {
+        const set = fresh.get(blob) ?? keptSets.get(blob);
+        if (set) needed.set(blob, set);
+      }
+    }
+    return needed;
+  }
+
+  /** Sets of held bundles that this process has not rendered: kept in memory too, while the stream still has them. */
+  async function rescueSets(): Promise<void> {
+    for (const { slice } of inForce.values()) {
+      for (const bundle of slice.bundles) {
+        if (bundle.state !== "desired" || keptSets.has(bundle.manifestSet.blob)) continue;
+        const chunks = await blobs.fetch(bundle.manifestSet);
+        if (!chunks) continue;
+        try {
+          decodeManifestSet(bundle.manifestSet, Buffer.concat(chunks));
+          keptSets.set(bundle.manifestSet.blob, { ref: bundle.manifestSet, chunks, objects: bundle.objects });
+        } catch (error) {
+          logger.error({ [LogField.Bundle]: bundle.name, err: error }, "a manifest set in JetStream is damaged, and this hub cannot render it now");
+        }
+      }
+    }
+  }
+
+  async function auditSlices(deep: boolean): Promise<{ republished: number; stirred: string[]; failed: CodedError[] }> {
+    const result = { republished: 0, stirred: [] as string[], failed: [] as CodedError[] };
+    const now = await stream.mark();
+    const expected = Math.max(0, ...sequences.values());
+    const unchanged = mark?.created === now.created && now.lastSequence === expected && now.subjects >= inForce.size;
+    if (unchanged && !deep) return result;
+    await forEachLimited([...inForce], CONCURRENCY, async ([cluster, entry]) => {
+      try {
+        const last = await stream.last(cluster);
+        if (last?.text === entry.message) {
+          sequences.set(cluster, last.sequence);
+          return;
+        }
+        if (last && observe(cluster, last)) {
+          result.stirred.push(cluster);
+          return;
+        }
+        if (!last) sequences.delete(cluster);
+        failpoint("hub.duringAudit");
+        // The same bytes again: whoever has them already sees no difference.
+        await send(cluster, entry);
+        result.republished += 1;
+        logger.warn({ [LogField.Cluster]: cluster, [LogField.Generation]: entry.generation }, "JetStream had lost a slice; published it again");
+      } catch (error) {
+        const coded = toNatsError(error, `The slice of ${cluster} could not be put back`);
+        if (coded.code === "PUBLISH_CONFLICT") result.stirred.push(cluster);
+        result.failed.push(coded);
+      }
+    });
+    if (result.failed.length === 0) mark = now;
+    return result;
   }
 
   return {
     get current() {
-      return new Map([...inForce].map(([cluster, entry]) => [cluster, entry.slice]));
+      return new Map([...inForce].map(([cluster, { slice }]) => [cluster, slice]));
     },
     async load() {
-      const { manager } = link.live();
-      const info = await manager.streams.info(SLICE_STREAM, { subjects_filter: ">" });
-      const clusters = Object.keys(info.state.subjects ?? {}).flatMap((subject) => clusterOfSliceSubject(subject) ?? []);
+      const clusters = new Set(await stream.clusters());
+      for (const cluster of sequences.keys()) if (!clusters.has(cluster)) sequences.delete(cluster);
       await forEachLimited(clusters, CONCURRENCY, async (cluster) => {
-        const last = await lastMessage(cluster);
-        if (!last) return;
-        const known = inForce.get(cluster);
-        try {
-          const { slice } = decodeSlice(last.text, [publicKey]);
-          if (slice.cluster !== cluster || slice.trustDomain !== trustDomain) throw new CodedError("SLICE_FOREIGN", `a slice for ${slice.cluster} stands under ${cluster}`);
-          if (!known || compareGenerations(slice, known.slice) > 0) inForce.set(cluster, { slice, message: last.text, sequence: last.sequence });
-          else known.sequence = last.sequence;
-        } catch (error) {
-          logger.error({ [LogField.Cluster]: cluster, err: error }, "the stream holds a slice that this hub did not sign; it will be superseded");
-          if (known) known.sequence = last.sequence;
-          else floors.set(cluster, { epoch: 1, generation: 0 });
-        }
+        const last = await stream.last(cluster);
+        if (last) observe(cluster, last);
       });
+      // What was lost while nobody was connected must not pass for unchanged.
+      mark = undefined;
+      blobs.forget();
     },
     async publish(slices, sets, commits) {
       const moved = new Map<string, Slice>();
       const failed = new Map<string, CodedError>();
-      const changed = [...slices].filter(([cluster, content]) => {
-        const known = inForce.get(cluster)?.slice;
-        const floor = floors.get(cluster);
-        if (!known) return content.bundles.length > 0 || floor !== undefined;
-        return sliceContentDigest(known) !== sliceContentDigest(content) || (floor !== undefined && compareGenerations(floor, known) > 0);
-      });
-      await forEachLimited(changed, CONCURRENCY, async ([cluster, content]) => {
+      const moves = planPublish(inForce, slices, floors);
+      if (moves.size > 0) failpoint("hub.beforeSign");
+      await forEachLimited(moves, CONCURRENCY, async ([cluster, content]) => {
         try {
           moved.set(cluster, await publishOne(cluster, content, commits, sets));
           failpoint("hub.midFanOut");
         } catch (error) {
-          const coded = error instanceof CodedError ? error : new CodedError("NATS_UNREACHABLE", `The slice of ${cluster} could not be published: ${(error as Error).message}`, { cause: error });
-          failed.set(cluster, coded);
+          failed.set(cluster, toNatsError(error, `The slice of ${cluster} could not be published`));
         }
       });
-      keptSets = neededSets(inForce, sets, keptSets);
+      keptSets = neededSets(sets);
       return { moved, failed };
     },
-    async audit() {
-      const { manager } = link.live();
-      if (await link.ensure()) stored.clear();
-      let republished = 0;
-      const { state } = await manager.streams.info(BLOB_STREAM, { subjects_filter: ">" });
-      const present = new Set(Object.keys(state.subjects ?? {}));
-      for (const set of keptSets.values()) {
-        if (set.chunks.every((_, index) => present.has(blobSubject(set.ref.blob, index)))) {
-          stored.add(set.ref.blob);
-          continue;
-        }
-        stored.delete(set.ref.blob);
-        await storeBlob(set);
-        republished += 1;
-      }
-      await forEachLimited([...inForce], CONCURRENCY, async ([cluster, entry]) => {
-        const last = await lastMessage(cluster);
-        if (last?.text === entry.message) {
-          entry.sequence = last.sequence;
-          return;
-        }
-        // The same bytes again: whoever has them already sees no difference.
-        entry.sequence = await send(cluster, entry.slice, entry.message, last?.sequence ?? 0);
-        republished += 1;
-        logger.warn({ [LogField.Cluster]: cluster, [LogField.Generation]: entry.slice.generation }, "JetStream had lost a slice; published it again");
-      });
-      return { republished };
+    async audit(deep = false) {
+      if (await link.ensure()) blobs.forget();
+      // Sets first: a slice is put back only where its content can be had.
+      const sets = await blobs.restore(keptSets.values(), deep);
+      await rescueSets();
+      const slices = await auditSlices(deep);
+      return { republished: sets.restored + slices.republished, stirred: slices.stirred, failed: [...sets.failed, ...slices.failed] };
     },
-    raiseAbove(cluster, highWater) {
-      const known = inForce.get(cluster)?.slice;
-      if (known && compareGenerations(highWater, known) <= 0) return false;
-      const floor = floors.get(cluster);
-      if (floor && compareGenerations(highWater, floor) <= 0) return false;
-      floors.set(cluster, { epoch: highWater.epoch, generation: highWater.generation });
-      return true;
-    },
+    raiseAbove,
     async collectGarbage() {
-      const { manager } = link.live();
-      const used = new Set([...inForce.values()].flatMap(({ slice }) => slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? [bundle.manifestSet.blob] : []))));
-      const { state } = await manager.streams.info(BLOB_STREAM, { subjects_filter: ">" });
-      const now = monotonicMs();
-      let removed = 0;
-      for (const subject of Object.keys(state.subjects ?? {})) {
-        const blob = blobOfSubject(subject);
-        if (!blob || used.has(blob)) {
-          if (blob) unusedSince.delete(blob);
-          continue;
-        }
-        // Slow agents may still fetch what an older slice names: keep it for a while (E229).
-        const since = unusedSince.get(blob) ?? now;
-        unusedSince.set(blob, since);
-        if (now - since < blobGracePeriodMs) continue;
-        await manager.streams.purge(BLOB_STREAM, { filter: subject });
-        stored.delete(blob);
-        removed += 1;
-      }
-      for (const [blob, since] of unusedSince) if (now - since > 2 * blobGracePeriodMs) unusedSince.delete(blob);
-      return removed;
+      return blobs.collectGarbage(new Set([...inForce.values()].flatMap(({ slice }) => desiredSets(slice).map(({ blob }) => blob))));
     },
   };
-}
-
-function neededSets(inForce: ReadonlyMap<string, InForce>, fresh: ReadonlyMap<string, EncodedManifestSet>, kept: ReadonlyMap<string, EncodedManifestSet>): Map<string, EncodedManifestSet> {
-  const needed = new Map<string, EncodedManifestSet>();
-  for (const { slice } of inForce.values()) {
-    for (const bundle of slice.bundles) {
-      if (bundle.state !== "desired") continue;
-      const set = fresh.get(bundle.manifestSet.digest) ?? kept.get(bundle.manifestSet.digest);
-      if (set) needed.set(bundle.manifestSet.digest, set);
-    }
-  }
-  return needed;
 }

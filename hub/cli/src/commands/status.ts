@@ -78,7 +78,7 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
     const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4);
     addSliceProblem(inner, cluster);
     if (cluster.heldDeletion) addHeldDeletion(inner, cluster.heldDeletion);
-    const wrong = (targets[index] ?? []).filter((target) => !isInOrder(target)).sort(TARGETS.compare);
+    const wrong = (targets[index] ?? []).filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare);
     for (const target of wrong.slice(0, MAX_TARGETS)) addTarget(inner, target, target.bundle, nowMs);
     if (wrong.length > MAX_TARGETS) inner.note(`… and ${plural(wrong.length - MAX_TARGETS, "more target")}`, "faint");
     report.raw(inner.lines.map((line) => `    ${line}`));

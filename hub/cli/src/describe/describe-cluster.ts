@@ -41,7 +41,7 @@ export function clusterLines(cli: Cli, { cluster, targets, drift, events }: Clus
   const report = new Report(cli.paint, cli.width);
   report.headline("Cluster", cluster.name, clusterWord(cluster, nowMs));
   const live = cluster.freshness === Freshness.Live;
-  const wrong = live ? targets.filter((target) => !isInOrder(target)).sort(TARGETS.compare) : [];
+  const wrong = live ? targets.filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare) : [];
   const told = ["DeletionHeld", "SliceRefused"];
   const conditions = cluster.conditions.filter((condition) => !told.includes(condition.type));
   if (!live || cluster.heldDeletion || cluster.sliceProblem || conditions.length > 0 || wrong.length > 0) report.section("What is wrong");

@@ -11,8 +11,10 @@ export interface Column<T> {
   readonly align?: "right";
   /** Only with `-o wide`. */
   readonly wide?: boolean;
-  /** Gives way first when the terminal is too narrow: cut to no less than its title or 12 columns. */
+  /** Gives way first when the terminal is too narrow: is cut, but not below its title and a dozen columns. */
   readonly elastic?: boolean;
+  /** Left out when the terminal is so narrow that elastic columns could hardly be read. */
+  readonly optional?: boolean;
   /** In a watch: what stands here once the item is gone. */
   readonly gone?: string;
 }
@@ -26,8 +28,18 @@ export interface TableStyle {
   readonly indent?: number;
 }
 
+/** Spaces between two columns; the second where space is short. */
 const GAP = 3;
+const NARROW_GAP = 2;
+/** Columns below which an elastic column can hardly be read, and below which it is not cut. */
+const READABLE_ELASTIC = 24;
 const LEAST_ELASTIC = 12;
+
+/** What fits: width per column (0: left out), and the gap. */
+interface Layout {
+  readonly widths: readonly number[];
+  readonly gap: number;
+}
 
 /** Prints items under aligned columns. Widths only grow, so that a watch's later rows stand under the first. */
 export class TablePrinter<T> {
@@ -55,39 +67,50 @@ export class TablePrinter<T> {
   lines(items: readonly T[], options: { readonly header?: boolean; readonly gone?: boolean } = {}): string[] {
     const rows = items.map((item) => this.#columns.map((column) => toCell(options.gone && column.gone ? { text: column.gone, tone: "faint" } : column.cell(item))));
     this.#widths = this.#widths.map((width, index) => Math.max(width, ...rows.map((row) => displayWidth(row[index]?.text ?? ""))));
-    const widths = this.#fitted();
+    const layout = this.#layout();
     const header = this.#columns.map(({ title }) => ({ text: title, tone: "faint" as const }));
-    return (options.header ? [header, ...rows] : rows).map((row) => this.#line(row, widths));
+    return (options.header ? [header, ...rows] : rows).map((row) => this.#line(row, layout));
   }
 
-  /** Takes what is too much from elastic columns, the widest first. */
-  #fitted(): number[] {
-    const widths = [...this.#widths];
+  #layout(): Layout {
     const { width, indent = 0 } = this.#style;
-    if (width === undefined) return widths;
-    let excess = indent + widths.reduce((sum, one) => sum + one, 0) + GAP * (widths.length - 1) - width;
-    const elastic = widths.map((_, index) => index).filter((index) => this.#columns[index]?.elastic);
-    while (excess > 0) {
-      const widest = elastic.reduce((best, index) => ((widths[index] ?? 0) > (widths[best] ?? 0) ? index : best), elastic[0] ?? -1);
-      if (widest < 0 || (widths[widest] ?? 0) <= Math.max(LEAST_ELASTIC, displayWidth(this.#columns[widest]?.title ?? ""))) break;
+    const natural = [...this.#widths];
+    const excess = (widths: readonly number[], gap: number) => {
+      const shown = widths.filter((one) => one > 0);
+      return width === undefined ? 0 : indent + shown.reduce((sum, one) => sum + one, 0) + gap * (shown.length - 1) - width;
+    };
+    if (excess(natural, GAP) <= 0) return { widths: natural, gap: GAP };
+    const readable = this.#squeeze(natural, excess(natural, NARROW_GAP), READABLE_ELASTIC);
+    if (excess(readable, NARROW_GAP) <= 0) return { widths: readable, gap: NARROW_GAP };
+    const fewer = natural.map((one, index) => (this.#columns[index]?.optional ? 0 : one));
+    return { widths: this.#squeeze(fewer, excess(fewer, NARROW_GAP), LEAST_ELASTIC), gap: NARROW_GAP };
+  }
+
+  /** Takes what is too much from the elastic columns, the widest first. */
+  #squeeze(natural: readonly number[], excess: number, least: number): number[] {
+    const widths = [...natural];
+    for (let rest = excess; rest > 0; rest--) {
+      let widest = -1;
+      for (const [index, column] of this.#columns.entries()) {
+        const width = widths[index] ?? 0;
+        if (column.elastic && width > Math.max(least, displayWidth(column.title)) && width > (widths[widest] ?? 0)) widest = index;
+      }
+      if (widest < 0) break;
       widths[widest] = (widths[widest] ?? 0) - 1;
-      excess -= 1;
     }
     return widths;
   }
 
-  #line(row: readonly { text: string; tone: Tone }[], widths: readonly number[]): string {
+  #line(row: readonly { text: string; tone: Tone }[], { widths, gap }: Layout): string {
     const { paint, indent = 0 } = this.#style;
-    let line = " ".repeat(indent);
+    let line = "";
     for (const [index, cell] of row.entries()) {
       const width = widths[index] ?? 0;
+      if (width === 0) continue;
       const text = truncate(cell.text, width);
       const space = " ".repeat(width - displayWidth(text));
       const painted = paint(cell.tone, text);
-      const last = index === row.length - 1;
-      if (this.#columns[index]?.align === "right") line += space + painted;
-      else line += painted + (last ? "" : space);
-      if (!last) line += " ".repeat(GAP);
+      line += `${" ".repeat(line === "" ? indent : gap)}${this.#columns[index]?.align === "right" ? space + painted : painted + space}`;
     }
     return line.trimEnd();
   }

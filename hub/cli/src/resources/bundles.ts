@@ -26,7 +26,7 @@ export const BUNDLES: Resource<Bundle> = {
     { title: "DRIFTED", align: "right", cell: ({ targets }) => count(targets.drifted, "warn") },
     { title: "FAILED", align: "right", cell: ({ targets }) => count(targets.failed, "bad") },
     { title: "UNKNOWN", align: "right", cell: ({ targets }) => count(targets.unknown, "warn") },
-    { title: "DIRECTORY", cell: (bundle) => bundlePlace(bundle), elastic: true },
+    { title: "DIRECTORY", cell: (bundle) => bundlePlace(bundle), elastic: true, optional: true },
     { title: "DRIFT MODE", cell: ({ driftMode }) => driftMode, wide: true },
     { title: "DEPENDS ON", cell: ({ dependsOn }) => dependsOn.join(","), wide: true, elastic: true },
   ],

@@ -23,7 +23,7 @@ export const DRIFT: Resource<Drift> = {
   compare: byRank((drift) => Date.parse(drift.since), (drift) => `${drift.cluster}/${describeObjectRef(drift.ref)}`),
   columns: (nowMs) => [
     { title: "CLUSTER", cell: ({ cluster }) => cluster },
-    { title: "BUNDLE", cell: ({ bundle }) => bundle },
+    { title: "BUNDLE", cell: ({ bundle }) => bundle, optional: true },
     { title: "OBJECT", cell: ({ ref }) => describeObjectRef(ref), elastic: true },
     { title: "CHANGE", cell: (drift) => ({ text: `${drift.drift?.kind ?? "drifted"}${drift.freshness === Freshness.Live ? "" : " (stale)"}`, tone: "warn" }), gone: "resolved" },
     { title: "BY", cell: ({ drift }) => drift?.manager ?? "", elastic: true },

@@ -21,7 +21,7 @@ export const EVENTS: Resource<FleetEvent> = {
   compare: (a, b) => a.id - b.id,
   columns: (nowMs) => [
     { title: "AGE", cell: ({ at }) => formatAge(at, nowMs) },
-    { title: "LEVEL", cell: ({ severity }) => (severity === "warning" ? { text: "Warning", tone: "warn" } : { text: "Info", tone: "faint" }) },
+    { title: "LEVEL", cell: ({ severity }) => (severity === "warning" ? { text: "Warning", tone: "warn" } : { text: "Info", tone: "faint" }), optional: true },
     { title: "TYPE", cell: ({ type }) => type },
     { title: "CLUSTER", cell: ({ cluster }) => cluster ?? "" },
     { title: "BUNDLE", cell: ({ bundle }) => bundle ?? "" },

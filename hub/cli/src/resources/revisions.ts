@@ -31,7 +31,7 @@ export const REVISIONS: Resource<Revision> = {
     { title: "APPLIED", cell: ({ clusters }) => ratio(clusters.applied, clusters.total) },
     { title: "SLICES", align: "right", cell: ({ publishedSlices }) => String(publishedSlices), wide: true },
     { title: "PROBLEMS", align: "right", cell: ({ problems }) => count(problems, "bad") },
-    { title: "AUTHOR", cell: ({ author }) => author, elastic: true },
+    { title: "AUTHOR", cell: ({ author }) => author, elastic: true, optional: true },
     { title: "SUBJECT", cell: ({ subject }) => subject, elastic: true },
   ],
 };
