@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
-import type { ApiOptions } from "./create-api.ts";
+import type { ApiOptions } from "./api-options.ts";
 import { ERROR, INSPECTED } from "./view-schemas.ts";
 import { WEBHOOK_BODY_BYTES, sourcesOfWebhook, verifyWebhook } from "./webhook.ts";
 

@@ -1,33 +1,12 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import swagger from "@fastify/swagger";
 import { CodedError, type ErrorCode, isErrorCode } from "@muster/shared/errors";
-import type { Clock } from "@muster/shared/runtime";
-import type { Logger, Metrics } from "@muster/shared/telemetry";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from "fastify";
 import { createJsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
-import type { AgentCommands } from "../agents/commands.ts";
-import type { FleetQueries } from "../status/views.ts";
+import type { ApiOptions } from "./api-options.ts";
 import { registerCommandRoutes } from "./command-routes.ts";
 import { registerQueryRoutes } from "./query-routes.ts";
 import { registerWatchRoute } from "./watch-route.ts";
-
-/** Options of {@link createApi}. */
-export interface ApiOptions {
-  readonly queries: FleetQueries;
-  readonly commands: AgentCommands;
-  /** “Look now”: one source by name, or all. */
-  readonly look: (source?: string) => void;
-  readonly sources: readonly { readonly name: string; readonly url: string }[];
-  /** The bearer token; asked for every request, so that it can be replaced. */
-  readonly token: () => string;
-  readonly webhookSecret: () => string;
-  readonly metrics: Metrics;
-  readonly ready: () => { readonly ready: boolean; readonly reasons: readonly string[] };
-  readonly logger: Logger;
-  readonly clock: Clock;
-  readonly version: string;
-  readonly tls?: { readonly cert: string; readonly key: string };
-}
 
 /** The operators' HTTP API. Call `listen` or `inject` on the result. */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {

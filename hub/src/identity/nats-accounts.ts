@@ -1,4 +1,4 @@
-import { BLOB_STREAM, BLOB_SUBJECTS, SLICE_STREAM, SLICE_SUBJECTS, agentPermissions } from "@muster/shared/wire";
+import { BLOB_STREAM, BLOB_SUBJECTS, HUB_INBOX_PREFIX, SLICE_STREAM, SLICE_SUBJECTS, agentPermissions } from "@muster/shared/wire";
 import { type KeyPair, createAccount, createOperator, createUser, encodeAccount, encodeOperator, encodeUser, fmtCreds, fromSeed } from "@nats-io/jwt";
 
 /** Seeds of the NATS operator mode: whoever has them can let anybody in. */
@@ -60,7 +60,7 @@ export async function hubCreds(seeds: NatsSeeds): Promise<string> {
       ]),
       `$JS.API.CONSUMER.MSG.NEXT.${SLICE_STREAM}.>`,
     ],
-    subscribe: ["_INBOX_muster-hub.>"],
+    subscribe: [`${HUB_INBOX_PREFIX}.>`],
   });
 }
 
