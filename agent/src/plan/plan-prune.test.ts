@@ -59,6 +59,10 @@ describe("prune", () => {
     expect([result.deletions, result.released, result.held]).toEqual([[], [], undefined]);
   });
 
+  it("E078: what the slice retains is not deleted", () => {
+    expect(plan(inventoryOf([{ ref: map("x") }, { ref: map("y") }]), slice([desired("a", [map("y")])], { retained: [map("x")] })).deletions).toEqual([]);
+  });
+
   it("E070: an empty slice is held, however few objects there are", () => {
     const result = plan(inventoryOf([{ ref: map("x") }]), slice([]));
     expect(result.deletions).toEqual([]);

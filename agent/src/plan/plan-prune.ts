@@ -46,6 +46,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
   // What left one bundle may have moved into a kept one, whose objects nobody can tell now: then nothing leaves (E078).
   if (slice.paused || inventory.rebuilt || slice.bundles.some((bundle) => bundle.state === "keep")) return nothing;
   const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
+  const retained = new Set(slice.retained);
   const orphaning = new Set(
     slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name),
   );
@@ -54,7 +55,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
   const untouchable: ObjectRefText[] = [];
   const candidates: InventoryEntry[] = [];
   for (const entry of inventory.entries.values()) {
-    if (desired.has(entry.ref)) continue;
+    if (desired.has(entry.ref) || retained.has(entry.ref)) continue;
     const ref = parseObjectRef(entry.ref);
     if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
     else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);

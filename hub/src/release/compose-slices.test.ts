@@ -114,6 +114,15 @@ describe("composing slices", () => {
     expect(names(composeSlices({ model: model(["a"], { heldBundles: new Set(["b"]) }), outcomes: [outcome], previous: before }))).toEqual(["b:desired", "a:desired"]);
   });
 
+  it("E078: an object that leaves a bundle while another one is held is retained until that one is known again", () => {
+    const next = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "z"), bad("b")], previous: before });
+    expect(next.slices.get("one")?.retained).toEqual(["a_x__ConfigMap"]);
+    const still = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "z"), bad("b")], previous: published(next) });
+    expect(still.slices.get("one")?.retained).toEqual(["a_x__ConfigMap"]);
+    const mended = composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "z"), good("b", "x", "y")], previous: published(still) });
+    expect(mended.slices.get("one")?.retained).toBeUndefined();
+  });
+
   it("E162, I14: the same inputs give the same content, whatever the order of the outcomes' objects", () => {
     const digest = (outcomes: TargetOutcome[]) => {
       const content = composeSlices({ model: model(["a"]), outcomes, previous: new Map() }).slices.get("one");

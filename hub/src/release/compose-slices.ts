@@ -1,5 +1,5 @@
 import type { ErrorCode } from "@muster/shared/errors";
-import { type KeptBundle, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
+import { type KeptBundle, type ObjectRefText, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
@@ -65,10 +65,13 @@ export function composeSlices(options: ComposeOptions): Composition {
       const message = `${describeObjectRef(parseObjectRef(ref))} stands in the bundles ${name} (${fileOf(model, name)}) and ${other} (${fileOf(model, other)})`;
       problems.push({ cluster: cluster.name, bundle: name, code: "OBJECT_DUPLICATE", message });
     }
+    const isHeld = problems.some((problem) => problem.cluster === cluster.name) || model.heldBundles.size > 0;
+    const retained = isHeld && before ? leftWhileHeld(before, bundles) : [];
     slices.set(cluster.name, {
       cluster: cluster.name,
       paused: cluster.paused,
       bundles: orderBundles(bundles),
+      ...(retained.length > 0 && { retained }),
       deletionBudget: settled?.deletionBudget ?? model.deletionBudget,
       approvedDeletions: settled?.approvedDeletions ?? model.approvedDeletions,
     });
@@ -101,6 +104,13 @@ function composeBundles(options: { model: FleetModel; before: Slice | undefined;
   // Without a slice before, a held bundle may be in the cluster all the same: say so, so that nothing of it is pruned.
   if (!before) for (const name of [...model.heldBundles].sort()) if (!placed.has(name)) result.push(keep(name, "FLEET_INVALID"));
   return result;
+}
+
+/** What the slice before had and this one has not, although a held bundle might have it now: a move is not a deletion (E078). */
+function leftWhileHeld(before: Slice, bundles: readonly SliceBundle[]): ObjectRefText[] {
+  const objectsOf = (list: readonly SliceBundle[]) => list.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : []));
+  const here = new Set(objectsOf(bundles));
+  return [...new Set([...objectsOf(before.bundles), ...(before.retained ?? [])])].filter((ref) => !here.has(ref)).sort();
 }
 
 function fileOf(model: FleetModel, bundle: string): string {

@@ -102,6 +102,11 @@ export interface SliceContent {
   /** In the order in which they are applied. */
   readonly bundles: readonly SliceBundle[];
   readonly deletionBudget: DeletionBudget;
+  /**
+   * Objects that left their bundle while another bundle of the cluster is held: they may be on their way there, so they are
+   * neither applied nor pruned. Sorted; absent if there are none.
+   */
+  readonly retained?: readonly ObjectRefText[];
   /** Ids of held deletions that a person approved in Git; see `deletionApprovalId`. Sorted. */
   readonly approvedDeletions: readonly string[];
 }

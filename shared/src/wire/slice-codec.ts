@@ -46,7 +46,7 @@ export function decodeSlice(message: string, pinned: readonly KeyObject[]): Veri
 }
 
 const SLICE_FIELDS = new Set([
-  "version", "trustDomain", "cluster", "epoch", "generation", "commits", "paused", "bundles", "deletionBudget", "approvedDeletions",
+  "version", "trustDomain", "cluster", "epoch", "generation", "commits", "paused", "bundles", "deletionBudget", "approvedDeletions", "retained",
 ]);
 
 function isSliceBundle(bundle: SliceBundle): boolean {
@@ -65,6 +65,6 @@ function isSliceBundle(bundle: SliceBundle): boolean {
 
 /** Digest of what a slice says apart from its place in the order and its commits: equal means nothing to publish. */
 export function sliceContentDigest(content: SliceContent): Digest {
-  const { cluster, paused, bundles, deletionBudget, approvedDeletions } = content;
-  return digestJson({ cluster, paused, bundles, deletionBudget, approvedDeletions });
+  const { cluster, paused, bundles, deletionBudget, approvedDeletions, retained } = content;
+  return digestJson({ cluster, paused, bundles, deletionBudget, approvedDeletions, ...(retained && { retained }) });
 }
