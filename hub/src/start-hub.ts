@@ -1,19 +1,24 @@
 import { createPublicKey } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { type Lifecycle, createFailpoints, createLifecycle, systemClock } from "@muster/shared/runtime";
+import { readFileSync } from "node:fs";
+import { CodedError } from "@muster/shared/errors";
+import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
 import { createAgentSessions } from "./agents/agent-sessions.ts";
 import { createApi } from "./api/create-api.ts";
+import { capabilitiesFrom } from "./cluster-capabilities.ts";
 import type { HubConfig } from "./config.ts";
 import { loadIdentity } from "./identity/identity.ts";
+import { listenToAgents } from "./listen-to-agents.ts";
 import { createFleetLoader } from "./load-fleet-input.ts";
-import { type Pipeline, createPipeline } from "./pipeline.ts";
+import { createPipeline } from "./pipeline.ts";
 import { createNatsLink } from "./publish/nats-link.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createRenderer } from "./render/create-renderer.ts";
+import { createTargetRenderer } from "./render-targets.ts";
 import { createGitSource } from "./source/git-source.ts";
 import { createFleetStatus } from "./status/fleet-status.ts";
 import { HUB_VERSION } from "./version.ts";
+import { createSourceWatch } from "./watch-sources.ts";
 
 /** A running hub. */
 export interface RunningHub {
@@ -37,21 +42,22 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   const status = createFleetStatus({ leaseMs: config.grpc.leaseMs, clock: systemClock });
 
   // From Git to NATS.
-  let pipeline: Pipeline | undefined;
-  let natsProblem: string | undefined = "NATS has not answered yet";
-  const credsFile = config.nats.credsFile ?? (existsSync(identity.natsCredsFile) ? identity.natsCredsFile : undefined);
+  let natsProblem: CodedError | undefined = new CodedError("NATS_UNREACHABLE", "NATS has not answered yet");
+  const credsFile = config.nats.credsFile ?? identity.natsCredsFile;
   const link = createNatsLink({
     ...base,
     url: config.nats.url,
     replicas: config.publish.replicas,
-    ...(credsFile && { credsFile }),
+    credsFile,
     ...(config.nats.caFile && { caFile: config.nats.caFile }),
     onReady: () => {
       natsProblem = undefined;
-      pipeline?.natsReady();
+      status.recordTransport(undefined);
+      pipeline.natsReady();
     },
     onLost: (why) => {
       natsProblem = why;
+      status.recordTransport(why);
     },
   });
   const publisher = createPublisher({
@@ -62,54 +68,45 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     blobGracePeriodMs: config.publish.blobGracePeriodMs,
     monotonicMs: () => systemClock.monotonicMs(),
   });
-  const sources = config.sources.map((source) => ({
-    url: source.url,
-    pollIntervalMs: source.pollIntervalMs,
-    source: createGitSource({
-      name: source.name, url: source.url, ref: source.ref, path: source.path, dataDir: config.dataDir, logger,
-      ...(source.credentialsFile && { credentialsFile: source.credentialsFile }),
-    }),
-  }));
-  const running = createPipeline({
-    ...base, sources, publisher, link, status, metrics,
+  const sources = createSourceWatch({
+    ...base, failpoint, metrics,
+    sources: config.sources.map((source) => ({
+      url: source.url,
+      pollIntervalMs: source.pollIntervalMs,
+      source: createGitSource({
+        name: source.name, url: source.url, ref: source.ref, path: source.path, dataDir: config.dataDir, logger,
+        ...(source.credentialsFile && { credentialsFile: source.credentialsFile }),
+      }),
+    })),
+    record: (view, problem) => status.recordSource(view, problem),
+    onNews: () => pipeline.news(),
+  });
+  const pipeline = createPipeline({
+    ...base, sources, publisher, link, status, failpoint, metrics,
     loader: createFleetLoader(),
-    renderer: createRenderer(config.render),
+    targets: createTargetRenderer({
+      renderer: createRenderer(config.render),
+      snapshotOf: (source) => sources.snapshotOf(source),
+      capabilitiesOf: capabilitiesFrom((cluster) => status.facts(cluster)),
+      monotonicMs: () => systemClock.monotonicMs(),
+    }),
     hint: (cluster, generation) => agents.hint(cluster, generation),
+    onModel: () => agents.dropUndeclared(),
     auditIntervalMs: config.publish.auditIntervalMs,
   });
-  pipeline = running;
 
   // Agents in, commands out.
   const agents = createAgentSessions({
-    ...base,
+    ...base, failpoint,
     listen: config.grpc.listen,
     trustDomain: config.trustDomain,
     ca: identity.ca,
     server: identity.server,
     heartbeatIntervalMs: config.grpc.heartbeatIntervalMs,
     hubVersion: HUB_VERSION,
-    isReady: () => running.model !== undefined,
-    isDeclared: (cluster) => running.model?.clusters.has(cluster) === true || running.model?.heldClusters.has(cluster) === true,
-    listener: {
-      ...status,
-      connected(cluster, instance, facts, highWater) {
-        const before = JSON.stringify(status.facts(cluster) ?? null);
-        status.connected(cluster, instance, facts, highWater);
-        const ahead = highWater !== undefined && publisher.raiseAbove(cluster, highWater);
-        // New facts may render differently; an agent that is ahead of us would take nothing that we publish (D7).
-        if (ahead || before !== JSON.stringify(facts)) running.compose();
-      },
-      status(cluster, update) {
-        const before = update.facts ? JSON.stringify(status.facts(cluster) ?? null) : "";
-        status.status(cluster, update);
-        if (update.facts && before !== JSON.stringify(update.facts)) running.compose();
-        // One generation with two contents: neither is taken, so the hub goes on with a higher one (D3).
-        if (update.report?.sliceProblem?.code === "SLICE_EQUIVOCATION") {
-          const current = publisher.current.get(cluster);
-          if (current && publisher.raiseAbove(cluster, { epoch: current.epoch, generation: current.generation + 1 })) running.compose();
-        }
-      },
-    },
+    isReady: () => pipeline.model !== undefined,
+    isDeclared: (cluster) => pipeline.model?.clusters.has(cluster) === true || pipeline.model?.heldClusters.has(cluster) === true,
+    listener: listenToAgents({ status, publisher, pipeline }),
   });
 
   // Operators.
@@ -117,7 +114,7 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   const api = await createApi({
     queries: status,
     commands: agents,
-    look: (source) => running.look(source),
+    look: (source) => sources.look(source),
     sources: config.sources.map(({ name, url }) => ({ name, url })),
     token: secret(config.http.tokenFile, identity.apiToken),
     webhookSecret: secret(config.http.webhookSecretFile, identity.webhookSecret),
@@ -125,12 +122,13 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     clock: systemClock,
     version: HUB_VERSION,
     ready: () => {
-      const reasons = [...(natsProblem ? [natsProblem] : []), ...(running.model ? [] : ["no commit was read yet"])];
+      const reasons = [...(natsProblem ? [natsProblem.message] : pipeline.loaded ? [] : ["what is published was not read yet"]), ...(pipeline.model ? [] : ["no commit was read yet"])];
       return { ready: reasons.length === 0, reasons };
     },
     ...(tls && { tls }),
   });
   metrics.observed("muster_hub_nats_connected", "1 while NATS is connected", () => Number(link.connected));
+  metrics.observed("muster_hub_agents_connected", "Agents with a stream", () => agents.count);
 
   const grpcPort = await agents.start();
   lifecycle.onStop("agents", () => agents.stop());
@@ -138,7 +136,8 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   await api.listen({ host, port });
   lifecycle.onStop("api", () => api.close());
   lifecycle.run("nats", link.run(signal));
-  lifecycle.run("pipeline", running.run(signal));
+  lifecycle.run("sources", sources.run(signal));
+  lifecycle.run("pipeline", pipeline.run(signal));
   lifecycle.run("status", status.run(signal));
   const address = api.server.address();
   const httpPort = typeof address === "object" && address ? address.port : port;

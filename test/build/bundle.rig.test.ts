@@ -35,7 +35,7 @@ describe("the bundles", () => {
     expect(await start("agent")).toMatchObject({ code: 2, stderr: expect.stringContaining("MUSTER_CLUSTER is not set") });
     expect(await start("hub", "--config", "missing.yaml")).toMatchObject({ code: 2, stderr: expect.stringContaining("missing.yaml") });
     expect(await start("hub", "--version")).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
-    expect(await start("cli", "--version")).toMatchObject({ code: 0, stdout: expect.stringMatching(/\d+\.\d+\.\d+/) });
+    expect(await start("cli", "version")).toMatchObject({ code: 0, stdout: expect.stringMatching(/\d+\.\d+\.\d+/) });
   });
 
   it("have lines short enough for the message of an uncaught error to be found", () => {

@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { collectNotices } from "./notices.ts";
 import { buildProtoDescriptor } from "./proto-descriptor.ts";
 import { trimPackages } from "./trim-packages.ts";
@@ -46,6 +46,14 @@ export interface BundleOptions {
   readonly root?: string;
 }
 
+/** An entry's own `#!` line would stand above the banner, which has one. Its line stays, so that the map is right. */
+const withoutShebang: Plugin = {
+  name: "without-shebang",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/main\.ts$/ }, ({ path }) => ({ contents: readFileSync(path, "utf8").replace(/^#!.*/, ""), loader: "ts" }));
+  },
+};
+
 /** Packages in CommonJS call `require` for Node's own modules, which an ES module does not have. */
 function banner(protoDir: string): string {
   return `#!/usr/bin/env node
@@ -80,7 +88,7 @@ export async function buildBundles(options: BundleOptions): Promise<Record<Progr
     legalComments: "none",
     metafile: true,
     logLevel: "silent",
-    plugins: [trimPackages],
+    plugins: [withoutShebang, trimPackages],
     banner: { js: banner(join(root, "proto")) },
   });
   mkdirSync(outDir, { recursive: true });

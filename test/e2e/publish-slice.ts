@@ -7,6 +7,7 @@ import {
   blobSubject,
   encodeManifestSet,
   encodeSlice,
+  HUB_INBOX_PREFIX,
   SLICE_STREAM,
   SLICE_SUBJECTS,
   sliceSubject,
@@ -41,7 +42,7 @@ export async function createSlicePublisher(options: SlicePublisherOptions): Prom
   const { cluster, trustDomain, signingKey } = options;
   const connection: NatsConnection = await connect({
     servers: options.url,
-    inboxPrefix: "_INBOX_muster-hub",
+    inboxPrefix: HUB_INBOX_PREFIX,
     authenticator: credsAuthenticator(readFileSync(options.credsFile)),
   });
   const jetstream = connection.jetstream();

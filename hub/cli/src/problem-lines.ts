@@ -15,21 +15,24 @@ export function addCondition(report: Report, condition: Condition, nowMs: number
   const code = condition.reason === condition.type ? undefined : condition.reason;
   report.item(tone, condition.type, condition.message, { code, age: formatAge(condition.since, nowMs) });
   if (condition.at) report.note(`in Git at ${condition.at}`, "faint");
+  report.hint(code);
 }
 
 /** A held deletion: what would go, and the exact YAML that lets it. */
 export function addHeldDeletion(report: Report, held: HeldDeletion): void {
-  report.item("bad", "Deletion held", `${plural(held.objects, "object")} left Git and wait for an approval: ${held.message}`, { code: "DELETION_HELD" });
+  report.item("bad", "Deletion held", held.message, { code: "DELETION_HELD" });
   for (const ref of held.sample.slice(0, MAX_SAMPLE)) report.note(`- ${describeObjectRef(ref)}`);
   const more = held.objects - Math.min(held.sample.length, MAX_SAMPLE);
-  if (more > 0) report.note(`… and ${more} more`, "faint");
-  report.note("If they are meant to go, add this to muster.yaml in Git; if not, put them back:");
+  if (more > 0) report.note(`… and ${plural(more, "more object")}`, "faint");
+  report.note("If they are meant to go, say so in muster.yaml in Git; if not, put them back:");
   report.code(["spec:", "  deletion:", `    approvals: [${held.id}]`]);
 }
 
 /** An agent that takes no slice. */
 export function addSliceProblem(report: Report, cluster: Cluster): void {
-  if (cluster.sliceProblem) report.item("bad", "Slice refused", `${cluster.sliceProblem.message}; the cluster stays as it is`, { code: cluster.sliceProblem.code });
+  if (!cluster.sliceProblem) return;
+  report.item("bad", "Slice refused", `${cluster.sliceProblem.message}; the cluster stays as it is`, { code: cluster.sliceProblem.code });
+  report.hint(cluster.sliceProblem.code);
 }
 
 /** One object that is not in order: who changed what and when, or why it could not be applied. */
@@ -46,6 +49,7 @@ export function addException(report: Report, exception: ObjectException, since: 
   }
   const word = healthWord(health);
   report.item(code ? "bad" : word.tone, ref, message ?? word.text, { code });
+  report.hint(code);
 }
 
 /** A target that is not in order, in one item. */
@@ -57,6 +61,7 @@ export function addTarget(report: Report, target: Target & { readonly lastHeard?
   const tone = word.tone === "good" ? "warn" : word.tone;
   report.item(tone, `${title}: ${health}`, message, { code: holding?.reason ?? target.reason });
   if (holding?.at) report.note(`in Git at ${holding.at}`, "faint");
+  report.hint(holding?.reason ?? target.reason);
 }
 
 /** true if nobody has to look at the target. */

@@ -1,8 +1,14 @@
 import { Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
+import { addCompletionCommand } from "./commands/completion.ts";
+import { addContextCommand } from "./commands/context.ts";
 import { addDescribeCommand } from "./commands/describe.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addReconcileCommand } from "./commands/reconcile.ts";
+import { addRenderCommand } from "./commands/render.ts";
 import { addStatusCommand } from "./commands/status.ts";
+import { addValidateCommand } from "./commands/validate.ts";
+import { addVersionCommand } from "./commands/version.ts";
 
 /** The command line of `muster`. */
 export function createProgram(cli: Cli): Command {
@@ -25,5 +31,11 @@ export function createProgram(cli: Cli): Command {
   addStatusCommand(program, cli);
   addGetCommand(program, cli);
   addDescribeCommand(program, cli);
+  addReconcileCommand(program, cli);
+  addRenderCommand(program, cli);
+  addValidateCommand(program, cli);
+  addContextCommand(program, cli);
+  addCompletionCommand(program, cli);
+  addVersionCommand(program, cli);
   return program;
 }

@@ -1,18 +1,23 @@
 import { randomUUID } from "node:crypto";
-import { type ServerDuplexStream, Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { CodedError } from "@muster/shared/errors";
 import type { ClusterFacts, ClusterReport, Generation, ObjectException, ObjectRef, ReportedEvent } from "@muster/shared/model";
-import { type AgentMessage__Output, type HubMessage, loadAgentService } from "@muster/shared/rpc";
-import type { Clock } from "@muster/shared/runtime";
+import type { AgentMessage__Output } from "@muster/shared/rpc";
+import type { Clock, Failpoint } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { KeyedCertificate } from "../identity/certificates.ts";
+import { type AgentStream, createAgentServer, endStream, peerNames, status } from "./agent-server.ts";
 import type { AgentCommands, InspectedObjectView } from "./commands.ts";
 import { clusterFromWire, eventFromWire, exceptionFromWire, factsFromWire, generationFromWire, inspectedFromWire, refFromWire } from "./from-wire.ts";
+import { Outbox } from "./outbox.ts";
+import { peerCluster } from "./peer-cluster.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** What the rest of the hub hears of agents. The cluster is always the one that the certificate names. */
 export interface AgentListener {
   connected(cluster: string, instance: string, facts: ClusterFacts, highWater: Generation | undefined): void;
   disconnected(cluster: string): void;
+  /** Two agents with one identity take the stream from each other (E186). */
+  duplicate(cluster: string): void;
   /** Any message: the agent lives. */
   heard(cluster: string): void;
   status(cluster: string, update: AgentStatus): void;
@@ -22,6 +27,8 @@ export interface AgentListener {
 export interface AgentStatus {
   /** true: first part of a complete report; what was known before is void. */
   readonly restart: boolean;
+  /** false: more parts of the same report follow. */
+  readonly complete: boolean;
   readonly report?: ClusterReport;
   readonly exceptions: readonly ObjectException[];
   readonly cleared: readonly ObjectRef[];
@@ -37,12 +44,17 @@ export interface AgentSessionsOptions {
   readonly ca: string;
   readonly server: KeyedCertificate;
   readonly heartbeatIntervalMs: number;
+  /** Milliseconds that an agent has to say Hello. Default 5 000. */
+  readonly helloTimeoutMs?: number;
+  /** Milliseconds that an agent has to answer a command. Default 10 000. */
+  readonly commandTimeoutMs?: number;
   readonly hubVersion: string;
   /** False: no such cluster in Git, and the agent is refused. */
   readonly isDeclared: (cluster: string) => boolean;
   /** Agents are refused until the hub knows its own state, or they would be told that nothing is known (E244). */
   readonly isReady: () => boolean;
   readonly listener: AgentListener;
+  readonly failpoint: Failpoint;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -50,153 +62,200 @@ export interface AgentSessionsOptions {
 export interface AgentSessions extends AgentCommands {
   /** Starts listening; gives the port. */
   start(): Promise<number>;
-  /** Tells agents that a newer slice was published. */
+  /** Tells an agent that a newer slice was published. */
   hint(cluster: string, generation: Generation): void;
+  /** Ends the streams of clusters that are not declared any more. */
+  dropUndeclared(): void;
+  /** Agents with a stream. */
+  readonly count: number;
   stop(): Promise<void>;
 }
 
-type Stream = ServerDuplexStream<AgentMessage__Output, HubMessage>;
-
 interface Session {
-  readonly id: string;
   readonly cluster: string;
   readonly instance: string;
-  readonly stream: Stream;
+  readonly stream: AgentStream;
+  readonly outbox: Outbox;
+  readonly bucket: TokenBucket;
+  readonly over: AbortController;
   readonly pending: Map<string, (result: InspectedObjectView[] | CodedError) => void>;
+  /** In the middle of a full report of several parts. */
+  continued: boolean;
 }
 
-const HELLO_TIMEOUT_MS = 5_000;
-const COMMAND_TIMEOUT_MS = 10_000;
+/** Messages per second that one agent may send in the long run, and at once (E253). Faster ones wait; nothing is lost. */
+const MESSAGES_PER_SECOND = 100;
+const MESSAGE_BURST = 1_000;
+/** Items of a status message that count as one more message. */
+const ITEMS_PER_MESSAGE = 100;
+/** Instances of a cluster that were replaced lately: one of them coming back means that two run. */
+const REPLACED_KEPT = 4;
 
 export function createAgentSessions(options: AgentSessionsOptions): AgentSessions {
-  const { listener, clock, logger } = options;
+  const { listener, clock, logger, helloTimeoutMs = 5_000, commandTimeoutMs = 10_000 } = options;
   const sessions = new Map<string, Session>();
-  const server = new Server({
-    "grpc.max_receive_message_length": 1024 * 1024,
-    "grpc.max_concurrent_streams": 4,
-    "grpc.keepalive_time_ms": 25_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-    "grpc-node.max_session_memory": 32,
-  });
-  const Service = loadAgentService();
-  server.addService(Service.service, { Connect: (stream: Stream) => connect(stream) });
+  const replaced = new Map<string, string[]>();
+  const server = createAgentServer({ ca: options.ca, server: options.server, onConnect: connect });
 
-  function connect(stream: Stream): void {
-    const cluster = clusterOf(stream, options.trustDomain);
-    if (!cluster) return refuse(stream, status.UNAUTHENTICATED, "the client certificate names no cluster of this fleet");
-    if (!options.isReady()) return refuse(stream, status.UNAVAILABLE, "the hub has not loaded its state yet");
-    if (!options.isDeclared(cluster)) {
-      logger.warn({ [LogField.Cluster]: cluster, code: "AGENT_IDENTITY" }, "an agent of a cluster that Git does not declare was refused");
-      return refuse(stream, status.PERMISSION_DENIED, `the cluster ${cluster} is not declared in Git`);
-    }
+  function connect(stream: AgentStream): void {
+    const cluster = peerCluster(peerNames(stream), options.trustDomain);
     let session: Session | undefined;
-    const hello = setTimeout(() => refuse(stream, status.DEADLINE_EXCEEDED, "no Hello"), HELLO_TIMEOUT_MS);
-    stream.on("data", (message: AgentMessage__Output) => {
-      if (!session) {
-        clearTimeout(hello);
-        if (!message.hello) return refuse(stream, status.INVALID_ARGUMENT, "the first message must be Hello");
-        session = open(cluster, stream, message);
-      } else receive(session, message);
-    });
-    // Only the session that is still the cluster's may say that the cluster is gone (E243).
-    const end = () => {
-      clearTimeout(hello);
-      if (session && sessions.get(cluster) === session) close(session);
+    let over = false;
+    const refuse = (code: status, details: string): void => {
+      over = true;
+      endStream(stream, code, details);
     };
+    // Only the session that is still the cluster's may say that the cluster is gone (E243).
+    const end = (): void => {
+      over = true;
+      clearTimeout(hello);
+      if (session && sessions.get(session.cluster) === session) close(session);
+    };
+    const hello = setTimeout(() => refuse(status.DEADLINE_EXCEEDED, "no Hello came"), helloTimeoutMs);
+    stream.on("cancelled", end);
+    stream.on("error", end);
     stream.on("end", () => {
       end();
       stream.end();
     });
-    stream.on("cancelled", end);
-    stream.on("error", end);
+    if (!cluster) return refuse(status.UNAUTHENTICATED, "the client certificate names no cluster of this fleet [AGENT_IDENTITY]");
+    if (!options.isReady()) return refuse(status.UNAVAILABLE, "the hub has not loaded its state yet");
+    if (!options.isDeclared(cluster)) {
+      logger.warn({ [LogField.Cluster]: cluster, code: "AGENT_IDENTITY" }, "an agent of a cluster that Git does not declare was refused");
+      return refuse(status.PERMISSION_DENIED, `the cluster ${cluster} is not declared in Git [AGENT_IDENTITY]`);
+    }
+    stream.on("data", (message: AgentMessage__Output) => {
+      if (over) return;
+      if (session) return receive(session, message);
+      clearTimeout(hello);
+      if (!message.hello) return refuse(status.INVALID_ARGUMENT, "the first message must be Hello");
+      session = open(cluster, stream, message.hello);
+    });
   }
 
-  function open(cluster: string, stream: Stream, message: AgentMessage__Output): Session {
-    const instance = (message.hello?.instance ?? "").slice(0, 64);
+  function open(cluster: string, stream: AgentStream, hello: NonNullable<AgentMessage__Output["hello"]>): Session {
+    const instance = hello.instance.slice(0, 64);
     const before = sessions.get(cluster);
     if (before) {
-      if (before.instance !== instance) logger.warn({ [LogField.Cluster]: cluster }, "another agent with the same identity has connected; the older stream is closed");
       sessions.delete(cluster);
-      refuse(before.stream, status.ABORTED, "replaced by a newer connection of this cluster");
+      release(before, "was replaced by a newer connection");
+      if (before.instance !== instance) noteReplaced(cluster, before.instance, instance);
+      endStream(before.stream, status.ABORTED, "replaced by a newer connection of this cluster");
     }
-    const session: Session = { id: randomUUID(), cluster, instance, stream, pending: new Map() };
+    const session: Session = {
+      cluster, instance, stream,
+      outbox: new Outbox(stream),
+      bucket: new TokenBucket({ burst: MESSAGE_BURST, perSecond: MESSAGES_PER_SECOND, nowMs: clock.monotonicMs() }),
+      over: new AbortController(),
+      pending: new Map(),
+      continued: false,
+    };
     sessions.set(cluster, session);
-    stream.write({ welcome: { hubVersion: options.hubVersion, heartbeatIntervalMs: options.heartbeatIntervalMs } });
-    listener.connected(cluster, instance, factsFromWire(message.hello?.facts ?? null), generationFromWire(message.hello?.highWater));
+    options.failpoint("hub.agentAccepted");
+    session.outbox.command({ welcome: { hubVersion: options.hubVersion, heartbeatIntervalMs: options.heartbeatIntervalMs } });
+    listener.connected(cluster, instance, factsFromWire(hello.facts), generationFromWire(hello.highWater));
     void heartbeats(session);
     return session;
   }
 
-  function receive(session: Session, message: AgentMessage__Output): void {
-    const { cluster } = session;
-    listener.heard(cluster);
-    if (message.status) {
-      const update = message.status;
-      listener.status(cluster, {
-        restart: update.full && !continued.has(session.id),
-        ...(update.cluster && { report: clusterFromWire(update.cluster) }),
-        exceptions: update.exceptions.flatMap((exception) => exceptionFromWire(exception) ?? []),
-        cleared: update.cleared.flatMap((ref) => refFromWire(ref) ?? []),
-        events: update.events.map(eventFromWire),
-        ...(update.facts && { facts: factsFromWire(update.facts) }),
-      });
-      if (update.full && update.more) continued.add(session.id);
-      else continued.delete(session.id);
-    } else if (message.inspectResult) {
-      const { id, code, objects } = message.inspectResult;
-      const answer = code ? new CodedError("AGENT_OFFLINE", `The agent could not tell: ${message.inspectResult.message.slice(0, 500)}`) : objects.flatMap((object) => inspectedFromWire(object) ?? []);
-      session.pending.get(id)?.(answer);
-    }
-    session.stream.write({ ack: { sequence: Number(message.sequence) } });
+  function noteReplaced(cluster: string, old: string, now: string): void {
+    const known = replaced.get(cluster) ?? [];
+    if (known.includes(now)) {
+      logger.warn({ [LogField.Cluster]: cluster }, "two agents with the same identity connect in turn");
+      listener.duplicate(cluster);
+      replaced.delete(cluster);
+    } else replaced.set(cluster, [old, ...known].slice(0, REPLACED_KEPT));
   }
-  /** Sessions in the middle of a full report of several parts. */
-  const continued = new Set<string>();
+
+  function receive(session: Session, message: AgentMessage__Output): void {
+    const { cluster, outbox } = session;
+    listener.heard(cluster);
+    if (message.status) takeStatus(session, message.status);
+    else if (message.inspectResult) takeInspection(session, message.inspectResult);
+    outbox.ack(Number(message.sequence));
+    const items = message.status ? message.status.exceptions.length + message.status.cleared.length + message.status.events.length : 0;
+    throttle(session, 1 + items / ITEMS_PER_MESSAGE);
+  }
+
+  function takeStatus(session: Session, update: NonNullable<AgentMessage__Output["status"]>): void {
+    const restart = update.full && !session.continued;
+    session.continued = update.full && update.more;
+    listener.status(session.cluster, {
+      restart,
+      complete: !session.continued,
+      ...(update.cluster && { report: clusterFromWire(update.cluster) }),
+      exceptions: update.exceptions.flatMap((exception) => exceptionFromWire(exception) ?? []),
+      cleared: update.cleared.flatMap((ref) => refFromWire(ref) ?? []),
+      events: update.events.map(eventFromWire),
+      ...(update.facts && { facts: factsFromWire(update.facts) }),
+    });
+  }
+
+  function takeInspection(session: Session, result: NonNullable<AgentMessage__Output["inspectResult"]>): void {
+    const answer = result.code
+      ? new CodedError("AGENT_OFFLINE", `The agent could not tell: ${result.message.slice(0, 500)}`)
+      : result.objects.flatMap((object) => inspectedFromWire(object) ?? []);
+    session.pending.get(result.id)?.(answer);
+  }
+
+  /** Stops reading for as long as the agent is over its budget; TCP then holds it back. */
+  function throttle(session: Session, cost: number): void {
+    const pauseMs = session.bucket.spend(cost, clock.monotonicMs());
+    if (pauseMs === 0) return;
+    session.stream.pause();
+    void clock.sleep(pauseMs, session.over.signal).then(() => session.stream.resume(), () => {});
+  }
 
   function close(session: Session): void {
     sessions.delete(session.cluster);
-    continued.delete(session.id);
-    for (const settle of session.pending.values()) settle(new CodedError("AGENT_OFFLINE", `The agent of ${session.cluster} has disconnected`));
+    release(session, "has disconnected");
     listener.disconnected(session.cluster);
   }
 
-  async function heartbeats(session: Session): Promise<void> {
-    while (sessions.get(session.cluster) === session) {
-      await clock.sleep(options.heartbeatIntervalMs);
-      if (sessions.get(session.cluster) === session) session.stream.write({ heartbeat: { sentAtMs: clock.wallMs() } });
+  function release(session: Session, why: string): void {
+    session.over.abort();
+    for (const settle of session.pending.values()) settle(new CodedError("AGENT_OFFLINE", `The agent of ${session.cluster} ${why}`));
+  }
+
+  async function heartbeats({ outbox, over: { signal } }: Session): Promise<void> {
+    while (!signal.aborted) {
+      await clock.sleep(options.heartbeatIntervalMs, signal).catch(() => {});
+      if (!signal.aborted) outbox.heartbeat(clock.wallMs());
     }
   }
 
   function sessionOf(cluster: string): Session {
     const session = sessions.get(cluster);
     if (session) return session;
-    throw options.isDeclared(cluster)
-      ? new CodedError("AGENT_OFFLINE", `The agent of ${cluster} is not connected`)
-      : new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);
+    throw options.isDeclared(cluster) ? new CodedError("AGENT_OFFLINE", `The agent of ${cluster} is not connected`) : new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);
   }
 
+  const overloaded = (cluster: string) => new CodedError("AGENT_OFFLINE", `The agent of ${cluster} does not take commands fast enough`);
+
   return {
-    start: () =>
-      new Promise((resolve, reject) => {
-        const credentials = ServerCredentials.createSsl(
-          Buffer.from(options.ca),
-          [{ cert_chain: Buffer.from(options.server.cert), private_key: Buffer.from(options.server.key) }],
-          true,
-        );
-        server.bindAsync(options.listen, credentials, (error, port) => (error ? reject(error) : resolve(port)));
-      }),
-    hint(cluster, generation) {
-      sessions.get(cluster)?.stream.write({ sliceHint: { generation } });
+    start: () => server.listen(options.listen),
+    hint: (cluster, generation) => sessions.get(cluster)?.outbox.hint(generation),
+    dropUndeclared() {
+      for (const session of [...sessions.values()]) {
+        if (options.isDeclared(session.cluster)) continue;
+        close(session);
+        endStream(session.stream, status.PERMISSION_DENIED, `the cluster ${session.cluster} is not declared in Git any more [AGENT_IDENTITY]`);
+      }
+    },
+    get count() {
+      return sessions.size;
     },
     async reconcile(cluster, bundle) {
-      sessionOf(cluster).stream.write({ reconcile: { id: randomUUID(), bundle: bundle ?? "" } });
+      const sent = sessionOf(cluster).outbox.command({ reconcile: { id: randomUUID(), bundle: bundle ?? "" } });
+      if (!sent) throw overloaded(cluster);
     },
     async inspect(cluster, bundle) {
       const session = sessionOf(cluster);
       const id = randomUUID();
       const result = new Promise<InspectedObjectView[] | CodedError>((resolve) => session.pending.set(id, resolve));
-      session.stream.write({ inspect: { id, bundle } });
-      const timer = setTimeout(() => session.pending.get(id)?.(new CodedError("AGENT_OFFLINE", `The agent of ${cluster} did not answer in ${COMMAND_TIMEOUT_MS} ms`)), COMMAND_TIMEOUT_MS);
+      const timer = setTimeout(() => session.pending.get(id)?.(new CodedError("AGENT_OFFLINE", `The agent of ${cluster} did not answer in ${commandTimeoutMs} ms`)), commandTimeoutMs);
       try {
+        if (!session.outbox.command({ inspect: { id, bundle } })) throw overloaded(cluster);
         const answer = await result;
         if (answer instanceof CodedError) throw answer;
         return answer;
@@ -206,23 +265,12 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       }
     },
     async stop() {
-      for (const session of [...sessions.values()]) refuse(session.stream, status.UNAVAILABLE, "the hub is stopping");
-      server.forceShutdown();
+      for (const session of [...sessions.values()]) {
+        sessions.delete(session.cluster);
+        release(session, "is disconnected: the hub is stopping");
+        endStream(session.stream, status.UNAVAILABLE, "the hub is stopping");
+      }
+      await server.close();
     },
   };
-}
-
-function refuse(stream: Stream, code: status, details: string): void {
-  stream.emit("error", { code, details });
-}
-
-/** The cluster that the verified client certificate names: exactly `spiffe://<trust domain>/cluster/<name>`, compared whole. */
-function clusterOf(stream: Stream, trustDomain: string): string | undefined {
-  const names = stream.getAuthContext().sslPeerCertificate?.subjectaltname ?? "";
-  const uris = names.split(", ").filter((name) => name.startsWith("URI:"));
-  const prefix = `URI:spiffe://${trustDomain}/cluster/`;
-  const [only] = uris;
-  if (uris.length !== 1 || !only?.startsWith(prefix)) return undefined;
-  const cluster = only.slice(prefix.length);
-  return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(cluster) ? cluster : undefined;
 }

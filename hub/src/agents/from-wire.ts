@@ -2,6 +2,7 @@ import {
   type BundleReport, type ClusterFacts, type ClusterReport, type Digest, DriftKind, type Generation, Health, type ObjectException, type ObjectRef, type ReportedEvent, SyncState,
 } from "@muster/shared/model";
 import type { AgentMessage__Output } from "@muster/shared/rpc";
+import { MAX_GENERATION } from "@muster/shared/wire";
 import type { InspectedObjectView } from "./commands.ts";
 
 type Body<K extends keyof AgentMessage__Output> = NonNullable<AgentMessage__Output[K]>;
@@ -10,7 +11,7 @@ type Part<K extends keyof StatusOutput> = NonNullable<StatusOutput[K]>;
 type Items<T> = T extends readonly (infer I)[] ? I : never;
 
 /** What an agent says is hostile until proven otherwise: texts and lists are cut, words that we do not know become Unknown. */
-const MAX_TEXT = 4_000;
+const MAX_TEXT = 2_000;
 const MAX_NAME = 512;
 const MAX_ITEMS = 20_000;
 const MAX_PATHS = 20;
@@ -30,7 +31,8 @@ export function factsFromWire(facts: Body<"hello">["facts"]): ClusterFacts {
 
 export function generationFromWire(value: { epoch: number; generation: number } | null | undefined): Generation | undefined {
   const [epoch, generation] = [Number(value?.epoch), Number(value?.generation)];
-  return Number.isSafeInteger(epoch) && Number.isSafeInteger(generation) && epoch > 0 && generation > 0 ? { epoch, generation } : undefined;
+  const inOrder = (number: number): boolean => Number.isSafeInteger(number) && number > 0 && number < MAX_GENERATION;
+  return inOrder(epoch) && inOrder(generation) ? { epoch, generation } : undefined;
 }
 
 export function clusterFromWire(report: Part<"cluster">): ClusterReport {

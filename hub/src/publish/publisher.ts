@@ -3,9 +3,9 @@ import { CodedError } from "@muster/shared/errors";
 import { type CommitRef, compareGenerations, type Digest, type Generation, type ManifestSetRef, type Slice, type SliceContent } from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
-import { decodeManifestSet, decodeSlice, digestBytes, type EncodedManifestSet, encodeSlice, sliceContentDigest } from "@muster/shared/wire";
+import { decodeManifestSet, decodeSlice, type EncodedManifestSet, encodeSlice, sliceContentDigest } from "@muster/shared/wire";
 import { nextGeneration } from "../release/next-generation.ts";
-import { planPublish } from "../release/plan-publish.ts";
+import { type PlannedMove, planPublish } from "../release/plan-publish.ts";
 import { createBlobStore } from "./blob-store.ts";
 import { toNatsError } from "./jetstream-error.ts";
 import type { NatsLink } from "./nats-link.ts";
@@ -44,6 +44,7 @@ export interface AuditResult {
 export interface Publisher {
   /** The slices in force. Empty before {@link load}. */
   readonly current: ReadonlyMap<string, Slice>;
+  sliceOf(cluster: string): Slice | undefined;
   /** Reads the last slice of every cluster from the stream. Ours only: what our key did not sign is as good as not there. */
   load(): Promise<void>;
   /** Publishes the slices whose content changed; `sets` holds the manifest sets that they name, by blob. */
@@ -85,9 +86,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
   let keptSets = new Map<string, EncodedManifestSet>();
   let mark: StreamMark | undefined;
 
-  function hold(slice: Slice, message: string, digest: Digest): void {
+  function hold(slice: Slice, signed: { readonly message: string; readonly digest: Digest }, contentDigest = sliceContentDigest(slice)): void {
     const { epoch, generation } = slice;
-    inForce.set(slice.cluster, { slice, message, digest, epoch, generation, contentDigest: sliceContentDigest(slice) });
+    inForce.set(slice.cluster, { slice, ...signed, epoch, generation, contentDigest });
   }
 
   /** Takes note of what stands in the stream. Gives true if it calls for another slice, false if it is ours or older. */
@@ -102,7 +103,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       if (order < 0) return false;
       // One generation with two contents: agents may have either, so neither can be put back. The next one is above both (D3).
       if (order === 0) return raiseAbove(cluster, { epoch: slice.epoch, generation: slice.generation + 1 });
-      hold(slice, last.text, digest);
+      hold(slice, { message: last.text, digest });
       return true;
     } catch (error) {
       logger.error({ [LogField.Cluster]: cluster, err: error }, "the stream holds a slice that this hub did not sign; it will be superseded");
@@ -133,7 +134,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  async function publishOne(cluster: string, content: SliceContent, commits: readonly CommitRef[], sets: ReadonlyMap<string, EncodedManifestSet>): Promise<Slice> {
+  async function publishOne(cluster: string, { content, contentDigest }: PlannedMove, commits: readonly CommitRef[], sets: ReadonlyMap<string, EncodedManifestSet>): Promise<Slice> {
     // A kept entry whose bytes this hub never had is in the stream from before, or nobody can put it back: agents keep theirs.
     await Promise.all(desiredSets(content).map(async ({ blob }) => {
       const set = sets.get(blob) ?? keptSets.get(blob);
@@ -141,9 +142,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }));
     failpoint("hub.beforeSlice");
     const slice: Slice = { ...content, version: 1, trustDomain, ...nextGeneration(inForce.get(cluster), floors.get(cluster)), commits };
-    const { message, digest } = encodeSlice(slice, signingKey);
-    await send(cluster, { message, digest });
-    hold(slice, message, digest);
+    const signed = encodeSlice(slice, signingKey);
+    await send(cluster, signed);
+    hold(slice, signed, contentDigest);
     return slice;
   }
 
@@ -178,7 +179,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
   async function auditSlices(deep: boolean): Promise<{ republished: number; stirred: string[]; failed: CodedError[] }> {
     const result = { republished: 0, stirred: [] as string[], failed: [] as CodedError[] };
     const now = await stream.mark();
-    const expected = Math.max(0, ...sequences.values());
+    let expected = 0;
+    for (const sequence of sequences.values()) expected = Math.max(expected, sequence);
+    // Nobody but us has written, and the stream is the one that was compared before: ten thousand reads can be spared.
     const unchanged = mark?.created === now.created && now.lastSequence === expected && now.subjects >= inForce.size;
     if (unchanged && !deep) return result;
     await forEachLimited([...inForce], CONCURRENCY, async ([cluster, entry]) => {
@@ -212,6 +215,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     get current() {
       return new Map([...inForce].map(([cluster, { slice }]) => [cluster, slice]));
     },
+    sliceOf: (cluster) => inForce.get(cluster)?.slice,
     async load() {
       const clusters = new Set(await stream.clusters());
       for (const cluster of sequences.keys()) if (!clusters.has(cluster)) sequences.delete(cluster);
@@ -228,9 +232,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
       const failed = new Map<string, CodedError>();
       const moves = planPublish(inForce, slices, floors);
       if (moves.size > 0) failpoint("hub.beforeSign");
-      await forEachLimited(moves, CONCURRENCY, async ([cluster, content]) => {
+      await forEachLimited(moves, CONCURRENCY, async ([cluster, move]) => {
         try {
-          moved.set(cluster, await publishOne(cluster, content, commits, sets));
+          moved.set(cluster, await publishOne(cluster, move, commits, sets));
           failpoint("hub.midFanOut");
         } catch (error) {
           failed.set(cluster, toNatsError(error, `The slice of ${cluster} could not be published`));

@@ -1,28 +1,13 @@
-import { formatPosition } from "@muster/shared/errors";
-import { Freshness, type Generation, Health, type Slice, type SliceBundle, SyncState, describeObjectRef, formatRevision, worstHealth } from "@muster/shared/model";
+import { describeObjectRef, formatRevision, Freshness, type Generation, Health, SyncState } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
-import type { AgentListener } from "../agents/agent-sessions.ts";
-import type { BundleDefinition, FleetModel, Target } from "../fleet/model.ts";
-import type { TargetProblem } from "../release/compose-slices.ts";
-import type { RenderNotice } from "../render/renderer.ts";
+import type { AgentListener, AgentStatus } from "../agents/agent-sessions.ts";
+import type { Target } from "../fleet/model.ts";
 import { ClusterRecord } from "./cluster-record.ts";
-import { ConditionDates, EventLog } from "./event-log.ts";
-import type {
-  BundleView, ChangeNotice, ClusterView, ConditionView, DriftView, EventView, FleetQueries, FleetView, RevisionView, SourceView, TargetDetailView, TargetView,
-} from "./views.ts";
-
-/** What a run of the pipeline has found out. */
-export interface PipelineResult {
-  readonly model: FleetModel;
-  readonly problems: readonly TargetProblem[];
-  readonly notices: ReadonlyMap<string, readonly RenderNotice[]>;
-  /** Slices in force after publishing. */
-  readonly slices: ReadonlyMap<string, Slice>;
-  readonly moved: number;
-  readonly failed: ReadonlyMap<string, { readonly code: string; readonly message: string }>;
-  readonly held?: { readonly code: string; readonly message: string };
-  readonly commit?: { readonly subject: string; readonly author: string };
-}
+import { type DesiredState, indexResult, type PipelineResult } from "./desired-state.ts";
+import { EventLog } from "./event-log.ts";
+import { type ClusterFold, foldCluster, reportedConditions, tally, viewTarget } from "./reported-views.ts";
+import { RevisionLog } from "./revision-log.ts";
+import type { BundleView, ChangeNotice, ClusterView, ConditionView, DriftView, EventView, FleetQueries, FleetView, SourceView, TargetDetailView, TargetView } from "./views.ts";
 
 /** Options of {@link createFleetStatus}. */
 export interface FleetStatusOptions {
@@ -31,34 +16,48 @@ export interface FleetStatusOptions {
   readonly clock: Clock;
 }
 
+/** Something that is wrong, as a code and a sentence. */
+export interface Problem {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** What the fleet is and how it does: desired state from the pipeline, reported state from the agents, and the questions over both. */
 export interface FleetStatus extends FleetQueries, AgentListener {
   record(result: PipelineResult): void;
-  recordSource(view: Omit<SourceView, "conditions">, problem: { readonly code: string; readonly message: string } | undefined): void;
+  recordSource(view: Omit<SourceView, "conditions">, problem: Problem | undefined): void;
+  /** Whether NATS can be used. While not, what is published stays in force. */
+  recordTransport(problem: Problem | undefined): void;
   event(event: Omit<EventView, "id" | "at">): void;
   facts(cluster: string): ClusterRecord["facts"];
   /** Tells listeners when leases run out; ends with the signal. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-const MAX_REVISIONS = 100;
+interface Cached<T> {
+  readonly desired: DesiredState;
+  readonly version: number;
+  readonly freshness: Freshness;
+  readonly value: T;
+}
+
+/** Kinds of reported events that an operator should look at. */
+const WARNINGS = new Set(["DriftDetected", "DeletionHeld", "ApplyFailed", "PruneBlocked", "SliceRefused"]);
 
 export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   const { clock, leaseMs } = options;
   const records = new Map<string, ClusterRecord>();
   const sources = new Map<string, SourceView>();
   const events = new EventLog();
-  const dates = new ConditionDates();
+  const revisions = new RevisionLog();
   const listeners = new Set<(notice: ChangeNotice) => void>();
-  const revisions: (Omit<RevisionView, "current" | "clusters">)[] = [];
-  let result: PipelineResult | undefined;
-  /** Per cluster, the targets of the model. */
-  let targetsOf = new Map<string, Target[]>();
-  let targetsByKey = new Map<string, Target>();
-  let problemsOf = new Map<string, TargetProblem[]>();
+  const targetViews = new WeakMap<Target, Cached<TargetView>>();
+  const folds = new Map<string, Cached<ClusterFold>>();
+  let desired: DesiredState | undefined;
+  let transport: ConditionView | undefined;
 
   const now = () => new Date(clock.wallMs()).toISOString();
-  const notify = (kind: ChangeNotice["kind"], name: string) => {
+  const notify = (kind: ChangeNotice["kind"], name: string): void => {
     for (const listener of listeners) listener({ kind, name });
   };
   const recordOf = (cluster: string): ClusterRecord => {
@@ -68,185 +67,192 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     records.set(cluster, made);
     return made;
   };
-  const condition = (scope: string, type: string, reason: string, message: string, at?: string): ConditionView => ({
-    type, status: "True", reason, message, ...(at && { at }), since: dates.since(`${scope}\n${type}\n${reason}\n${message}`, now()),
-  });
   const event: FleetStatus["event"] = (added) => {
     events.add({ ...added, at: now() });
     notify("event", added.type);
   };
+  const freshnessOf = (record: ClusterRecord | undefined): Freshness => record?.freshness(clock.monotonicMs(), leaseMs) ?? Freshness.Never;
 
-  function desiredOf(cluster: string, bundle: string): SliceBundle | undefined {
-    return result?.slices.get(cluster)?.bundles.find((entry) => entry.name === bundle);
+  /** A view is made anew only when what it shows has changed: a page of 10,000 targets costs comparisons, not objects. */
+  function cached<T>(known: Cached<T> | undefined, record: ClusterRecord | undefined, freshness: Freshness, state: DesiredState, make: () => T): Cached<T> {
+    const version = record?.version ?? -1;
+    if (known && known.desired === state && known.version === version && known.freshness === freshness) return known;
+    return { desired: state, version, freshness, value: make() };
   }
 
-  function targetView(target: Target): TargetView {
-    const cluster = target.cluster.name;
-    const bundle = target.bundle.name;
-    const record = records.get(cluster);
-    const freshness = record?.freshness(clock.monotonicMs(), leaseMs) ?? Freshness.Never;
-    const report = record?.bundles.get(bundle);
-    const desired = desiredOf(cluster, bundle);
-    const wanted = desired?.state === "desired" ? desired.manifestSet.digest : undefined;
-    const live = freshness === Freshness.Live;
-    const conditions = conditionsOf(cluster, bundle);
-    // Synced means: just the digest that the hub wants was reported by the agent, lately (I10).
-    const claimed = report?.state ?? SyncState.Progressing;
-    const outdated = claimed === SyncState.Synced && report?.applied !== wanted;
-    const sync = !live ? "Unknown" : outdated ? SyncState.Progressing : claimed;
-    const commits = result?.slices.get(cluster)?.commits;
-    return {
-      bundle, cluster, labels: target.cluster.labels, sync, freshness,
-      health: live ? (report?.health ?? Health.Unknown) : Health.Unknown,
-      objects: desired?.state === "desired" ? desired.objects.length : (report?.objects ?? 0),
-      drifted: report?.drifted ?? 0,
-      failed: report?.failed ?? 0,
-      ...(wanted && { desired: wanted }),
-      ...(report?.applied && { applied: report.applied }),
-      ...(commits && { revision: formatRevision(commits) }),
-      ...(report?.reason && { reason: report.reason }),
-      ...(report?.message && { message: report.message }),
-      conditions,
-    };
+  function targetView(target: Target, state: DesiredState, record: ClusterRecord | undefined, freshness: Freshness): TargetView {
+    const entry = cached(targetViews.get(target), record, freshness, state, () => viewTarget(target, state, record, freshness));
+    targetViews.set(target, entry);
+    return entry.value;
   }
 
-  function conditionsOf(cluster: string, bundle: string): ConditionView[] {
-    const key = `${bundle}/${cluster}`;
-    const found = (problemsOf.get(key) ?? []).map((problem) => condition(key, "Held", problem.code, problem.message));
-    for (const notice of result?.notices.get(key) ?? []) found.push(condition(key, notice.type, notice.type, notice.message));
-    return found;
-  }
-
-  const isSynced = (view: TargetView) => view.sync === SyncState.Synced;
-  const isHealthy = (view: TargetView) => view.health === Health.Current;
-
-  function tally(views: readonly TargetView[]) {
-    return {
-      total: views.length,
-      synced: views.filter(isSynced).length,
-      healthy: views.filter(isHealthy).length,
-      drifted: views.filter((view) => view.drifted > 0).length,
-      failed: views.filter((view) => view.sync === SyncState.Failed || view.conditions.some((entry) => entry.type === "Held")).length,
-    };
+  function viewsOf(targets: readonly Target[], state: DesiredState): TargetView[] {
+    let name: string | undefined;
+    let record: ClusterRecord | undefined;
+    let freshness: Freshness = Freshness.Never;
+    return targets.map((target) => {
+      // Targets are sorted by cluster, so this is once per cluster.
+      if (target.cluster.name !== name) {
+        name = target.cluster.name;
+        record = records.get(name);
+        freshness = freshnessOf(record);
+      }
+      return targetView(target, state, record, freshness);
+    });
   }
 
   function clusterView(name: string): ClusterView | undefined {
-    const definition = result?.model.clusters.get(name);
-    if (!definition) return undefined;
+    const definition = desired?.result.model.clusters.get(name);
+    if (!definition || !desired) return undefined;
+    const state = desired;
     const record = records.get(name);
-    const freshness = record?.freshness(clock.monotonicMs(), leaseMs) ?? Freshness.Never;
-    const live = freshness === Freshness.Live;
-    const views = (targetsOf.get(name) ?? []).map(targetView);
-    const slice = result?.slices.get(name);
-    const conditions: ConditionView[] = [];
-    const failure = result?.failed.get(name);
-    if (failure) conditions.push(condition(name, "PublishFailed", failure.code, failure.message));
-    const problem = record?.report?.sliceProblem;
-    if (problem) conditions.push(condition(name, "SliceRefused", problem.code, problem.message));
-    const held = record?.report?.heldDeletion;
-    if (held) conditions.push(condition(name, "DeletionHeld", "DELETION_HELD", held.message));
+    const freshness = freshnessOf(record);
+    const fold = cached(folds.get(name), record, freshness, state, () => foldCluster(viewsOf(state.targetsOfCluster.get(name) ?? [], state), freshness));
+    folds.set(name, fold);
+    const slice = state.result.slices.get(name);
+    const revision = state.revisionOf(name);
+    const report = record?.report;
     return {
-      name, labels: definition.labels, paused: definition.paused, freshness, connected: record?.connected ?? false,
+      name,
+      labels: definition.labels,
+      paused: definition.paused,
+      freshness,
+      connected: record?.connected ?? false,
       ...(record?.heardAtMs !== undefined && { lastHeard: new Date(record.heardWallMs).toISOString() }),
-      sync: live ? worstSync(views) : "Unknown",
-      health: live ? worstHealth(views.map((view) => view.health)) : Health.Unknown,
-      targets: tally(views),
-      ...(slice && { desiredGeneration: slice.generation, revision: formatRevision(slice.commits) }),
-      ...(record?.report?.applied && { appliedGeneration: record.report.applied.generation }),
+      ...fold.value,
+      ...(slice && { desiredGeneration: slice.generation }),
+      ...(revision && { revision }),
+      ...(report?.applied && { appliedGeneration: report.applied.generation }),
       ...(record?.facts?.agentVersion && { agentVersion: record.facts.agentVersion }),
       ...(record?.facts?.kubernetesVersion && { kubernetesVersion: record.facts.kubernetesVersion }),
-      ...(held && { heldDeletion: held }),
-      ...(problem && { sliceProblem: problem }),
-      conditions,
+      ...(report?.heldDeletion && { heldDeletion: report.heldDeletion }),
+      ...(report?.sliceProblem && { sliceProblem: report.sliceProblem }),
+      conditions: [...state.clusterConditions(name), ...reportedConditions(record)],
     };
   }
 
-  function bundleView(definition: BundleDefinition): BundleView {
-    const views = (result?.model.targets ?? []).filter((target) => target.bundle.name === definition.name).map(targetView);
-    const conditions = (result?.model.problems ?? [])
-      .filter((problem) => problem.scope.kind === "bundle" && problem.scope.name === definition.name)
-      .map((problem) => condition(definition.name, "Held", problem.code, problem.message, problem.at && formatPosition(problem.at)));
-    for (const entry of new Map(views.flatMap((view) => view.conditions.map((one) => [`${one.reason}${one.message}`, one] as const))).values()) conditions.push(entry);
+  function bundleView(name: string): BundleView | undefined {
+    const definition = desired?.result.model.bundles.get(name);
+    if (!definition || !desired) return undefined;
     return {
-      name: definition.name, source: definition.source, directory: definition.directory,
-      targets: { ...tally(views), unknown: views.filter((view) => view.sync === "Unknown").length },
-      dependsOn: definition.options.dependsOn, driftMode: definition.options.drift.mode, conditions,
+      name,
+      source: definition.source,
+      directory: definition.directory,
+      targets: tally(viewsOf(desired.targetsOfBundle.get(name) ?? [], desired)),
+      dependsOn: definition.options.dependsOn,
+      driftMode: definition.options.drift.mode,
+      conditions: desired.bundleConditions(name),
     };
   }
 
   function fleetView(): FleetView {
-    const clusters = [...(result?.model.clusters.keys() ?? [])].flatMap((name) => clusterView(name) ?? []);
-    const views = (result?.model.targets ?? []).map(targetView);
-    const problems = (result?.model.problems ?? []).map((problem) => condition("fleet", "Invalid", problem.code, problem.message, problem.at && formatPosition(problem.at)));
-    if (result?.held) problems.push(condition("fleet", "RevisionHeld", result.held.code, result.held.message));
-    // One line per thing that is wrong, however many clusters it holds back.
-    for (const [text, list] of groupProblems(result?.problems ?? [])) {
-      const [first] = list;
-      if (first) problems.push(condition("fleet", "Held", first.code, `${text} (${list.length === 1 ? first.cluster : `${list.length} clusters`})`));
-    }
+    const clusters = clusterNames().flatMap((name) => clusterView(name) ?? []);
+    const targets = tally(desired ? viewsOf(desired.result.model.targets, desired) : []);
+    const problems = [...(desired?.troubles.values() ?? [])].map(({ condition }) => condition);
+    if (transport) problems.push(transport);
     const sourceViews = [...sources.values()];
-    const counts = (freshness: Freshness) => clusters.filter((cluster) => cluster.freshness === freshness).length;
-    const targets = { ...tally(views), unknown: views.filter((view) => view.sync === "Unknown").length };
-    const synced = clusters.filter((cluster) => cluster.sync === SyncState.Synced).length;
-    const healthy = clusters.filter((cluster) => cluster.health === Health.Current && cluster.conditions.length === 0).length;
-    const sound = problems.length === 0 && sourceViews.every((source) => source.conditions.length === 0) && sourceViews.length > 0;
+    const count = (holds: (cluster: ClusterView) => boolean) => clusters.filter(holds).length;
+    const synced = count((cluster) => cluster.sync === SyncState.Synced);
+    const healthy = count((cluster) => cluster.health === Health.Current && cluster.conditions.length === 0);
+    const sound = problems.length === 0 && sourceViews.length > 0 && sourceViews.every((source) => source.conditions.length === 0);
+    const commits = desired?.result.model.commits ?? [];
     return {
-      healthy: result !== undefined && sound && synced === clusters.length && healthy === clusters.length && targets.synced === targets.total,
-      ...(result && result.model.commits.length > 0 && { revision: formatRevision(result.model.commits) }),
-      clusters: { total: clusters.length, live: counts(Freshness.Live), stale: counts(Freshness.Stale), never: counts(Freshness.Never), synced, healthy },
-      targets, sources: sourceViews, problems,
+      healthy: desired !== undefined && sound && synced === clusters.length && healthy === clusters.length && targets.synced === targets.total,
+      ...(commits.length > 0 && { revision: formatRevision(commits) }),
+      clusters: {
+        total: clusters.length,
+        live: count((cluster) => cluster.freshness === Freshness.Live),
+        stale: count((cluster) => cluster.freshness === Freshness.Stale),
+        never: count((cluster) => cluster.freshness === Freshness.Never),
+        synced,
+        healthy,
+      },
+      targets,
+      sources: sourceViews,
+      problems,
     };
   }
 
-  function targetDetail(target: Target): TargetDetailView {
-    const record = records.get(target.cluster.name);
-    const exceptions = [...(record?.exceptions.values() ?? [])].filter(({ exception }) => exception.bundle === target.bundle.name).map(({ exception }) => exception);
+  function clusterNames(): string[] {
+    return [...(desired?.result.model.clusters.keys() ?? [])].sort();
+  }
+
+  function targetDetail(target: Target, state: DesiredState): TargetDetailView {
+    const { cluster, bundle, layers } = target;
+    const record = records.get(cluster.name);
+    const exceptions = [...(record?.exceptions.values() ?? [])].map(({ exception }) => exception).filter((exception) => exception.bundle === bundle.name);
     return {
-      ...targetView(target), exceptions, source: target.bundle.source, directory: target.bundle.directory, driftMode: target.bundle.options.drift.mode,
-      layers: target.layers.map((layer) => `${formatPosition(layer.at)}`),
+      ...targetView(target, state, record, freshnessOf(record)),
+      exceptions,
+      source: bundle.source,
+      directory: bundle.directory,
+      layers: layers.map((layer) => `${layer.at.file}${layer.at.line === undefined ? "" : `:${layer.at.line}`}`),
+      driftMode: bundle.options.drift.mode,
     };
+  }
+
+  /** Events for what is wrong since, and for what is right again. */
+  function tellTroubles(before: DesiredState | undefined, after: DesiredState): void {
+    for (const [key, { condition, event: type, bundle }] of after.troubles) {
+      if (!before?.troubles.has(key)) event({ type, severity: "warning", message: `${condition.at ? `${condition.at}: ` : ""}${condition.message} [${condition.reason}]`, ...(bundle && { bundle }) });
+    }
+    const solved = [...(before?.troubles ?? [])].filter(([key]) => !after.troubles.has(key));
+    for (const [, { condition, bundle }] of solved) event({ type: "Recovered", severity: "info", message: `No longer: ${condition.message} [${condition.reason}]`, ...(bundle && { bundle }) });
+  }
+
+  function tellEvents(record: ClusterRecord, update: AgentStatus): void {
+    const taken = record.takeEvents(update.events.length, clock.monotonicMs());
+    for (const { type, message, bundle, object } of update.events.slice(update.events.length - taken)) {
+      event({ type, severity: WARNINGS.has(type) ? "warning" : "info", cluster: record.name, message, ...(bundle && { bundle }), ...(object && { object: describeObjectRef(object) }) });
+    }
   }
 
   return {
-    record(next) {
-      result = next;
-      targetsOf = new Map();
-      targetsByKey = new Map();
-      for (const target of next.model.targets) {
-        const list = targetsOf.get(target.cluster.name) ?? [];
-        list.push(target);
-        targetsOf.set(target.cluster.name, list);
-        targetsByKey.set(`${target.bundle.name}/${target.cluster.name}`, target);
-      }
-      problemsOf = new Map();
-      for (const problem of next.problems) {
-        const key = `${problem.bundle}/${problem.cluster}`;
-        problemsOf.set(key, [...(problemsOf.get(key) ?? []), problem]);
-      }
-      const revision = formatRevision(next.model.commits);
-      if (revisions[0]?.revision !== revision && next.model.commits.length > 0) {
-        revisions.unshift({
-          revision, at: now(), subject: next.commit?.subject ?? "", author: next.commit?.author ?? "", publishedSlices: next.moved,
-          problems: next.problems.length + next.model.problems.length,
+    record(result) {
+      const before = desired;
+      const after = indexResult(result, before, now());
+      desired = after;
+      for (const name of folds.keys()) if (!result.model.clusters.has(name)) folds.delete(name);
+      for (const [name, record] of records) if (!record.connected && !result.model.clusters.has(name) && !result.model.heldClusters.has(name)) records.delete(name);
+      const revision = formatRevision(result.model.commits);
+      const isNew =
+        result.model.commits.length > 0 &&
+        revisions.add({
+          revision, at: now(), subject: result.commit?.subject ?? "", author: result.commit?.author ?? "", publishedSlices: result.moved,
+          problems: result.problems.length + result.model.problems.length,
         });
-        revisions.length = Math.min(revisions.length, MAX_REVISIONS);
-        notify("revision", revision);
-      } else if (revisions[0] && next.moved > 0) revisions[0] = { ...revisions[0], publishedSlices: revisions[0].publishedSlices + next.moved };
+      tellTroubles(before, after);
+      for (const name of result.model.clusters.keys()) {
+        if (before?.result.slices.get(name) !== result.slices.get(name)) notify("cluster", name);
+      }
+      if (isNew) notify("revision", revision);
       notify("fleet", "");
     },
     recordSource(view, problem) {
-      const before = sources.get(view.name);
-      const conditions = problem ? [condition(`source ${view.name}`, "FetchFailed", problem.code, problem.message)] : [];
-      sources.set(view.name, { ...view, conditions });
-      if (problem && before?.conditions[0]?.reason !== problem.code) event({ type: "SourceFailed", severity: "warning", message: `${view.name}: ${problem.message} [${problem.code}]` });
-      if (!problem && (before?.conditions.length ?? 0) > 0) event({ type: "SourceRecovered", severity: "info", message: `${view.name} can be fetched again` });
+      const [known] = sources.get(view.name)?.conditions ?? [];
+      const since = known?.reason === problem?.code ? known?.since : undefined;
+      sources.set(view.name, {
+        ...view,
+        conditions: problem ? [{ type: "FetchFailed", status: "True", reason: problem.code, message: problem.message, since: since ?? now() }] : [],
+      });
+      if (problem && known?.reason !== problem.code) event({ type: "SourceFailed", severity: "warning", message: `${view.name}: ${problem.message} [${problem.code}]` });
+      if (!problem && known) event({ type: "SourceRecovered", severity: "info", message: `${view.name} can be fetched again` });
+      if (known?.reason !== problem?.code) notify("fleet", "");
+    },
+    recordTransport(problem) {
+      const known = transport;
+      transport = problem && { type: "TransportFailed", status: "True", reason: problem.code, message: problem.message, since: known?.reason === problem.code ? known.since : now() };
+      if (problem && known?.reason !== problem.code) event({ type: "TransportFailed", severity: "warning", message: `${problem.message} [${problem.code}]` });
+      if (!problem && known) event({ type: "TransportRecovered", severity: "info", message: "NATS can be used again" });
+      if (known?.reason !== problem?.code) notify("fleet", "");
     },
     event,
     facts: (cluster) => records.get(cluster)?.facts,
     connected(cluster, _instance, facts, highWater: Generation | undefined) {
       const record = recordOf(cluster);
       record.connected = true;
-      record.facts = facts;
+      record.takeFacts(facts);
+      record.version += 1;
       record.heard(clock.monotonicMs(), clock.wallMs());
       event({ type: "AgentConnected", severity: "info", cluster, message: `Agent ${facts.agentVersion} on Kubernetes ${facts.kubernetesVersion}${highWater ? `, at generation ${highWater.generation}` : ""}` });
       notify("cluster", cluster);
@@ -256,6 +262,9 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       event({ type: "AgentDisconnected", severity: "warning", cluster, message: "The agent's stream ended" });
       notify("cluster", cluster);
     },
+    duplicate(cluster) {
+      event({ type: "DuplicateAgent", severity: "warning", cluster, message: "Two agents with this cluster's identity connect in turn; one of them must be stopped" });
+    },
     heard(cluster) {
       recordOf(cluster).heard(clock.monotonicMs(), clock.wallMs());
     },
@@ -263,49 +272,40 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       const record = recordOf(cluster);
       const problem = record.report?.sliceProblem?.code;
       record.apply(update, clock.wallMs());
-      for (const reported of update.events) {
-        const severity = /^(DriftDetected|DeletionHeld)$/.test(reported.type) ? "warning" : "info";
-        events.add({ at: now(), type: reported.type, severity, cluster, message: reported.message, ...(reported.bundle && { bundle: reported.bundle }), ...(reported.object && { object: describeObjectRef(reported.object) }) });
-        notify("event", reported.type);
-      }
+      tellEvents(record, update);
       const refused = update.report?.sliceProblem;
       if (refused && refused.code !== problem) event({ type: "SliceRefused", severity: "warning", cluster, message: `${refused.message} [${refused.code}]` });
       notify("cluster", cluster);
-      for (const bundle of record.bundles.keys()) notify("target", `${bundle}/${cluster}`);
-      if (update.exceptions.length + update.cleared.length > 0) notify("drift", cluster);
+      if (update.report) for (const { bundle } of update.report.bundles) notify("target", `${bundle}/${cluster}`);
+      if (update.exceptions.length + update.cleared.length > 0 || update.restart) notify("drift", cluster);
     },
     fleet: fleetView,
-    clusters: () => [...(result?.model.clusters.keys() ?? [])].sort().flatMap((name) => clusterView(name) ?? []),
+    clusters: () => clusterNames().flatMap((name) => clusterView(name) ?? []),
     cluster: clusterView,
-    bundles: () => [...(result?.model.bundles.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1)).map(bundleView),
-    bundle: (name) => {
-      const found = result?.model.bundles.get(name);
-      return found && bundleView(found);
+    bundles: () => [...(desired?.result.model.bundles.keys() ?? [])].sort().flatMap((name) => bundleView(name) ?? []),
+    bundle: bundleView,
+    targets({ cluster, bundle } = {}) {
+      if (!desired) return [];
+      const among = cluster ? desired.targetsOfCluster.get(cluster) : bundle ? desired.targetsOfBundle.get(bundle) : desired.result.model.targets;
+      return viewsOf((among ?? []).filter((target) => !bundle || target.bundle.name === bundle), desired);
     },
-    targets: ({ cluster, bundle } = {}) =>
-      (cluster ? (targetsOf.get(cluster) ?? []) : (result?.model.targets ?? [])).filter((target) => !bundle || target.bundle.name === bundle).map(targetView),
-    target: (bundle, cluster) => {
-      const found = targetsByKey.get(`${bundle}/${cluster}`);
-      return found && targetDetail(found);
+    target(bundle, cluster) {
+      const found = desired?.target.get(`${bundle}/${cluster}`);
+      return found && desired && targetDetail(found, desired);
     },
     drift() {
       const found: DriftView[] = [];
       for (const record of records.values()) {
-        const labels = result?.model.clusters.get(record.name)?.labels;
+        const labels = desired?.result.model.clusters.get(record.name)?.labels;
         if (!labels) continue;
-        const freshness = record.freshness(clock.monotonicMs(), leaseMs);
+        const freshness = freshnessOf(record);
         for (const { exception, sinceMs } of record.exceptions.values()) {
           if (exception.drift) found.push({ ...exception, cluster: record.name, labels, freshness, since: new Date(sinceMs).toISOString() });
         }
       }
       return found;
     },
-    revisions: () =>
-      revisions.map((revision, index) => {
-        const clusters = [...(result?.slices ?? [])].filter(([, slice]) => formatRevision(slice.commits) === revision.revision);
-        const applied = clusters.filter(([name, slice]) => records.get(name)?.report?.applied?.generation === slice.generation).length;
-        return { ...revision, current: index === 0, clusters: { total: clusters.length, applied } };
-      }),
+    revisions: () => revisions.views(desired?.result.slices ?? new Map(), (cluster) => records.get(cluster)?.report?.applied?.generation),
     events: () => events.all(),
     subscribe(listener) {
       listeners.add(listener);
@@ -315,7 +315,7 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       while (!signal.aborted) {
         await clock.sleep(Math.min(1_000, leaseMs / 4), signal).catch(() => {});
         for (const record of records.values()) {
-          const freshness = record.freshness(clock.monotonicMs(), leaseMs);
+          const freshness = freshnessOf(record);
           if (freshness === record.told) continue;
           if (freshness === Freshness.Stale) event({ type: "AgentStale", severity: "warning", cluster: record.name, message: `Nothing was heard for ${Math.round(leaseMs / 1000)} s` });
           record.told = freshness;
@@ -324,24 +324,4 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       }
     },
   };
-}
-
-/** The worst of a cluster's targets; Synced for none. */
-function worstSync(views: readonly TargetView[]): SyncState {
-  const order: readonly SyncState[] = [SyncState.Synced, SyncState.Paused, SyncState.Progressing, SyncState.Pending, SyncState.OutOfSync, SyncState.Failed];
-  let worst: SyncState = SyncState.Synced;
-  for (const view of views) {
-    const state = view.sync === "Unknown" ? SyncState.Progressing : view.sync;
-    if (order.indexOf(state) > order.indexOf(worst)) worst = state;
-  }
-  return worst;
-}
-
-function groupProblems(problems: readonly TargetProblem[]): Map<string, TargetProblem[]> {
-  const groups = new Map<string, TargetProblem[]>();
-  for (const problem of problems) {
-    const text = `${problem.bundle}: ${problem.message}`;
-    groups.set(text, [...(groups.get(text) ?? []), problem]);
-  }
-  return groups;
 }

@@ -18,9 +18,18 @@ export function preAuthEncoding(payloadType: string, payload: Uint8Array): Buffe
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** The id of an ed25519 public key: the first 16 hex digits of the SHA-256 of its SPKI bytes. */
-export function keyId(publicKey: KeyObject): string {
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("hex").slice(0, 16);
+/** Ids by key object: a hub signs thousands of slices a second with one key. */
+const ids = new WeakMap<KeyObject, string>();
+
+/** The id of an ed25519 key, public or private: the first 16 hex digits of the SHA-256 of the public key's SPKI bytes. */
+export function keyId(key: KeyObject): string {
+  let id = ids.get(key);
+  if (id === undefined) {
+    const publicKey = key.type === "private" ? createPublicKey(key) : key;
+    id = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("hex").slice(0, 16);
+    ids.set(key, id);
+  }
+  return id;
 }
 
 /** Signs bytes with an ed25519 private key. */
@@ -29,7 +38,7 @@ export function sealEnvelope(payloadType: string, payload: Uint8Array, privateKe
     payloadType,
     payload: Buffer.from(payload).toString("base64"),
     signatures: [
-      { keyid: keyId(createPublicKey(privateKey)), sig: sign(null, preAuthEncoding(payloadType, payload), privateKey).toString("base64") },
+      { keyid: keyId(privateKey), sig: sign(null, preAuthEncoding(payloadType, payload), privateKey).toString("base64") },
     ],
   };
 }

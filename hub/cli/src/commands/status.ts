@@ -32,7 +32,7 @@ export function addStatusCommand(program: Command, cli: Cli): void {
 }
 
 async function statusLines(cli: Cli, api: ApiClient, fleet: Fleet): Promise<readonly string[]> {
-  const report = new Report(cli.paint, cli.width);
+  const report = new Report(cli.paint, cli.width, { hints: false });
   const state = fleet.healthy ? ({ text: "Healthy", tone: "good" } as const) : ({ text: "Needs attention", tone: "bad" } as const);
   report.headline("Fleet at", shortRevision(fleet.revision) || "no revision yet", state);
   report.raw([""]);
@@ -75,7 +75,7 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
     const word = clusterWord(cluster, nowMs);
     const { synced, total } = cluster.targets;
     report.item(word.tone === "good" ? "warn" : word.tone, `${cluster.name}: ${word.tone === "good" ? cluster.health : word.text}`, `${synced}/${total} synced`);
-    const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4);
+    const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4, { hints: false });
     addSliceProblem(inner, cluster);
     if (cluster.heldDeletion) addHeldDeletion(inner, cluster.heldDeletion);
     const wrong = (targets[index] ?? []).filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare);

@@ -7,6 +7,7 @@ import { Report } from "../output/report.ts";
 import { formatTable } from "../output/table.ts";
 import { addCondition, addException, addHeldDeletion, addSliceProblem, addTarget, isInOrder } from "../problem-lines.ts";
 import { generation } from "../resources/clusters.ts";
+import { DRIFT } from "../resources/drift.ts";
 import { TARGETS } from "../resources/targets.ts";
 import { clusterWord, formatLabels, healthWord, shortRevision } from "../words.ts";
 import { addEvents } from "./event-lines.ts";
@@ -52,7 +53,7 @@ export function clusterLines(cli: Cli, { cluster, targets, drift, events }: Clus
   for (const target of wrong) addTarget(report, target, target.bundle, nowMs);
   if (drift.length > 0) {
     report.section(live ? "Drift" : "Drift, when the cluster was last heard");
-    for (const one of drift) addException(report, one, one.since, nowMs);
+    for (const one of [...drift].sort(DRIFT.compare)) addException(report, one, one.since, nowMs);
   }
   report.section("About");
   report.fields([

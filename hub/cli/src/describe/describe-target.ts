@@ -55,7 +55,8 @@ export function targetLines(cli: Cli, { target, cluster, drift, events, objects 
   if (!live) addSilence(report, cluster, nowMs);
   for (const condition of target.conditions) addCondition(report, condition, nowMs);
   addSliceProblem(report, cluster);
-  if (target.reason || target.message) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
+  const told = target.exceptions.some(({ code, message }) => code === target.reason && message === target.message);
+  if (!told && (target.reason || target.message)) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
   if (target.reason === "DELETION_HELD" && cluster.heldDeletion) addHeldDeletion(report, cluster.heldDeletion);
   const since = new Map(drift.map((one) => [describeObjectRef(one.ref), one.since]));
   for (const exception of target.exceptions) addException(report, exception, since.get(describeObjectRef(exception.ref)), nowMs);

@@ -1,3 +1,4 @@
+import { ERROR_CODES, isErrorCode } from "@muster/shared/errors";
 import type { Paint, Tone } from "./style.ts";
 import { cleanText, displayWidth, wrapText } from "./text.ts";
 
@@ -13,7 +14,11 @@ export class Report {
   readonly #paint: Paint;
   readonly #width: number;
 
-  constructor(paint: Paint, width: number | undefined) {
+  readonly #hinted: Set<string> | undefined;
+
+  /** Without `hints`, {@link hint} says nothing: for pages on which something else comes first. Default true. */
+  constructor(paint: Paint, width: number | undefined, options: { readonly hints?: boolean } = {}) {
+    this.#hinted = (options.hints ?? true) ? new Set() : undefined;
     this.#paint = paint;
     this.#width = width ?? TEXT_WIDTH;
   }
@@ -70,8 +75,15 @@ export class Report {
     for (const line of wrapText(cleanText(text), this.#width - 6)) this.#lines.push(`      ${this.#paint(tone, line)}`);
   }
 
+  /** What to do about an error code, once per page. */
+  hint(code: string | undefined): void {
+    if (code === undefined || !this.#hinted || this.#hinted.has(code) || !isErrorCode(code)) return;
+    this.#hinted.add(code);
+    this.note(`→ ${ERROR_CODES[code].hint}`, "faint");
+  }
+
   /** Text to copy, as it is: neither wrapped nor painted. */
   code(lines: readonly string[]): void {
-    for (const line of lines) this.#lines.push(`        ${cleanText(line.replaceAll(/^ +/g, (spaces) => spaces))}`);
+    for (const line of lines) this.#lines.push(`        ${cleanText(line)}`);
   }
 }

@@ -1,5 +1,6 @@
 import type { FleetEvent } from "../api-views.ts";
 import { formatAge } from "../output/age.ts";
+import { shortRevision } from "../words.ts";
 import { type Resource, filterQuery } from "./resource.ts";
 
 /** `muster get events`. */
@@ -26,6 +27,6 @@ export const EVENTS: Resource<FleetEvent> = {
     { title: "CLUSTER", cell: ({ cluster }) => cluster ?? "" },
     { title: "BUNDLE", cell: ({ bundle }) => bundle ?? "" },
     { title: "OBJECT", cell: ({ object }) => object ?? "", wide: true },
-    { title: "MESSAGE", cell: ({ message }) => message, elastic: true },
+    { title: "MESSAGE", cell: ({ message }) => shortRevision(message), elastic: true },
   ],
 };

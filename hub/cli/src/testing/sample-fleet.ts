@@ -78,7 +78,7 @@ function sampleTargets(): TargetDetail[] {
 
 function sampleClusters(): Cluster[] {
   const common = { paused: false, revision: REVISION, agentVersion: "0.1.0", kubernetesVersion: "v1.36.3", conditions: [] };
-  const held = "31 objects of bundle guestbook, more than the budget of 20 %";
+  const held = "31 of 62 objects left Git and are more than the budget of 20 %; to delete them, add del-7c1f0a92be34 to spec.deletion.approvals of the Fleet document";
   return [
     {
       ...common, name: "eu-west-1", labels: EU, freshness: "Live", lastHeard: ago(3), connected: true, sync: "OutOfSync", health: "Current",

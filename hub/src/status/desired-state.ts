@@ -1,0 +1,141 @@
+import { formatPosition } from "@muster/shared/errors";
+import { formatRevision, type Slice, type SliceBundle } from "@muster/shared/model";
+import type { FleetModel, Target } from "../fleet/model.ts";
+import type { TargetProblem } from "../release/compose-slices.ts";
+import type { RenderNotice } from "../render/renderer.ts";
+import type { ConditionView } from "./views.ts";
+
+/** What a run of the pipeline has found out. */
+export interface PipelineResult {
+  readonly model: FleetModel;
+  readonly problems: readonly TargetProblem[];
+  /** By `bundle/cluster`. */
+  readonly notices: ReadonlyMap<string, readonly RenderNotice[]>;
+  /** Slices in force after publishing. */
+  readonly slices: ReadonlyMap<string, Slice>;
+  /** How many of them moved. */
+  readonly moved: number;
+  readonly failed: ReadonlyMap<string, { readonly code: string; readonly message: string }>;
+  readonly held?: { readonly code: string; readonly message: string };
+  readonly commit?: { readonly subject: string; readonly author: string };
+}
+
+/** Something wrong in what people wrote, once, however many clusters it holds back. */
+export interface Trouble {
+  readonly condition: ConditionView;
+  readonly event: "FleetInvalid" | "RenderFailed" | "PublishFailed" | "RevisionHeld";
+  readonly bundle?: string;
+}
+
+/** A pipeline result with everything that questions look up. Immutable. */
+export interface DesiredState {
+  readonly result: PipelineResult;
+  readonly targetsOfCluster: ReadonlyMap<string, readonly Target[]>;
+  readonly targetsOfBundle: ReadonlyMap<string, readonly Target[]>;
+  /** `bundle/cluster`. */
+  readonly target: ReadonlyMap<string, Target>;
+  bundleIn(cluster: string, bundle: string): SliceBundle | undefined;
+  revisionOf(cluster: string): string | undefined;
+  /** Conditions of a target, of a cluster and of a bundle. */
+  targetConditions(bundle: string, cluster: string): readonly ConditionView[];
+  clusterConditions(cluster: string): readonly ConditionView[];
+  bundleConditions(bundle: string): readonly ConditionView[];
+  /** By a key that stays the same while the trouble does. */
+  readonly troubles: ReadonlyMap<string, Trouble>;
+}
+
+const NONE: readonly ConditionView[] = [];
+
+/** Indexes a result; what was wrong before keeps its date. `now` is RFC 3339. */
+export function indexResult(result: PipelineResult, before: DesiredState | undefined, now: string): DesiredState {
+  const byTarget = new Map<string, ConditionView[]>();
+  const byCluster = new Map<string, ConditionView[]>();
+  const byBundle = new Map<string, ConditionView[]>();
+  const troubles = new Map<string, Trouble>();
+  const trouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string): ConditionView => {
+    const key = [event, bundle, condition.reason, condition.message, condition.at].join("\n");
+    const since = before?.troubles.get(key)?.condition.since ?? now;
+    const dated: ConditionView = { ...condition, status: "True", since };
+    if (!troubles.has(key)) troubles.set(key, { condition: dated, event, ...(bundle && { bundle }) });
+    return dated;
+  };
+
+  for (const { code, message, at, scope } of result.model.problems) {
+    const condition = trouble("FleetInvalid", { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) }, scope.kind === "bundle" ? scope.name : undefined);
+    if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
+    if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
+  }
+  for (const [text, problems] of grouped(result.problems)) {
+    const [first] = problems;
+    if (!first) continue;
+    const where = problems.length === 1 ? first.cluster : `${problems.length} clusters`;
+    const shown = trouble("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
+    const condition = { ...shown, message: first.message };
+    for (const { bundle, cluster } of problems) append(byTarget, `${bundle}/${cluster}`, condition);
+    append(byBundle, first.bundle, shown);
+  }
+  for (const [cluster, { code, message }] of result.failed) append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
+  if (result.held) trouble("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
+  for (const [key, notices] of result.notices) {
+    for (const { type, message } of notices) {
+      const known = before?.targetConditions(...split(key)).find((condition) => condition.type === type && condition.message === message);
+      append(byTarget, key, { type, status: "True", reason: type, message, since: known?.since ?? now });
+    }
+  }
+
+  const targetsOfCluster = new Map<string, Target[]>();
+  const targetsOfBundle = new Map<string, Target[]>();
+  const byKey = new Map<string, Target>();
+  for (const target of result.model.targets) {
+    append(targetsOfCluster, target.cluster.name, target);
+    append(targetsOfBundle, target.bundle.name, target);
+    byKey.set(`${target.bundle.name}/${target.cluster.name}`, target);
+  }
+  const bundles = new Map<string, Map<string, SliceBundle>>();
+  const revisions = new Map<string, string>();
+  return {
+    result,
+    targetsOfCluster,
+    targetsOfBundle,
+    target: byKey,
+    troubles,
+    bundleIn(cluster, bundle) {
+      let known = bundles.get(cluster);
+      if (!known) {
+        known = new Map((result.slices.get(cluster)?.bundles ?? []).map((entry) => [entry.name, entry]));
+        bundles.set(cluster, known);
+      }
+      return known.get(bundle);
+    },
+    revisionOf(cluster) {
+      const slice = result.slices.get(cluster);
+      if (!slice) return undefined;
+      let known = revisions.get(cluster);
+      if (known === undefined) {
+        known = formatRevision(slice.commits);
+        revisions.set(cluster, known);
+      }
+      return known;
+    },
+    targetConditions: (bundle, cluster) => byTarget.get(`${bundle}/${cluster}`) ?? NONE,
+    clusterConditions: (cluster) => byCluster.get(cluster) ?? NONE,
+    bundleConditions: (bundle) => byBundle.get(bundle) ?? NONE,
+  };
+}
+
+function append<T>(map: Map<string, T[]>, key: string, item: T): void {
+  const list = map.get(key);
+  if (list) list.push(item);
+  else map.set(key, [item]);
+}
+
+function split(key: string): [string, string] {
+  const slash = key.indexOf("/");
+  return [key.slice(0, slash), key.slice(slash + 1)];
+}
+
+function grouped(problems: readonly TargetProblem[]): Map<string, TargetProblem[]> {
+  const groups = new Map<string, TargetProblem[]>();
+  for (const problem of problems) append(groups, `${problem.bundle}: ${problem.message}`, problem);
+  return groups;
+}
