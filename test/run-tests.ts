@@ -3,6 +3,12 @@ import { ensureBinaries } from "./rig/binaries.ts";
 import { RigError } from "./rig/rig-error.ts";
 
 /** `npm test [-- FILTER…]`: everything, or the files whose path contains a filter. Ends with `N passed, N failed`. */
+const filters = process.argv.slice(2);
+const option = filters.find((filter) => filter.startsWith("-"));
+if (option !== undefined) {
+  process.stderr.write(`npm test takes parts of paths, such as \`npm test -- agent/src/apply\`, and no option ${option}; for Vitest's own: npx vitest run ${option} …\n`);
+  process.exit(2);
+}
 try {
   await ensureBinaries();
 } catch (error) {
@@ -10,11 +16,12 @@ try {
   process.exit(1);
 }
 
-const vitest = await startVitest(process.argv.slice(2), { run: true, watch: false, reporters: process.env["CI"] ? ["default"] : ["default"], passWithNoTests: false });
+const vitest = await startVitest(filters, { run: true, watch: false, reporters: ["default"], passWithNoTests: false });
 const counts = { passed: 0, failed: 0, skipped: 0 };
 for (const module of vitest.state.getTestModules()) {
-  // A file that cannot be loaded has no tests; it is a failure all the same.
+  // A file that cannot be loaded, and a hook that throws, leave no failed test; they are failures all the same.
   if (module.errors().length > 0) counts.failed += 1;
+  for (const suite of module.children.allSuites()) counts.failed += suite.errors().length;
   for (const test of module.children.allTests()) {
     const { state } = test.result();
     if (state === "passed" || state === "failed" || state === "skipped") counts[state] += 1;

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildBundles } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { type Muster, startMuster } from "../rig/muster.ts";
+import { createTempFolder } from "../rig/temp-folder.ts";
 import { SAMPLE_CLUSTERS, sampleFleet } from "./sample-fleet.ts";
 import { TOUR, fleetHealthy } from "./tour.ts";
 import { reportDeploymentsAsRunning } from "./workloads.ts";
@@ -15,15 +15,16 @@ const { values } = parseArgs({ options: { tour: { type: "boolean", default: fals
 const say = (text = "") => void process.stdout.write(`${text}\n`);
 
 const stopped = Promise.withResolvers<void>();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopped.resolve());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve());
 
+const programFolder = createTempFolder("demo");
 let code = 0;
 let muster: Muster | undefined;
 let workloads: { stop(): Promise<void> } | undefined;
 try {
   say("Muster demo: NATS, three Kubernetes API servers, a Git server, the hub and an agent per cluster, all on loopback.");
   await ensureBinaries(["nats-server", "etcd", "kube-apiserver", "kustomize", "helm"]);
-  const programs = await buildBundles({ outDir: mkdtempSync(join(tmpdir(), "muster-demo-")) });
+  const programs = await buildBundles({ outDir: programFolder.path });
   const started = performance.now();
   muster = await startMuster({
     clusters: SAMPLE_CLUSTERS,
@@ -39,7 +40,7 @@ try {
   say(`The fleet is up and healthy after ${((performance.now() - started) / 1_000).toFixed(1)} s.\n`);
   const cli = cliOf(muster, programs.cli);
   showFleet(cli);
-  if (values.tour) await tour(muster);
+  if (values.tour) await Promise.race([tour(muster), stopped.promise.then(() => Promise.reject(new Error("it was interrupted")))]);
   else {
     say(instructions(muster, cli));
     await stopped.promise;
@@ -52,6 +53,7 @@ try {
 } finally {
   await workloads?.stop();
   await muster?.stop();
+  programFolder.remove();
 }
 process.exit(code);
 

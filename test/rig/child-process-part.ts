@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { guardChild } from "./child-guard.ts";
 import { eventually } from "./eventually.ts";
 import { isPortFree } from "./free-port.ts";
 import { RigError } from "./rig-error.ts";
@@ -42,18 +43,6 @@ export interface Part {
   logTail(lines?: number): string;
 }
 
-const alive = new Set<ChildProcess>();
-let hooked = false;
-
-/** Children must not outlive the process that started them. */
-function hookExit(): void {
-  if (hooked) return;
-  hooked = true;
-  process.once("exit", () => {
-    for (const child of alive) child.kill("SIGKILL");
-  });
-}
-
 /** Starts a program and waits until it is ready. Throws RIG_PORT_BUSY or RIG_START_FAILED. */
 export async function startPart(options: PartOptions): Promise<Part> {
   let child: ChildProcess | undefined;
@@ -68,26 +57,23 @@ export async function startPart(options: PartOptions): Promise<Part> {
   };
 
   async function start(): Promise<void> {
-    hookExit();
     for (const port of options.ports ?? []) {
       if (!(await isPortFree(port))) throw new RigError("RIG_PORT_BUSY", `${options.name}: something listens on port ${port} already`);
     }
     const log = openSync(options.logPath, "a", 0o600);
     const started = spawn(options.command, [...options.args], {
       stdio: ["ignore", log, log],
+      // Ctrl-C at a terminal is for the process that stops its parts in order, not for all of them at once.
+      detached: true,
       env: { PATH: process.env["PATH"] ?? "", HOME: options.cwd ?? "/", ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     closeSync(log);
     child = started;
-    alive.add(started);
+    guardChild(started);
     exit = new Promise((resolve) => {
-      const done = (code: number) => {
-        alive.delete(started);
-        resolve(code);
-      };
-      started.once("error", () => done(127));
-      started.once("exit", (code, signal) => done(code ?? (signal === "SIGKILL" ? 137 : 143)));
+      started.once("error", () => resolve(127));
+      started.once("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 143)));
     });
     let ended: number | undefined;
     void exit.then((code) => {

@@ -200,6 +200,8 @@ async function createRepository(options: { folder: string; root: string; url: st
   await git(bare, ["init", "--quiet", "--bare", `--initial-branch=${branch}`]);
   await git(bare, ["config", "http.receivepack", "true"]);
   await git(bare, ["config", "gc.auto", "0"]);
+  // A branch that vanishes is what hubs must survive; by default Git would not let it vanish.
+  await git(bare, ["config", "receive.denyDeleteCurrent", "ignore"]);
   await git(workTree, ["init", "--quiet", `--initial-branch=${branch}`]);
   await git(workTree, ["remote", "add", "origin", bare]);
 
