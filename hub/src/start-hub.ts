@@ -115,12 +115,13 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     queries: status,
     commands: agents,
     look: (source) => sources.look(source),
-    sources: config.sources.map(({ name, url }) => ({ name, url })),
+    sources: config.sources,
     token: secret(config.http.tokenFile, identity.apiToken),
     webhookSecret: secret(config.http.webhookSecretFile, identity.webhookSecret),
     metrics, logger,
     clock: systemClock,
     version: HUB_VERSION,
+    loaded: () => pipeline.model !== undefined,
     ready: () => {
       const reasons = [...(natsProblem ? [natsProblem.message] : pipeline.loaded ? [] : ["what is published was not read yet"]), ...(pipeline.model ? [] : ["no commit was read yet"])];
       return { ready: reasons.length === 0, reasons };

@@ -45,6 +45,7 @@ export const RUNTIME_CODES = {
   API_NOT_FOUND: entry("There is no such thing.", "Check the name; `muster get` lists what there is.", { exitCode: 5, httpStatus: 404 }),
   API_BAD_REQUEST: entry("The request is malformed.", "Correct the parameter that the message names.", { exitCode: 2, httpStatus: 400 }),
   API_TOO_LARGE: entry("The request's body is too large.", "Send less.", { exitCode: 2, httpStatus: 413 }),
+  API_TOO_MANY: entry("More live views are open than the hub keeps at once.", "Close some of them, or try again later.", { retryable: true, exitCode: 3, httpStatus: 429 }),
   API_NOT_READY: entry("The hub has not loaded its state yet.", "Try again in a moment.", { retryable: true, exitCode: 3, httpStatus: 503 }),
   HOOK_SIGNATURE: entry("The webhook's signature is missing or wrong.", "Set the same secret at the Git host and in the hub.", { exitCode: 4, httpStatus: 401 }),
   CLI_USAGE: entry("The command was called wrongly.", "See `muster --help`.", { exitCode: 2 }),

@@ -11,4 +11,9 @@ export const LogField = {
   DurationMs: "durationMs",
   Count: "count",
   Error: "err",
+  /** Id of an HTTP request; its answer carries the same in `x-request-id`. */
+  Request: "requestId",
+  /** Method and pattern of the URL, never the URL itself. */
+  Route: "route",
+  Status: "status",
 } as const;

@@ -1,0 +1,17 @@
+import type { FastifyInstance } from "fastify";
+import type { ApiOptions } from "./api-options.ts";
+
+/** What Kubernetes and Prometheus ask without a token, and the API's own description, with one. */
+export function registerProbes(app: FastifyInstance, { ready, metrics }: Pick<ApiOptions, "ready" | "metrics">): void {
+  const anonymous = { config: { anonymous: true } } as const;
+  app.get("/healthz", anonymous, async () => "ok\n");
+  app.get("/readyz", anonymous, async (_request, reply) => {
+    const state = ready();
+    return reply
+      .code(state.ready ? 200 : 503)
+      .type("text/plain")
+      .send(state.ready ? "ok\n" : `not ready: ${state.reasons.join(", ")}\n`);
+  });
+  app.get("/metrics", anonymous, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  app.get("/openapi.json", async () => app.swagger());
+}
