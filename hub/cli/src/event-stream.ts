@@ -18,12 +18,12 @@ export async function* parseEvents(stream: ReadableStream<Uint8Array>): AsyncGen
         if (data.length > 0) yield { event: event || "message", data: data.join("\n") };
         event = "";
         data = [];
-      } else if (line.startsWith("data:")) data.push(valueOf(line, 5));
-      else if (line.startsWith("event:")) event = valueOf(line, 6);
+      } else if (line.startsWith("data:")) data.push(fieldValue(line, 5));
+      else if (line.startsWith("event:")) event = fieldValue(line, 6);
     }
   }
 }
 
-function valueOf(line: string, from: number): string {
+function fieldValue(line: string, from: number): string {
   return line.startsWith(" ", from) ? line.slice(from + 1) : line.slice(from);
 }

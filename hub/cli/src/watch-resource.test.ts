@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createApi } from "../../src/api/create-api.ts";
 import { type SampleFleet, createSampleFleet } from "./testing/sample-fleet.ts";
-import { type SampleHub, startSampleHub } from "./testing/sample-hub.ts";
+import { type SampleHub, runMuster, startSampleHub } from "./testing/sample-hub.ts";
 
 /** What a watch has printed so far, and a way to wait for it. */
 class Screen {
@@ -80,8 +80,25 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
   });
 
   it("ends at once if the hub cannot be reached in the first place", async () => {
-    const hub = await startSampleHub(createApi, createSampleFleet());
+    expect((await runMuster(["get", "clusters", "-w", "--url", "http://127.0.0.1:1"])).code).toBe(3);
+  });
+
+  it("goes on after the hub was away, without printing what is as before", async () => {
+    const sample = createSampleFleet();
+    const hub = await startSampleHub(createApi, sample);
+    const screen = new Screen();
+    const stop = new AbortController();
+    const running = hub.muster(["get", "events", "lab-1", "-w"], { stdout: screen.sink, stderr: screen.sink, signal: stop.signal });
+    await screen.shows("RenderFailed");
+    const again = hub.nextWatch();
+    hub.cutConnections();
+    await again;
+    sample.events = [{ id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" }, ...sample.events];
+    sample.notify({ kind: "event", name: "AgentConnected" });
+    await screen.shows("AgentConnected");
+    stop.abort();
+    await running;
     await hub.close();
-    expect((await hub.muster(["get", "clusters", "-w", "--token-file", "/dev/null"])).code).toBe(2);
+    expect(screen.text.match(/RenderFailed/g)).toHaveLength(1);
   });
 });

@@ -40,27 +40,18 @@ export async function natsServerConfig(seeds: NatsSeeds): Promise<string> {
   ].join("\n");
 }
 
-/** Credentials of the hub: its two streams and nothing else. */
+/** Credentials of the hub: what it does to its two streams, and nothing else. */
 export async function hubCreds(seeds: NatsSeeds): Promise<string> {
   const streams = [SLICE_STREAM, BLOB_STREAM];
   return creds(seeds, "muster-hub", {
     publish: [
       SLICE_SUBJECTS,
       BLOB_SUBJECTS,
-      "$JS.API.INFO",
-      ...streams.flatMap((stream) => [
-        `$JS.API.STREAM.*.${stream}`,
-        `$JS.API.STREAM.MSG.*.${stream}`,
-        `$JS.API.DIRECT.GET.${stream}`,
-        `$JS.API.DIRECT.GET.${stream}.>`,
-        `$JS.API.CONSUMER.*.${stream}`,
-        `$JS.API.CONSUMER.*.${stream}.>`,
-        `$JS.ACK.${stream}.>`,
-        `$JS.FC.${stream}.>`,
-      ]),
-      `$JS.API.CONSUMER.MSG.NEXT.${SLICE_STREAM}.>`,
+      ...streams.flatMap((stream) => [`$JS.API.STREAM.INFO.${stream}`, `$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.MSG.GET.${stream}`]),
+      `$JS.API.STREAM.PURGE.${BLOB_STREAM}`,
     ],
-    subscribe: [`${HUB_INBOX_PREFIX}.>`],
+    // Its own replies, and its own slices as agents see them.
+    subscribe: [`${HUB_INBOX_PREFIX}.>`, SLICE_SUBJECTS],
   });
 }
 

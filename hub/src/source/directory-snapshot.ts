@@ -35,14 +35,18 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
   function walk(folder: string): void {
     for (const name of readdirSync(join(directory, folder)).sort()) {
       if (IGNORED.has(name)) continue;
-      const path = folder === "" ? name : `${folder}/${name}`;
-      const place = join(directory, path);
-      const stats = lstatSync(place);
-      if (stats.isSymbolicLink()) addBlob(path, "symlink", false, Buffer.from(readlinkSync(place)));
-      else if (stats.isFile()) addBlob(path, "file", (stats.mode & 0o100) !== 0, readFileSync(place));
-      else if (stats.isDirectory() && isRepository(place)) files.set(path, { path, oid: NO_OBJECT_ID, type: "submodule", executable: false });
-      else if (stats.isDirectory()) walk(path);
+      addEntry(folder === "" ? name : `${folder}/${name}`);
     }
+  }
+
+  /** Sockets and the like are left out, as Git leaves them out. */
+  function addEntry(path: string): void {
+    const place = join(directory, path);
+    const stats = lstatSync(place);
+    if (stats.isSymbolicLink()) addBlob(path, "symlink", false, Buffer.from(readlinkSync(place)));
+    else if (stats.isFile()) addBlob(path, "file", (stats.mode & 0o100) !== 0, readFileSync(place));
+    else if (stats.isDirectory() && isRepository(place)) files.set(path, { path, oid: NO_OBJECT_ID, type: "submodule", executable: false });
+    else if (stats.isDirectory()) walk(path);
   }
 
   realpathOf(directory);

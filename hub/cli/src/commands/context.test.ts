@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createApi } from "../../../src/api/create-api.ts";
+import { createAuthority, issueServerCertificate } from "../../../src/identity/certificates.ts";
 import { createSampleFleet } from "../testing/sample-fleet.ts";
 import { runMuster, startSampleHub } from "../testing/sample-hub.ts";
 
@@ -86,6 +87,20 @@ describe("the connection", () => {
       expect(code).toBe(4);
       expect(err).toContain(wrong);
       expect(err).not.toContain("wrong-token");
+    } finally {
+      await hub.close();
+    }
+  });
+
+  it("a CA of one's own is trusted if it is named, and only then", async () => {
+    const authority = await createAuthority("test.example");
+    const hub = await startSampleHub(createApi, createSampleFleet(), await issueServerCertificate(authority, ["127.0.0.1"]));
+    const caFile = join(folder, "ca.pem");
+    writeFileSync(caFile, authority.cert);
+    try {
+      expect((await hub.muster(["get", "clusters", "--ca-file", caFile])).code).toBe(0);
+      const { code, err } = await hub.muster(["get", "clusters"]);
+      expect([code, err]).toEqual([3, expect.stringMatching(/certificate/)]);
     } finally {
       await hub.close();
     }

@@ -1,6 +1,6 @@
 import { Freshness } from "@muster/shared/model";
 import type { ApiClient } from "../api-client.ts";
-import type { Bundle, Drift, FleetEvent, Target } from "../api-views.ts";
+import type { Bundle, Drift, FleetEvent } from "../api-views.ts";
 import type { Cli } from "../cli.ts";
 import { Report } from "../output/report.ts";
 import { formatTable } from "../output/table.ts";

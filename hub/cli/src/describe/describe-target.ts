@@ -45,21 +45,13 @@ const OBJECT_COLUMNS: readonly Column<LiveObject>[] = [
 ];
 
 /** What is wrong first, object by object. */
-export function targetLines(cli: Cli, { target, cluster, drift, events, objects }: TargetPage): readonly string[] {
+export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
+  const { target, cluster, events, objects } = page;
   const nowMs = cli.now();
   const report = new Report(cli.paint, cli.width);
   const state = targetWord(target, cluster.lastHeard, nowMs);
   report.headline("Target", `${target.bundle} on ${target.cluster}`, state);
-  const live = target.freshness === Freshness.Live;
-  if (!isInOrder(target) || !live || target.exceptions.length > 0 || target.conditions.length > 0) report.section(isInOrder(target) ? "Remarks" : "What is wrong");
-  if (!live) addSilence(report, cluster, nowMs);
-  for (const condition of target.conditions) addCondition(report, condition, nowMs);
-  addSliceProblem(report, cluster);
-  const told = target.exceptions.some(({ code, message }) => code === target.reason && message === target.message);
-  if (!told && (target.reason || target.message)) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
-  if (target.reason === "DELETION_HELD" && cluster.heldDeletion) addHeldDeletion(report, cluster.heldDeletion);
-  const since = new Map(drift.map((one) => [describeObjectRef(one.ref), one.since]));
-  for (const exception of target.exceptions) addException(report, exception, since.get(describeObjectRef(exception.ref)), nowMs);
+  addProblems(report, page, nowMs);
   report.section("About");
   report.fields([
     ["State", state.text],
@@ -79,4 +71,18 @@ export function targetLines(cli: Cli, { target, cluster, drift, events, objects 
   }
   addEvents(report, cli, events, ["CLUSTER", "BUNDLE"]);
   return report.lines;
+}
+
+function addProblems(report: Report, { target, cluster, drift }: TargetPage, nowMs: number): void {
+  const state = targetWord(target, cluster.lastHeard, nowMs);
+  const live = target.freshness === Freshness.Live;
+  if (!isInOrder(target) || !live || target.exceptions.length > 0 || target.conditions.length > 0) report.section(isInOrder(target) ? "Remarks" : "What is wrong");
+  if (!live) addSilence(report, cluster, nowMs);
+  for (const condition of target.conditions) addCondition(report, condition, nowMs);
+  addSliceProblem(report, cluster);
+  const told = target.exceptions.some(({ code, message }) => code === target.reason && message === target.message);
+  if (!told && (target.reason || target.message)) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
+  if (target.reason === "DELETION_HELD" && cluster.heldDeletion) addHeldDeletion(report, cluster.heldDeletion);
+  const since = new Map(drift.map((one) => [describeObjectRef(one.ref), one.since]));
+  for (const exception of target.exceptions) addException(report, exception, since.get(describeObjectRef(exception.ref)), nowMs);
 }

@@ -11,7 +11,7 @@ import { SAMPLE_NOW, type SampleFleet } from "./sample-fleet.ts";
 
 const TOKEN = "sample-token";
 
-function sampleQueries(sample: SampleFleet) {
+function sampleQueries(sample: SampleFleet, onWatch: () => void) {
   return {
     fleet: () => sample.fleet,
     clusters: () => sample.clusters,
@@ -25,6 +25,7 @@ function sampleQueries(sample: SampleFleet) {
     events: () => sample.events,
     subscribe(listener: (notice: ChangeNotice) => void) {
       sample.listeners.add(listener);
+      onWatch();
       return () => sample.listeners.delete(listener);
     },
   };
@@ -43,9 +44,10 @@ interface SampleApiOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly version: string;
+  readonly tls?: { readonly cert: string; readonly key: string };
 }
 
-type CreateApi = (options: SampleApiOptions) => Promise<{ listen(options: { port: number; host: string }): Promise<string>; close(): PromiseLike<unknown> }>;
+type CreateApi = (options: SampleApiOptions) => Promise<{ listen(options: { port: number; host: string }): Promise<string>; close(): PromiseLike<unknown>; readonly server: { closeAllConnections?(): void } }>;
 
 /** What a command printed. */
 export interface Printed {
@@ -62,22 +64,27 @@ export interface SampleHub {
   readonly reconciled: string[];
   /** Runs `muster` against this hub; not on a terminal unless `terminal` says so. */
   muster(argv: readonly string[], terminal?: Partial<Terminal>): Promise<Printed>;
+  /** Ends every connection, as a network does. */
+  cutConnections(): void;
+  /** Resolves when the next watch has begun. */
+  nextWatch(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts the real API on a free port. */
-export async function startSampleHub(createApi: CreateApi, sample: SampleFleet): Promise<SampleHub> {
+/** Starts the real API on a free port; with `tls`, over HTTPS. */
+export async function startSampleHub(createApi: CreateApi, sample: SampleFleet, tls?: { readonly cert: string; readonly key: string }): Promise<SampleHub> {
   const folder = mkdtempSync(join(tmpdir(), "muster-cli-"));
   const tokenFile = join(folder, "token");
   writeFileSync(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
   const reconciled: string[] = [];
+  let watchBegan = () => {};
   const liveOrThrow = (name: string) => {
     const cluster = sample.clusters.find((one) => one.name === name);
     if (!cluster) throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
     if (!cluster.connected) throw new CodedError("AGENT_OFFLINE", `The agent of ${name} is not connected`);
   };
   const app = await createApi({
-    queries: sampleQueries(sample),
+    queries: sampleQueries(sample, () => watchBegan()),
     commands: {
       async reconcile(cluster, bundle) {
         liveOrThrow(cluster);
@@ -98,6 +105,7 @@ export async function startSampleHub(createApi: CreateApi, sample: SampleFleet):
     logger: silentLogger(),
     clock: systemClock,
     version: "0.1.0",
+    ...(tls && { tls }),
   });
   const url = await app.listen({ port: 0, host: "127.0.0.1" });
   return {
@@ -105,6 +113,11 @@ export async function startSampleHub(createApi: CreateApi, sample: SampleFleet):
     tokenFile,
     reconciled,
     muster: (argv, terminal) => runMuster(argv, { ...terminal, env: { MUSTER_URL: url, MUSTER_TOKEN_FILE: tokenFile, MUSTER_CONFIG: join(folder, "config.yaml"), ...terminal?.env } }),
+    cutConnections: () => app.server.closeAllConnections?.(),
+    nextWatch: () =>
+      new Promise((resolve) => {
+        watchBegan = resolve;
+      }),
     async close() {
       await app.close();
       rmSync(folder, { recursive: true, force: true });
