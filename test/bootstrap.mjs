@@ -22,7 +22,9 @@ for (const tool of ["npm", "git"]) {
 }
 
 // A lockfile that did not change needs no install.
-const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+const lock = createHash("sha256")
+  .update(readFileSync(join(root, "package-lock.json")))
+  .digest("hex");
 const installed = existsSync(stamp) && existsSync(join(binaries, "node")) && readFileSync(stamp, "utf8") === lock;
 if (!installed) {
   process.stderr.write("installing npm packages (once)\n");

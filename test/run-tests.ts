@@ -6,7 +6,9 @@ import { RigError } from "./rig/rig-error.ts";
 const filters = process.argv.slice(2);
 const option = filters.find((filter) => filter.startsWith("-"));
 if (option !== undefined) {
-  process.stderr.write(`npm test takes parts of paths, such as \`npm test -- agent/src/apply\`, and no option ${option}; for Vitest's own: npx vitest run ${option} …\n`);
+  process.stderr.write(
+    `npm test takes parts of paths, such as \`npm test -- agent/src/apply\`, and no option ${option}; for Vitest's own: npx vitest run ${option} …\n`,
+  );
   process.exit(2);
 }
 try {

@@ -25,6 +25,7 @@ export function capabilitiesFrom(factsOf: (cluster: string) => ClusterFacts | un
 
 /** true if both render the same. */
 export function sameCapabilities(a: ClusterFacts | undefined, b: ClusterFacts): boolean {
-  const said = (facts: ClusterFacts | undefined) => JSON.stringify([facts?.kubernetesVersion ?? "", facts?.apiVersions ?? [], facts?.clusterScopedKinds ?? []]);
+  const said = (facts: ClusterFacts | undefined) =>
+    JSON.stringify([facts?.kubernetesVersion ?? "", facts?.apiVersions ?? [], facts?.clusterScopedKinds ?? []]);
   return said(a) === said(b);
 }

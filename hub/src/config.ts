@@ -4,13 +4,19 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 const milliseconds = (fallback: number, least = 100) => z.int().min(least).max(86_400_000).default(fallback);
-const optionalPath = z.string().optional().transform((value) => (value === "" ? undefined : value));
+const optionalPath = z
+  .string()
+  .optional()
+  .transform((value) => (value === "" ? undefined : value));
 const listen = z.string().regex(/^(\[[^\]]+\]|[^:]+):\d+$/, "is not host:port");
 
 /** The hub's settings. One YAML file; every default is here. */
 const SCHEMA = z.strictObject({
   /** Name of the trust domain; stands in every slice and certificate. */
-  trustDomain: z.string().regex(/^[a-z0-9.-]+$/, "is no trust domain").default("muster.local"),
+  trustDomain: z
+    .string()
+    .regex(/^[a-z0-9.-]+$/, "is no trust domain")
+    .default("muster.local"),
   /** Keys, certificates, tokens and clones. The keys are what must be backed up; the rest is rebuilt. */
   dataDir: z.string().min(1).default("/var/lib/muster"),
   /** Git repositories to watch. */
@@ -67,8 +73,14 @@ const SCHEMA = z.strictObject({
       kustomize: z.string().default("kustomize"),
       /** Milliseconds that one run may take. */
       timeoutMs: milliseconds(30_000),
-      maxOutputBytes: z.int().min(1024).default(64 * 1024 * 1024),
-      maxMemoryBytes: z.int().min(16 * 1024 * 1024).default(1024 * 1024 * 1024),
+      maxOutputBytes: z
+        .int()
+        .min(1024)
+        .default(64 * 1024 * 1024),
+      maxMemoryBytes: z
+        .int()
+        .min(16 * 1024 * 1024)
+        .default(1024 * 1024 * 1024),
       /** Runs at the same time. */
       concurrency: z.int().min(1).max(64).default(2),
       /** For charts, while a cluster's agent has not reported its version. */
@@ -107,13 +119,20 @@ export function loadHubConfig(path: string, environment: Readonly<Record<string,
   try {
     value = parse(readFileSync(path, "utf8")) ?? {};
   } catch (cause) {
-    throw new CodedError("CONFIG_INVALID", `The configuration ${path} cannot be read: ${(cause as Error).message.split("\n")[0]}`, { cause, at: { file: path } });
+    throw new CodedError("CONFIG_INVALID", `The configuration ${path} cannot be read: ${(cause as Error).message.split("\n")[0]}`, {
+      cause,
+      at: { file: path },
+    });
   }
   return parseHubConfig(value, environment, path);
 }
 
 /** Checks settings that are there already. */
-export function parseHubConfig(value: unknown, environment: Readonly<Record<string, string | undefined>> = {}, path = "the configuration"): HubConfig {
+export function parseHubConfig(
+  value: unknown,
+  environment: Readonly<Record<string, string | undefined>> = {},
+  path = "the configuration",
+): HubConfig {
   const settings = structuredClone(value) as Record<string, Record<string, unknown> | undefined>;
   for (const [variable, [section, key]] of Object.entries(OVERRIDES)) {
     const override = environment[variable];

@@ -24,9 +24,17 @@ export async function issueAgentCredentials(config: HubConfig, options: IssueOpt
   if (options.format === "files") {
     const folder = options.out ?? options.cluster;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const files = { "tls.crt": credentials.cert, "tls.key": credentials.key, "ca.crt": credentials.ca, "nats.creds": credentials.natsCreds, "signing-keys.pem": credentials.signingKeys };
+    const files = {
+      "tls.crt": credentials.cert,
+      "tls.key": credentials.key,
+      "ca.crt": credentials.ca,
+      "nats.creds": credentials.natsCreds,
+      "signing-keys.pem": credentials.signingKeys,
+    };
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
-    return `${Object.keys(files).map((name) => join(folder, name)).join("\n")}\n`;
+    return `${Object.keys(files)
+      .map((name) => join(folder, name))
+      .join("\n")}\n`;
   }
   const port = config.grpc.listen.slice(config.grpc.listen.lastIndexOf(":") + 1);
   const values = {
@@ -34,7 +42,11 @@ export async function issueAgentCredentials(config: HubConfig, options: IssueOpt
     trustDomain: config.trustDomain,
     hub: { address: options.hubAddress ?? `${config.grpc.serverNames[0]}:${port}` },
     nats: { url: options.natsUrl ?? config.nats.url },
-    credentials: { tls: { cert: credentials.cert, key: credentials.key, ca: credentials.ca }, natsCreds: credentials.natsCreds, signingKeys: credentials.signingKeys },
+    credentials: {
+      tls: { cert: credentials.cert, key: credentials.key, ca: credentials.ca },
+      natsCreds: credentials.natsCreds,
+      signingKeys: credentials.signingKeys,
+    },
   };
   return `# Values of the Muster agent's chart for the cluster ${options.cluster}. Holds secrets: keep it as you keep passwords.\n${stringify(values)}`;
 }

@@ -45,10 +45,12 @@ async function run(argv: readonly string[]): Promise<void> {
       const [cluster] = rest;
       if (!cluster) throw new CodedError("CLI_USAGE", "issue needs the name of a cluster");
       const format = values.format ?? "helm-values";
-      if (format !== "helm-values" && format !== "files") throw new CodedError("CLI_USAGE", `--format is helm-values or files, not ${format}`);
+      if (format !== "helm-values" && format !== "files")
+        throw new CodedError("CLI_USAGE", `--format is helm-values or files, not ${format}`);
       return print(
         await issueAgentCredentials(config, {
-          cluster, format,
+          cluster,
+          format,
           ...(values.out && { out: values.out }),
           ...(values["hub-address"] && { hubAddress: values["hub-address"] }),
           ...(values["nats-url"] && { natsUrl: values["nats-url"] }),
@@ -67,7 +69,15 @@ function parse(argv: readonly string[]) {
     return parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: { config: text, format: text, out: text, "hub-address": text, "nats-url": text, help: { ...flag, short: "h" }, version: flag },
+      options: {
+        config: text,
+        format: text,
+        out: text,
+        "hub-address": text,
+        "nats-url": text,
+        help: { ...flag, short: "h" },
+        version: flag,
+      },
     });
   } catch (cause) {
     throw new CodedError("CLI_USAGE", (cause as Error).message, { cause });

@@ -59,9 +59,14 @@ const FACTS_DELAY_MS = 50;
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { sources, publisher, status, clock, random, logger, link } = options;
   const wakeup = new Wakeup();
-  const stage = options.metrics.histogram("muster_hub_stage_duration_seconds", "Time of each stage of the publish loop", { labels: ["stage"] });
+  const stage = options.metrics.histogram("muster_hub_stage_duration_seconds", "Time of each stage of the publish loop", {
+    labels: ["stage"],
+  });
   const published = options.metrics.counter("muster_hub_published_slices_total", "Slices published");
-  const republished = options.metrics.counter("muster_hub_republished_total", "Slices and manifest sets that JetStream had lost and that were published again");
+  const republished = options.metrics.counter(
+    "muster_hub_republished_total",
+    "Slices and manifest sets that JetStream had lost and that were published again",
+  );
   let loaded = false;
   let natsCame = false;
   let composeDueMs = Number.POSITIVE_INFINITY;
@@ -92,7 +97,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   async function readModel(): Promise<FleetModel | undefined> {
     if (!sources.tried || sources.snapshots.every(({ snapshot }) => !snapshot)) return undefined;
     const inputs = await timed("load", () =>
-      Promise.all(sources.snapshots.map(async ({ source, snapshot }) => (snapshot ? options.loader.load(snapshot) : { source, files: [] }))),
+      Promise.all(
+        sources.snapshots.map(async ({ source, snapshot }) => (snapshot ? options.loader.load(snapshot) : { source, files: [] })),
+      ),
     );
     const next = await timed("fleet", () => buildFleet(inputs));
     model = next;
@@ -107,22 +114,34 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const rendered = await timed("render", () => options.targets.render(next.targets, signal));
     observe("encode", rendered.encodeMs);
     options.failpoint("hub.afterRender");
-    const composition = await timed("compose", () => composeSlices({ model: next, outcomes: rendered.outcomes, previous: publisher.current }));
-    if (composition.held) logger.error({ code: composition.held.code }, `${composition.held.message}: the revision is held, nothing is changed anywhere`);
+    const composition = await timed("compose", () =>
+      composeSlices({ model: next, outcomes: rendered.outcomes, previous: publisher.current }),
+    );
+    if (composition.held)
+      logger.error({ code: composition.held.code }, `${composition.held.message}: the revision is held, nothing is changed anywhere`);
     const { moved, failed } = await timed("publish", () => publisher.publish(composition.slices, rendered.sets, next.commits));
     published.add(moved.size);
     for (const [cluster, slice] of moved) options.hint(cluster, slice);
-    for (const [cluster, error] of failed) logger.error({ [LogField.Cluster]: cluster, code: error.code, err: error }, "a slice was not published");
+    for (const [cluster, error] of failed)
+      logger.error({ [LogField.Cluster]: cluster, code: error.code, err: error }, "a slice was not published");
     await timed("record", () => record(next, { ...composition, notices: rendered.notices, moved, failed }));
     logger.info({ [LogField.Count]: moved.size }, `${formatRevision(next.commits)}: ${moved.size} slices published`);
     const [first] = failed.values();
     if (first) throw first;
   }
 
-  function record(next: FleetModel, result: Pick<Parameters<FleetStatus["record"]>[0], "problems" | "notices" | "failed" | "held"> & { moved: ReadonlyMap<string, Slice> }): void {
+  function record(
+    next: FleetModel,
+    result: Pick<Parameters<FleetStatus["record"]>[0], "problems" | "notices" | "failed" | "held"> & { moved: ReadonlyMap<string, Slice> },
+  ): void {
     const newest = newestOf(sources.snapshots.flatMap(({ snapshot }) => snapshot ?? []));
     for (const [cluster, slice] of result.moved) {
-      status.event({ type: "Published", severity: "info", cluster, message: `Generation ${slice.generation} of ${formatRevision(slice.commits)}` });
+      status.event({
+        type: "Published",
+        severity: "info",
+        cluster,
+        message: `Generation ${slice.generation} of ${formatRevision(slice.commits)}`,
+      });
     }
     status.record({ ...result, model: next, slices: publisher.current, moved: result.moved.size, ...(newest && { commit: newest }) });
   }
@@ -136,7 +155,11 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     if (result.republished > 0) {
       republished.add(result.republished);
       logger.warn({ [LogField.Count]: result.republished }, "JetStream had lost data; it was published again");
-      status.event({ type: "Republished", severity: "warning", message: `JetStream had lost ${result.republished} slices or manifest sets; they were published again` });
+      status.event({
+        type: "Republished",
+        severity: "warning",
+        message: `JetStream had lost ${result.republished} slices or manifest sets; they were published again`,
+      });
     }
     if (clock.monotonicMs() >= garbageDueMs) {
       garbageDueMs = clock.monotonicMs() + GARBAGE_INTERVAL_MS;
@@ -237,7 +260,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 }
 
 /** The commit that a revision is shown with: of several sources the newest. */
-function newestOf(snapshots: readonly (CommitRef & { subject: string; author: string; committedAt: string })[]): { subject: string; author: string } | undefined {
+function newestOf(
+  snapshots: readonly (CommitRef & { subject: string; author: string; committedAt: string })[],
+): { subject: string; author: string } | undefined {
   const [newest] = [...snapshots].sort((a, b) => Date.parse(b.committedAt) - Date.parse(a.committedAt));
   return newest && { subject: newest.subject, author: newest.author };
 }

@@ -2,7 +2,7 @@ import { CodedError, formatPosition, type InputPosition } from "@muster/shared/e
 import { type EncodedManifestSet, encodeManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, Target } from "./fleet/model.ts";
 import type { TargetOutcome } from "./release/compose-slices.ts";
-import type { ClusterCapabilities, Renderer, RenderedTarget, RenderNotice } from "./render/renderer.ts";
+import type { ClusterCapabilities, RenderedTarget, Renderer, RenderNotice } from "./render/renderer.ts";
 import type { CommitSnapshot } from "./source/snapshot.ts";
 
 /** What rendering all targets gave. */

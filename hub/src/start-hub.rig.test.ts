@@ -1,7 +1,15 @@
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Slice } from "@muster/shared/model";
-import { BLOB_STREAM, blobSubject, decodeManifestSet, decodeSlice, HUB_INBOX_PREFIX, SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
+import {
+  BLOB_STREAM,
+  blobSubject,
+  decodeManifestSet,
+  decodeSlice,
+  HUB_INBOX_PREFIX,
+  SLICE_STREAM,
+  sliceSubject,
+} from "@muster/shared/wire";
 import { connect, credsAuthenticator, type JetStreamManager, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Part } from "../../test/rig/child-process-part.ts";
@@ -10,8 +18,10 @@ import type { EventView, FleetView, RevisionView, TargetView } from "./status/vi
 import { type HubRig, startHubRig } from "./testing/hub-rig.ts";
 
 const cluster = (name: string) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n`;
-const bundle = (name: string) => `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [{ all: true }], namespace: apps }\n`;
-const configMap = (name: string, value = "x") => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
+const bundle = (name: string) =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [{ all: true }], namespace: apps }\n`;
+const configMap = (name: string, value = "x") =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 const FILES = {
   "clusters/all.yaml": ["one", "two", "three"].map(cluster).join("---\n"),
   "apps/web/bundle.yaml": bundle("web"),
@@ -29,8 +39,11 @@ let hubs: Part[];
 async function setUp(settings: Record<string, object> = {}): Promise<void> {
   rig = await startHubRig(FILES, settings);
   reader = await connect({
-    servers: rig.nats.url, authenticator: credsAuthenticator(readFileSync(rig.identity.natsCredsFile)), inboxPrefix: HUB_INBOX_PREFIX,
-    reconnectTimeWait: 100, maxReconnectAttempts: -1,
+    servers: rig.nats.url,
+    authenticator: credsAuthenticator(readFileSync(rig.identity.natsCredsFile)),
+    inboxPrefix: HUB_INBOX_PREFIX,
+    reconnectTimeWait: 100,
+    maxReconnectAttempts: -1,
   });
   manager = await reader.jetstreamManager({ checkAPI: false, timeout: 2_000 });
   hubs = [];
@@ -54,13 +67,19 @@ async function content(name: string): Promise<Record<string, unknown>> {
   for (const entry of (await slice(name)).bundles) {
     if (entry.state !== "desired") throw new Error(`${entry.name} is kept`);
     const { blob, chunks } = entry.manifestSet;
-    const parts = await Promise.all(Array.from({ length: chunks }, (_, index) => manager.streams.getMessage(BLOB_STREAM, { last_by_subj: blobSubject(blob, index) })));
-    for (const { manifest } of decodeManifestSet(entry.manifestSet, Buffer.concat(parts.map((part) => part.data)))) values[manifest.metadata.name] = (manifest["data"] as { value: string }).value;
+    const parts = await Promise.all(
+      Array.from({ length: chunks }, (_, index) => manager.streams.getMessage(BLOB_STREAM, { last_by_subj: blobSubject(blob, index) })),
+    );
+    for (const { manifest } of decodeManifestSet(entry.manifestSet, Buffer.concat(parts.map((part) => part.data))))
+      values[manifest.metadata.name] = (manifest["data"] as { value: string }).value;
   }
   return values;
 }
 const everywhere = (expected: Record<string, string>) =>
-  eventually(async () => expect(await Promise.all(CLUSTERS.map(content))).toEqual(CLUSTERS.map(() => expected)), { timeoutMs: 20_000, message: "every cluster's slice" });
+  eventually(async () => expect(await Promise.all(CLUSTERS.map(content))).toEqual(CLUSTERS.map(() => expected)), {
+    timeoutMs: 20_000,
+    message: "every cluster's slice",
+  });
 
 describe("a hub", () => {
   beforeAll(async () => {
@@ -77,7 +96,12 @@ describe("a hub", () => {
   it("I9: a commit that changes no object moves no slice", async () => {
     const before = await generations();
     const commit = await rig.push("Say what this is", { "README.md": "# The fleet\n" });
-    await eventually(async () => expect((await rig.api<{ items: RevisionView[] }>("/revisions")).items[0]).toMatchObject({ revision: `main@sha1:${commit}`, publishedSlices: 0 }));
+    await eventually(async () =>
+      expect((await rig.api<{ items: RevisionView[] }>("/revisions")).items[0]).toMatchObject({
+        revision: `main@sha1:${commit}`,
+        publishedSlices: 0,
+      }),
+    );
     expect(await generations()).toEqual(before);
   });
 
@@ -99,7 +123,9 @@ describe("a hub", () => {
   it("E070: a repository in which every bundle vanished changes nothing anywhere", async () => {
     const before = await generations();
     await rig.push("Lose everything", { "apps/web/bundle.yaml": null, "apps/db/bundle.yaml": null });
-    await eventually(async () => expect((await rig.api<FleetView>("/fleet")).problems.map((problem) => problem.type)).toContain("RevisionHeld"));
+    await eventually(async () =>
+      expect((await rig.api<FleetView>("/fleet")).problems.map((problem) => problem.type)).toContain("RevisionHeld"),
+    );
     expect(await generations()).toEqual(before);
     await rig.push("Find it again", { "apps/web/bundle.yaml": bundle("web"), "apps/db/bundle.yaml": bundle("db") });
     await eventually(async () => expect((await rig.api<FleetView>("/fleet")).problems).toEqual([]));
@@ -111,7 +137,11 @@ describe("a hub", () => {
     await rig.nats.wipe();
     await eventually(async () => expect(await Promise.all(CLUSTERS.map(text))).toEqual(before), { timeoutMs: 20_000 });
     await everywhere({ web: "z", db: "y" });
-    await eventually(async () => expect((await rig.api<{ items: EventView[] }>("/events")).items.map((event) => event.type)).toEqual(expect.arrayContaining(["TransportFailed", "TransportRecovered", "Republished"])));
+    await eventually(async () =>
+      expect((await rig.api<{ items: EventView[] }>("/events")).items.map((event) => event.type)).toEqual(
+        expect.arrayContaining(["TransportFailed", "TransportRecovered", "Republished"]),
+      ),
+    );
     expect((await rig.probe("/readyz")).status).toBe(200);
   });
 
@@ -127,7 +157,10 @@ describe("a hub", () => {
       times.push(performance.now() - started);
     }
     times.sort((a, b) => a - b);
-    if (process.env["MUSTER_RIG_FIGURES"]) process.stderr.write(`push, webhook → last of ${CLUSTERS.length} slices in NATS: ${times.map((ms) => Math.round(ms)).join(", ")} ms\n`);
+    if (process.env["MUSTER_RIG_FIGURES"])
+      process.stderr.write(
+        `push, webhook → last of ${CLUSTERS.length} slices in NATS: ${times.map((ms) => Math.round(ms)).join(", ")} ms\n`,
+      );
     expect(times[2]).toBeLessThan(2_000);
   });
 });
@@ -152,7 +185,17 @@ describe("a hub that is killed", () => {
   beforeEach(() => setUp());
   afterEach(tearDown);
 
-  const POINTS = ["hub.afterFetch", "hub.afterRender", "hub.beforeSign", "hub.beforeBlobs", "hub.betweenBlobs", "hub.beforeSlice", "hub.beforeAck", "hub.afterAck", "hub.midFanOut"];
+  const POINTS = [
+    "hub.afterFetch",
+    "hub.afterRender",
+    "hub.beforeSign",
+    "hub.beforeBlobs",
+    "hub.betweenBlobs",
+    "hub.beforeSlice",
+    "hub.beforeAck",
+    "hub.afterAck",
+    "hub.midFanOut",
+  ];
 
   it("E209, E210: at any point of publishing leaves no half revision, and the next one finishes it", { timeout: 240_000 }, async () => {
     for (const [round, point] of POINTS.entries()) {
@@ -162,7 +205,8 @@ describe("a hub that is killed", () => {
       const dying = await start({ env: { MUSTER_FAILPOINTS: `${point}=exit` }, until: "running" });
       expect([point, await dying.exited()]).toEqual([point, 137]);
       // Whatever is there is whole: a slice names only blobs that can be fetched.
-      for (const name of CLUSTERS) await content(name).catch((error: unknown) => expect([point, (error as { code?: string }).code]).toEqual([point, "404"]));
+      for (const name of CLUSTERS)
+        await content(name).catch((error: unknown) => expect([point, (error as { code?: string }).code]).toEqual([point, "404"]));
       const hub = await start();
       await everywhere({ web: value, db: "x" });
       expect((await generations()).every((generation, index) => generation > (before[index] ?? 0))).toBe(true);
@@ -191,11 +235,20 @@ describe("what an agent's NATS credentials allow", () => {
   it("S2: its own slice, blobs by name, and nothing else", { timeout: 120_000 }, async () => {
     const { natsCreds } = await rig.identity.issueAgent("one");
     const refused: string[] = [];
-    const agent = await connect({ servers: rig.nats.url, authenticator: credsAuthenticator(Buffer.from(natsCreds)), inboxPrefix: "_INBOX_one", reconnect: false });
+    const agent = await connect({
+      servers: rig.nats.url,
+      authenticator: credsAuthenticator(Buffer.from(natsCreds)),
+      inboxPrefix: "_INBOX_one",
+      reconnect: false,
+    });
     void (async () => {
       for await (const status of agent.status()) if (status.type === "error") refused.push(String(status.data));
     })();
-    const ask = (subject: string, payload = "") => agent.request(subject, payload, { timeout: 300 }).then((message) => message.headers?.code || 200, () => 0);
+    const ask = (subject: string, payload = "") =>
+      agent.request(subject, payload, { timeout: 300 }).then(
+        (message) => message.headers?.code || 200,
+        () => 0,
+      );
     const entry = (await slice("one")).bundles[0];
     const blob = entry?.state === "desired" ? entry.manifestSet.blob : "";
     expect(await ask(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject("one")}`)).toBe(200);
@@ -208,17 +261,35 @@ describe("what an agent's NATS credentials allow", () => {
       [`$JS.API.DIRECT.GET.${SLICE_STREAM}`, JSON.stringify({ seq: 1 })],
       [`$JS.API.STREAM.MSG.GET.${SLICE_STREAM}`, JSON.stringify({ last_by_subj: sliceSubject("two") })],
       ...["LIST", "NAMES"].map((verb): [string] => [`$JS.API.STREAM.${verb}`]),
-      ...["INFO", "CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE"].flatMap((verb): [string][] => [[`$JS.API.STREAM.${verb}.${SLICE_STREAM}`], [`$JS.API.STREAM.${verb}.${BLOB_STREAM}`]]),
+      ...["INFO", "CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE"].flatMap((verb): [string][] => [
+        [`$JS.API.STREAM.${verb}.${SLICE_STREAM}`],
+        [`$JS.API.STREAM.${verb}.${BLOB_STREAM}`],
+      ]),
       ...["CREATE", "DURABLE.CREATE", "NAMES", "LIST"].map((verb): [string, string] => [`$JS.API.CONSUMER.${verb}.${SLICE_STREAM}`, "{}"]),
-      ["$JS.API.INFO"], ["$SYS.REQ.USER.INFO"], ["$SYS.REQ.SERVER.PING"], ["$SRV.PING"],
-      [sliceSubject("one"), "forged"], [sliceSubject("two"), "forged"], [blobSubject(blob, 0), "forged"],
+      ["$JS.API.INFO"],
+      ["$SYS.REQ.USER.INFO"],
+      ["$SYS.REQ.SERVER.PING"],
+      ["$SRV.PING"],
+      [sliceSubject("one"), "forged"],
+      [sliceSubject("two"), "forged"],
+      [blobSubject(blob, 0), "forged"],
     ];
     for (const [subject, payload] of forbidden) expect([subject, await ask(subject, payload)]).toEqual([subject, 0]);
     await agent.flush();
     expect(refused.filter((data) => data.includes("PERMISSIONS_VIOLATION")).length).toBe(forbidden.length);
 
     const heard: string[] = [];
-    for (const subject of [sliceSubject("two"), "muster.v1.slice.*", "muster.v1.>", ">", "_INBOX.>", "_INBOX_two.>", `${HUB_INBOX_PREFIX}.>`, "$JS.>", "$SYS.>"]) {
+    for (const subject of [
+      sliceSubject("two"),
+      "muster.v1.slice.*",
+      "muster.v1.>",
+      ">",
+      "_INBOX.>",
+      "_INBOX_two.>",
+      `${HUB_INBOX_PREFIX}.>`,
+      "$JS.>",
+      "$SYS.>",
+    ]) {
       agent.subscribe(subject, { callback: (error, message) => void (error || heard.push(message.subject)) });
     }
     await rig.push("Change something", { "apps/web/map.yaml": configMap("web", "heard") });
@@ -231,7 +302,9 @@ describe("what an agent's NATS credentials allow", () => {
 
   it("A4: a cluster that is named like the hub cannot listen to the hub's replies", async () => {
     const { natsCreds } = await rig.identity.issueAgent("muster-hub");
-    const claims = JSON.parse(Buffer.from(/BEGIN NATS USER JWT-----\s+\S+\.(\S+)\./.exec(natsCreds)?.[1] ?? "", "base64url").toString()) as { nats: { sub: { allow: string[] } } };
+    const claims = JSON.parse(
+      Buffer.from(/BEGIN NATS USER JWT-----\s+\S+\.(\S+)\./.exec(natsCreds)?.[1] ?? "", "base64url").toString(),
+    ) as { nats: { sub: { allow: string[] } } };
     expect(claims.nats.sub.allow.some((subject) => `${HUB_INBOX_PREFIX}.x`.startsWith(subject.replace(">", "")))).toBe(false);
   });
 });

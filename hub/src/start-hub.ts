@@ -61,7 +61,9 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     },
   });
   const publisher = createPublisher({
-    link, logger, failpoint,
+    link,
+    logger,
+    failpoint,
     signingKey: identity.signingKey,
     publicKey: createPublicKey(identity.signingKey),
     trustDomain: config.trustDomain,
@@ -69,12 +71,19 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     monotonicMs: () => systemClock.monotonicMs(),
   });
   const sources = createSourceWatch({
-    ...base, failpoint, metrics,
+    ...base,
+    failpoint,
+    metrics,
     sources: config.sources.map((source) => ({
       url: source.url,
       pollIntervalMs: source.pollIntervalMs,
       source: createGitSource({
-        name: source.name, url: source.url, ref: source.ref, path: source.path, dataDir: config.dataDir, logger,
+        name: source.name,
+        url: source.url,
+        ref: source.ref,
+        path: source.path,
+        dataDir: config.dataDir,
+        logger,
         ...(source.credentialsFile && { credentialsFile: source.credentialsFile }),
       }),
     })),
@@ -82,7 +91,13 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     onNews: () => pipeline.news(),
   });
   const pipeline = createPipeline({
-    ...base, sources, publisher, link, status, failpoint, metrics,
+    ...base,
+    sources,
+    publisher,
+    link,
+    status,
+    failpoint,
+    metrics,
     loader: createFleetLoader(),
     targets: createTargetRenderer({
       renderer: createRenderer(config.render),
@@ -97,7 +112,8 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
 
   // Agents in, commands out.
   const agents = createAgentSessions({
-    ...base, failpoint,
+    ...base,
+    failpoint,
     listen: config.grpc.listen,
     trustDomain: config.trustDomain,
     ca: identity.ca,
@@ -110,7 +126,10 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   });
 
   // Operators.
-  const tls = config.http.tls && { cert: readFileSync(config.http.tls.certFile, "utf8"), key: readFileSync(config.http.tls.keyFile, "utf8") };
+  const tls = config.http.tls && {
+    cert: readFileSync(config.http.tls.certFile, "utf8"),
+    key: readFileSync(config.http.tls.keyFile, "utf8"),
+  };
   const api = await createApi({
     queries: status,
     commands: agents,
@@ -118,12 +137,16 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     sources: config.sources,
     token: secret(config.http.tokenFile, identity.apiToken),
     webhookSecret: secret(config.http.webhookSecretFile, identity.webhookSecret),
-    metrics, logger,
+    metrics,
+    logger,
     clock: systemClock,
     version: HUB_VERSION,
     loaded: () => pipeline.model !== undefined,
     ready: () => {
-      const reasons = [...(natsProblem ? [natsProblem.message] : pipeline.loaded ? [] : ["what is published was not read yet"]), ...(pipeline.model ? [] : ["no commit was read yet"])];
+      const reasons = [
+        ...(natsProblem ? [natsProblem.message] : pipeline.loaded ? [] : ["what is published was not read yet"]),
+        ...(pipeline.model ? [] : ["no commit was read yet"]),
+      ];
       return { ready: reasons.length === 0, reasons };
     },
     ...(tls && { tls }),

@@ -43,8 +43,15 @@ const FIRST_RETRY_MS = 1_000;
 
 export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
   const { clock, random, logger, record } = options;
-  const duration = options.metrics.histogram("muster_hub_fetch_duration_seconds", "Time of one look at a source", { labels: ["source", "result"] });
-  const watches = options.sources.map((watched) => ({ ...watched, wakeup: new Wakeup(), snapshot: undefined as CommitSnapshot | undefined, tried: false }));
+  const duration = options.metrics.histogram("muster_hub_fetch_duration_seconds", "Time of one look at a source", {
+    labels: ["source", "result"],
+  });
+  const watches = options.sources.map((watched) => ({
+    ...watched,
+    wakeup: new Wakeup(),
+    snapshot: undefined as CommitSnapshot | undefined,
+    tried: false,
+  }));
   type Watch = (typeof watches)[number];
 
   /** A failure keeps the last snapshot. */
@@ -59,14 +66,21 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
       record({ ...view, commit: snapshot.commit, fetchedAt: new Date(clock.wallMs()).toISOString() }, undefined);
       const ms = clock.monotonicMs() - started;
       duration.observe(ms / 1000, { source: view.name, result: "ok" });
-      if (isNew) logger.info({ [LogField.Source]: view.name, [LogField.Commit]: snapshot.commit, [LogField.DurationMs]: Math.round(ms) }, snapshot.subject);
+      if (isNew)
+        logger.info(
+          { [LogField.Source]: view.name, [LogField.Commit]: snapshot.commit, [LogField.DurationMs]: Math.round(ms) },
+          snapshot.subject,
+        );
       if (isNew) options.onNews();
       return true;
     } catch (error) {
       if (signal.aborted) return true;
       const coded = CodedError.from(error, "SOURCE_PROTOCOL");
       duration.observe((clock.monotonicMs() - started) / 1000, { source: view.name, result: "failed" });
-      logger.warn({ [LogField.Source]: view.name, code: coded.code, err: coded }, "the source cannot be fetched; its last commit stays in force");
+      logger.warn(
+        { [LogField.Source]: view.name, code: coded.code, err: coded },
+        "the source cannot be fetched; its last commit stays in force",
+      );
       record({ ...view, ...(watch.snapshot && { commit: watch.snapshot.commit }) }, coded);
       return false;
     }

@@ -1,6 +1,8 @@
 /** Documents and ConfigMaps of the bench. Objects have 200 bytes of data, so that figures compare with those of peers. */
 export function clusterFile(names: readonly string[]): string {
-  return names.map((name) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { bench: "true" } }\n`).join("---\n");
+  return names
+    .map((name) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { bench: "true" } }\n`)
+    .join("---\n");
 }
 
 export function bundleFile(name: string, targets: string): string {

@@ -22,7 +22,13 @@ const pair = (figure: Percentiles) => `${figure.p50} / ${figure.p99} ms`;
 
 function rows(figures: BenchFigures): Row[] {
   const row = (name: string, measured: string, target: string, met?: boolean): Row => ({ name, measured, target, met });
-  const { pushToAppliedMs: push, pushToApplied1of1000Ms: one, pushToApplied1000Ms: all, driftDetectMs: detect, driftRepairMs: repair } = figures;
+  const {
+    pushToAppliedMs: push,
+    pushToApplied1of1000Ms: one,
+    pushToApplied1000Ms: all,
+    driftDetectMs: detect,
+    driftRepairMs: repair,
+  } = figures;
   return [
     row("10 objects, push → applied, p50 / p99", pair(push), "< 250 / < 600 ms", push.p50 < 250 && push.p99 < 600),
     row("1 of 1,000 objects changed, p50 / p99", pair(one), "p50 < 300 ms", one.p50 < 300),
@@ -53,11 +59,18 @@ const figures = await measure({
   idleSeconds: values.quick ? 10 : 60,
   progress: (text) => void process.stderr.write(`${text}\n`),
 });
-const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version };
+const machine = {
+  cpu: cpus()[0]?.model ?? "unknown",
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  node: process.version,
+};
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ at: new Date().toISOString(), machine, ...figures }, null, 2)}\n`);
 const table = rows(figures);
 const width = Math.max(...table.map((entry) => entry.name.length));
 process.stdout.write(`\n${machine.cores} cores (${machine.cpu}), ${machine.memoryGiB} GiB, Node ${machine.node}\n\n`);
 for (const { name, measured, target, met } of table) {
-  process.stdout.write(`${name.padEnd(width)}  ${measured.padStart(20)}  ${target.padEnd(18)} ${met === undefined ? "" : met ? "met" : "MISSED"}\n`);
+  process.stdout.write(
+    `${name.padEnd(width)}  ${measured.padStart(20)}  ${target.padEnd(18)} ${met === undefined ? "" : met ? "met" : "MISSED"}\n`,
+  );
 }

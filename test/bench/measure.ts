@@ -3,7 +3,7 @@ import type { Manifest } from "@muster/shared/model";
 import { isMutating } from "../rig/audit-log.ts";
 import { eventually } from "../rig/eventually.ts";
 import { AGENT_USER, type Muster, type Programs, startMuster } from "../rig/muster.ts";
-import { PER_FILE, bundleFile, clusterFile, configMaps, largeFiles } from "./fleet-files.ts";
+import { bundleFile, clusterFile, configMaps, largeFiles, PER_FILE } from "./fleet-files.ts";
 import { type ObjectWatch, watchConfigMaps } from "./object-watch.ts";
 import { type Percentiles, percentiles } from "./statistics.ts";
 
@@ -46,7 +46,11 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     clusters: CLUSTERS,
     programs: options.programs,
     startAgents: false,
-    files: { "clusters/all.yaml": clusterFile(CLUSTERS), "small/bundle.yaml": bundleFile("small", "{ all: true }"), "small/objects.yaml": configMaps("small", 0, 10, () => "0") },
+    files: {
+      "clusters/all.yaml": clusterFile(CLUSTERS),
+      "small/bundle.yaml": bundleFile("small", "{ all: true }"),
+      "small/objects.yaml": configMaps("small", 0, 10, () => "0"),
+    },
   });
   const watches: ObjectWatch[] = [];
   try {
@@ -68,12 +72,26 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     progress(`10 objects on 3 clusters, ${options.commits} commits`);
     const pushes: number[] = [];
     for (let round = 1; round <= options.commits; round++) {
-      pushes.push(await timePush(muster, watches, { "small/objects.yaml": configMaps("small", 0, 10, () => `s${round}`) }, 10, (object) => stampOf(object) === `s${round}`));
+      pushes.push(
+        await timePush(
+          muster,
+          watches,
+          { "small/objects.yaml": configMaps("small", 0, 10, () => `s${round}`) },
+          10,
+          (object) => stampOf(object) === `s${round}`,
+        ),
+      );
     }
     const objects10 = rssMiB(muster.agent("bench-2").pid);
 
     progress("first sync of 1,000 objects");
-    const initialSync = await timePush(muster, [first], { "large/bundle.yaml": bundleFile("large", "{ clusters: [bench-1] }"), ...largeFiles(() => "0") }, 1_000, isLarge);
+    const initialSync = await timePush(
+      muster,
+      [first],
+      { "large/bundle.yaml": bundleFile("large", "{ clusters: [bench-1] }"), ...largeFiles(() => "0") },
+      1_000,
+      isLarge,
+    );
     await allSynced(muster);
 
     progress(`1 of 1,000 objects, ${options.largeCommits} commits`);
@@ -81,14 +99,24 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     for (let round = 1; round <= options.largeCommits; round++) {
       const file = round % 10;
       const changed = file * PER_FILE + (round % PER_FILE);
-      const files = { [`large/objects-${file}.yaml`]: configMaps("large", file * PER_FILE, PER_FILE, (index) => (index === changed ? `o${round}` : "0")) };
+      const files = {
+        [`large/objects-${file}.yaml`]: configMaps("large", file * PER_FILE, PER_FILE, (index) => (index === changed ? `o${round}` : "0")),
+      };
       one.push(await timePush(muster, [first], files, 1, (object) => stampOf(object) === `o${round}`));
       await allSynced(muster);
     }
     progress(`1,000 of 1,000 objects, ${options.largeCommits} commits`);
     const all: number[] = [];
     for (let round = 1; round <= options.largeCommits; round++) {
-      all.push(await timePush(muster, [first], largeFiles(() => `a${round}`), 1_000, (object) => isLarge(object) && stampOf(object) === `a${round}`));
+      all.push(
+        await timePush(
+          muster,
+          [first],
+          largeFiles(() => `a${round}`),
+          1_000,
+          (object) => isLarge(object) && stampOf(object) === `a${round}`,
+        ),
+      );
       await allSynced(muster);
     }
 
@@ -135,7 +163,13 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
 }
 
 /** Milliseconds from the webhook (the push is done, and the hub is told) to the last object on the last cluster, as its API server tells it. */
-async function timePush(muster: Muster, watches: readonly ObjectWatch[], files: Readonly<Record<string, string>>, count: number, condition: (object: Manifest) => boolean): Promise<number> {
+async function timePush(
+  muster: Muster,
+  watches: readonly ObjectWatch[],
+  files: Readonly<Record<string, string>>,
+  count: number,
+  condition: (object: Manifest) => boolean,
+): Promise<number> {
   await muster.repository.commit("Change objects", files);
   const applied = Promise.all(watches.map((watch) => watch.until(count, condition)));
   const started = performance.now();
@@ -158,11 +192,18 @@ async function measureDrift(muster: Muster, rounds: number): Promise<{ detect: n
     const started = performance.now();
     const deletes = round % 2 === 1;
     if (deletes) await apiserver.admin.request("DELETE", path);
-    else await apiserver.admin.request("PATCH", `${path}?fieldManager=kubectl-edit`, { data: { stamp: "foreign" } }, "application/merge-patch+json");
+    else
+      await apiserver.admin.request(
+        "PATCH",
+        `${path}?fieldManager=kubectl-edit`,
+        { data: { stamp: "foreign" } },
+        "application/merge-patch+json",
+      );
     const detected = (async () => {
       for (;;) {
         const { body } = await muster.api<{ items: { id: number; type: string; object?: string }[] }>("/events?limit=10&cluster=bench-1");
-        if (body.items.some((event) => event.id > newest && event.type === "DriftDetected" && event.object?.endsWith(`/${name}`))) return performance.now();
+        if (body.items.some((event) => event.id > newest && event.type === "DriftDetected" && event.object?.endsWith(`/${name}`)))
+          return performance.now();
         if (performance.now() - started > 20_000) throw new Error(`drift of ${name} was not told by the hub`);
         await sleep(3);
       }

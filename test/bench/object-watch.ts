@@ -52,7 +52,8 @@ export async function watchConfigMaps(apiserver: KubeApiserver, namespace: strin
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error(`only ${waiter.done.size} of ${count} objects in ${timeoutMs} ms`)), timeoutMs);
         const waiter = {
-          count, condition,
+          count,
+          condition,
           done: new Set([...live.values()].filter(condition).map((object) => object.metadata.name)),
           resolve: (at: number) => {
             clearTimeout(timer);

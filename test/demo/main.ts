@@ -7,7 +7,7 @@ import { ensureBinaries } from "../rig/binaries.ts";
 import { type Muster, startMuster } from "../rig/muster.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
 import { SAMPLE_CLUSTERS, sampleFleet } from "./sample-fleet.ts";
-import { TOUR, fleetHealthy } from "./tour.ts";
+import { fleetHealthy, TOUR } from "./tour.ts";
 import { reportDeploymentsAsRunning } from "./workloads.ts";
 
 /** `npm run demo [-- --tour]`: the main job on real parts. Stays up until Ctrl-C; the tour does things itself and ends with 0 or 1. */
@@ -60,12 +60,18 @@ process.exit(code);
 /** How to call the CLI against this hub, in a shell. */
 function cliOf(running: Muster, program: string): { command: string; run(...args: string[]): string } {
   const config = join(running.folder, "muster-env");
-  writeFileSync(config, `export MUSTER_URL=${running.hubUrl} MUSTER_TOKEN_FILE=${running.tokenFile}\nmuster() { "${process.execPath}" "${program}" "$@"; }\n`);
+  writeFileSync(
+    config,
+    `export MUSTER_URL=${running.hubUrl} MUSTER_TOKEN_FILE=${running.tokenFile}\nmuster() { "${process.execPath}" "${program}" "$@"; }\n`,
+  );
   return {
     command: `. ${config}`,
     run(...args) {
       const colour = process.stdout.isTTY && !process.env["NO_COLOR"] ? ["--color=always"] : [];
-      const result = spawnSync(process.execPath, [program, ...args, ...colour], { encoding: "utf8", env: { ...process.env, MUSTER_URL: running.hubUrl, MUSTER_TOKEN_FILE: running.tokenFile } });
+      const result = spawnSync(process.execPath, [program, ...args, ...colour], {
+        encoding: "utf8",
+        env: { ...process.env, MUSTER_URL: running.hubUrl, MUSTER_TOKEN_FILE: running.tokenFile },
+      });
       return `${result.stdout}${result.stderr}`;
     },
   };

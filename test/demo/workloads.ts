@@ -37,8 +37,21 @@ async function reportOnce(apiserver: KubeApiserver): Promise<void> {
       `/apis/apps/v1/namespaces/${metadata.namespace}/deployments/${metadata.name}/status?fieldManager=demo-kubelet`,
       {
         status: {
-          observedGeneration: metadata.generation, replicas, updatedReplicas: replicas, readyReplicas: replicas, availableReplicas: replicas,
-          conditions: [{ type: "Available", status: "True", reason: "MinimumReplicasAvailable", message: "", lastTransitionTime: now, lastUpdateTime: now }],
+          observedGeneration: metadata.generation,
+          replicas,
+          updatedReplicas: replicas,
+          readyReplicas: replicas,
+          availableReplicas: replicas,
+          conditions: [
+            {
+              type: "Available",
+              status: "True",
+              reason: "MinimumReplicasAvailable",
+              message: "",
+              lastTransitionTime: now,
+              lastUpdateTime: now,
+            },
+          ],
         },
       },
       "application/merge-patch+json",

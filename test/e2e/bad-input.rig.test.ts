@@ -4,16 +4,18 @@ import { SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
 import { connect, credsAuthenticator } from "nats";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { FleetView } from "../../hub/src/status/views.ts";
-import type { AuditMark } from "../rig/kube-apiserver.ts";
 import { eventually } from "../rig/eventually.ts";
+import type { AuditMark } from "../rig/kube-apiserver.ts";
 import { AGENT_USER, type Muster, startMuster } from "../rig/muster.ts";
 
 /** Whatever is wrong in Git or between the parts: it has a code and a place, everything else goes on, and nothing is deleted. */
 
-const cluster = (name: string, more = "") => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n${more}`;
+const cluster = (name: string, more = "") =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n${more}`;
 const bundle = (name: string, more = "") =>
   `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ matchLabels: { env: prod } }]\n  namespace: apps\n  createNamespace: true\n${more}`;
-const configMap = (name: string, value: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
+const configMap = (name: string, value: string) =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 
 const GOOD: Readonly<Record<string, string>> = {
   "clusters/one.yaml": cluster("one"),
@@ -40,7 +42,8 @@ async function pushBad(files: Readonly<Record<string, string | null>>): Promise<
 }
 
 async function steadyIs(value: string): Promise<void> {
-  for (const where of ["one", "two"]) await eventually(async () => expect(await valueOf("steady", where)).toBe(value), { timeoutMs: 20_000 });
+  for (const where of ["one", "two"])
+    await eventually(async () => expect(await valueOf("steady", where)).toBe(value), { timeoutMs: 20_000 });
 }
 
 /** Restores the good fleet and waits until all of it is in force. */
@@ -63,7 +66,12 @@ async function expectProblem(code: string, text: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  muster = await startMuster({ clusters: ["one", "two"], files: GOOD, agent: { MUSTER_POLL_INTERVAL_MS: "2000" }, hub: { source: { pollIntervalMs: 1_000 } } });
+  muster = await startMuster({
+    clusters: ["one", "two"],
+    files: GOOD,
+    agent: { MUSTER_POLL_INTERVAL_MS: "2000" },
+    hub: { source: { pollIntervalMs: 1_000 } },
+  });
   await eventually(async () => expect(await fleet()).toMatchObject({ healthy: true }), { timeoutMs: 30_000 });
   marks = muster.clusters.all.map((apiserver) => ({ name: apiserver.name, mark: apiserver.auditMark() }));
 });
@@ -88,17 +96,57 @@ describe("bad input holds back what it names, tells where it stands, and deletes
     ["YAML that does not parse", { "victim/map.yaml": "apiVersion: v1\nkind: [\n" }, "YAML_SYNTAX", "victim/map.yaml"],
     ["a bundle document that does not parse", { "victim/bundle.yaml": "kind: [\n" }, "YAML_SYNTAX", "victim/bundle.yaml"],
     ["an unknown field", { "victim/bundle.yaml": bundle("victim", "  namespce: x\n") }, "FLEET_UNKNOWN_FIELD", "victim/bundle.yaml:8"],
-    ["an unknown kind", { "clusters/three.yaml": cluster("three").replace("Cluster", "Klaster") }, "FLEET_UNKNOWN_KIND", "clusters/three.yaml"],
+    [
+      "an unknown kind",
+      { "clusters/three.yaml": cluster("three").replace("Cluster", "Klaster") },
+      "FLEET_UNKNOWN_KIND",
+      "clusters/three.yaml",
+    ],
     ["an unknown apiVersion", { "clusters/three.yaml": cluster("three").replace("v1alpha1", "v9") }, "FLEET_UNKNOWN_KIND", "v9"],
-    ["an empty selector", { "victim/bundle.yaml": bundle("victim").replace("{ matchLabels: { env: prod } }", "{}") }, "FLEET_EMPTY_SELECTOR", "victim/bundle.yaml:5"],
-    ["a malformed selector", { "victim/bundle.yaml": bundle("victim").replace("matchLabels: { env: prod }", "matchExpressions: [{ key: env, operator: In }]") }, "FLEET_SELECTOR", "victim/bundle.yaml:5"],
-    ["two bundles of one name", { "other/bundle.yaml": bundle("victim"), "other/map.yaml": configMap("other", "x") }, "FLEET_DUPLICATE", "other/bundle.yaml"],
+    [
+      "an empty selector",
+      { "victim/bundle.yaml": bundle("victim").replace("{ matchLabels: { env: prod } }", "{}") },
+      "FLEET_EMPTY_SELECTOR",
+      "victim/bundle.yaml:5",
+    ],
+    [
+      "a malformed selector",
+      { "victim/bundle.yaml": bundle("victim").replace("matchLabels: { env: prod }", "matchExpressions: [{ key: env, operator: In }]") },
+      "FLEET_SELECTOR",
+      "victim/bundle.yaml:5",
+    ],
+    [
+      "two bundles of one name",
+      { "other/bundle.yaml": bundle("victim"), "other/map.yaml": configMap("other", "x") },
+      "FLEET_DUPLICATE",
+      "other/bundle.yaml",
+    ],
     ["two clusters of one name", { "clusters/again.yaml": cluster("two") }, "FLEET_DUPLICATE", "clusters/again.yaml"],
-    ["one object in two bundles", { "other/bundle.yaml": bundle("other"), "other/map.yaml": configMap("victim", "stolen") }, "OBJECT_DUPLICATE", "victim/bundle.yaml"],
+    [
+      "one object in two bundles",
+      { "other/bundle.yaml": bundle("other"), "other/map.yaml": configMap("victim", "stolen") },
+      "OBJECT_DUPLICATE",
+      "victim/bundle.yaml",
+    ],
     ["an unset variable", { "victim/map.yaml": configMap("victim", "${NOWHERE}") }, "VARIABLE_UNSET", "NOWHERE"],
-    ["a kustomization that fails", { "victim/kustomization.yaml": "resources: [missing.yaml]\n" }, "(RENDER_KUSTOMIZE|BUNDLE_FILE_MISSING)", "missing.yaml"],
-    ["a chart that fails", { "victim/Chart.yaml": "apiVersion: v2\nname: victim\nversion: 1.0.0\n", "victim/templates/x.yaml": '{{ fail "no luck" }}' }, "RENDER_HELM", "no luck"],
-    ["a path out of the bundle", { "victim/bundle.yaml": bundle("victim", "  kustomize: { path: ../steady }\n") }, "BUNDLE_PATH_ESCAPE", "victim/bundle.yaml"],
+    [
+      "a kustomization that fails",
+      { "victim/kustomization.yaml": "resources: [missing.yaml]\n" },
+      "(RENDER_KUSTOMIZE|BUNDLE_FILE_MISSING)",
+      "missing.yaml",
+    ],
+    [
+      "a chart that fails",
+      { "victim/Chart.yaml": "apiVersion: v2\nname: victim\nversion: 1.0.0\n", "victim/templates/x.yaml": '{{ fail "no luck" }}' },
+      "RENDER_HELM",
+      "no luck",
+    ],
+    [
+      "a path out of the bundle",
+      { "victim/bundle.yaml": bundle("victim", "  kustomize: { path: ../steady }\n") },
+      "BUNDLE_PATH_ESCAPE",
+      "victim/bundle.yaml",
+    ],
     ["a bundle that renders to nothing", { "victim/map.yaml": "# nothing\n" }, "BUNDLE_EMPTY", "victim"],
   ];
   it.each(cases)("%s", async (_, files, code, text) => {
@@ -119,9 +167,13 @@ describe("bad input holds back what it names, tells where it stands, and deletes
   it("an object that the API server refuses fails alone", async () => {
     await pushBad({ "victim/bad.yaml": `${configMap("refused", "x").replace("refused", "Not_A_Name")}` });
     await eventually(async () => {
-      const { body } = await muster.api<{ items: { bundle: string; sync: string; reason?: string; conditions: { reason: string }[] }[] }>("/targets?cluster=one");
+      const { body } = await muster.api<{ items: { bundle: string; sync: string; reason?: string; conditions: { reason: string }[] }[] }>(
+        "/targets?cluster=one",
+      );
       const victim = body.items.find((item) => item.bundle === "victim");
-      expect([victim?.reason, ...(victim?.conditions.map((entry) => entry.reason) ?? [])]).toEqual(expect.arrayContaining([expect.stringMatching(/KUBE_INVALID|OBJECT_INVALID/)]));
+      expect([victim?.reason, ...(victim?.conditions.map((entry) => entry.reason) ?? [])]).toEqual(
+        expect.arrayContaining([expect.stringMatching(/KUBE_INVALID|OBJECT_INVALID/)]),
+      );
     });
     expect(await valueOf("victim")).toBe("good");
   });
@@ -175,7 +227,8 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
   });
 
   it("E162: a commit that changes nothing for clusters publishes nothing", async () => {
-    const generations = async () => (await muster.api<{ items: { desiredGeneration: number }[] }>("/clusters")).body.items.map((item) => item.desiredGeneration);
+    const generations = async () =>
+      (await muster.api<{ items: { desiredGeneration: number }[] }>("/clusters")).body.items.map((item) => item.desiredGeneration);
     const before = await generations();
     const commit = await muster.push("Write a README", { "README.md": "words\n" });
     await eventually(async () => expect((await fleet()).revision).toContain(commit));
@@ -187,17 +240,26 @@ describe("somebody else writes to the broker, or a part is away", () => {
   it("I1: a slice that no pinned key has signed is refused and shown, and the hub's own is put back", async () => {
     const creds = credsAuthenticator(readFileSync(join(muster.folder, "hub/nats/hub.creds")));
     const connection = await connect({ servers: muster.nats.url, authenticator: creds, inboxPrefix: "_INBOX_attacker" });
-    connection.publish(sliceSubject("one"), JSON.stringify({ payloadType: "application/vnd.muster.slice.v1+json", payload: "e30=", signatures: [] }));
+    connection.publish(
+      sliceSubject("one"),
+      JSON.stringify({ payloadType: "application/vnd.muster.slice.v1+json", payload: "e30=", signatures: [] }),
+    );
     await connection.flush();
     await connection.close();
-    await eventually(async () => {
-      const { body } = await muster.api<{ items: { type: string; message: string }[] }>("/events?cluster=one&limit=50");
-      expect(body.items.find((event) => event.type === "SliceRefused")?.message).toContain("SLICE_SIGNATURE");
-    }, { timeoutMs: 20_000 });
-    await eventually(async () => {
-      const { body } = await muster.api<{ sliceProblem?: unknown }>("/clusters/one");
-      expect(body.sliceProblem).toBeUndefined();
-    }, { timeoutMs: 30_000, message: `${SLICE_STREAM} being healed` });
+    await eventually(
+      async () => {
+        const { body } = await muster.api<{ items: { type: string; message: string }[] }>("/events?cluster=one&limit=50");
+        expect(body.items.find((event) => event.type === "SliceRefused")?.message).toContain("SLICE_SIGNATURE");
+      },
+      { timeoutMs: 20_000 },
+    );
+    await eventually(
+      async () => {
+        const { body } = await muster.api<{ sliceProblem?: unknown }>("/clusters/one");
+        expect(body.sliceProblem).toBeUndefined();
+      },
+      { timeoutMs: 30_000, message: `${SLICE_STREAM} being healed` },
+    );
   });
 
   it("E261: an API server that is away is waited for, and the other cluster does not notice", async () => {

@@ -23,12 +23,45 @@ interface Tool {
 }
 
 const TOOLS = {
-  "nats-server": { module: "nats-server", package: "github.com/nats-io/nats-server/v2", version: "2.15.2", versionArgs: ["--version"], about: "35 s" },
+  "nats-server": {
+    module: "nats-server",
+    package: "github.com/nats-io/nats-server/v2",
+    version: "2.15.2",
+    versionArgs: ["--version"],
+    about: "35 s",
+  },
   etcd: { module: "etcd", package: "go.etcd.io/etcd/server/v3", version: "3.6.16", versionArgs: ["--version"], about: "25 s" },
-  kustomize: { module: "kustomize", package: "sigs.k8s.io/kustomize/kustomize/v5", version: "5.8.2", versionArgs: ["version"], about: "30 s" },
-  helm: { module: "helm", package: "helm.sh/helm/v4/cmd/helm", version: "4.3.1", versionArgs: ["version", "--short"], ldflags: "-X helm.sh/helm/v4/internal/version.version=v4.3.1", about: "2 min" },
-  "kube-apiserver": { module: "kubernetes", package: "k8s.io/kubernetes/cmd/kube-apiserver", version: "1.36.3", versionArgs: ["--version"], ldflags: kubernetesVersion("1.36.3"), about: "4 min" },
-  "kube-controller-manager": { module: "kubernetes", package: "k8s.io/kubernetes/cmd/kube-controller-manager", version: "1.36.3", versionArgs: ["--version"], ldflags: kubernetesVersion("1.36.3"), about: "1 min" },
+  kustomize: {
+    module: "kustomize",
+    package: "sigs.k8s.io/kustomize/kustomize/v5",
+    version: "5.8.2",
+    versionArgs: ["version"],
+    about: "30 s",
+  },
+  helm: {
+    module: "helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    version: "4.3.1",
+    versionArgs: ["version", "--short"],
+    ldflags: "-X helm.sh/helm/v4/internal/version.version=v4.3.1",
+    about: "2 min",
+  },
+  "kube-apiserver": {
+    module: "kubernetes",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    version: "1.36.3",
+    versionArgs: ["--version"],
+    ldflags: kubernetesVersion("1.36.3"),
+    about: "4 min",
+  },
+  "kube-controller-manager": {
+    module: "kubernetes",
+    package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+    version: "1.36.3",
+    versionArgs: ["--version"],
+    ldflags: kubernetesVersion("1.36.3"),
+    about: "1 min",
+  },
 } as const satisfies Record<string, Tool>;
 
 /** Without these the API server calls itself v0.0.0, and charts that ask for a version fail. */
@@ -78,7 +111,11 @@ async function find(name: ToolName): Promise<string> {
   const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "muster", "rig", `${name}-${tool.version}-${key}`);
   const path = join(folder, name);
   if (existsSync(path)) return path;
-  if (!go) throw new RigError("RIG_GO_MISSING", `Go 1.26 or newer is needed to build ${name} ${tool.version}; install it, or put ${name} into PATH.`);
+  if (!go)
+    throw new RigError(
+      "RIG_GO_MISSING",
+      `Go 1.26 or newer is needed to build ${name} ${tool.version}; install it, or put ${name} into PATH.`,
+    );
   mkdirSync(folder, { recursive: true });
   await withLock(join(folder, "lock"), async () => {
     if (!existsSync(path)) await build({ name, tool, moduleFolder, path });

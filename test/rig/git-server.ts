@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "./free-port.ts";
@@ -69,7 +69,8 @@ export async function startGitServer(): Promise<GitServer> {
   const server: Server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://git");
     requests.push(`${request.method} ${url.pathname}`);
-    const active = fault && faultsLeft > 0 && (!fault.match || url.pathname.includes(fault.match) || url.search.includes(fault.match)) ? fault : null;
+    const active =
+      fault && faultsLeft > 0 && (!fault.match || url.pathname.includes(fault.match) || url.search.includes(fault.match)) ? fault : null;
     if (active) faultsLeft -= 1;
     void answer(request, response, url, active).catch(() => response.destroy());
   });
@@ -173,7 +174,13 @@ async function serveWithBackend(options: {
   }
 }
 
-async function createRepository(options: { folder: string; root: string; url: string; name: string; branch: string }): Promise<GitRepository> {
+async function createRepository(options: {
+  folder: string;
+  root: string;
+  url: string;
+  name: string;
+  branch: string;
+}): Promise<GitRepository> {
   const { folder, root, url, name, branch } = options;
   const bare = join(root, `${name}.git`);
   const workTree = join(folder, "work", name);

@@ -81,7 +81,12 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
 
   let dispatcher: Agent | undefined;
   const caPath = join(certDir, "apiserver.crt");
-  const call: AdminClient["request"] = async <T>(method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType = "application/json") => {
+  const call: AdminClient["request"] = async <T>(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    body?: unknown,
+    contentType = "application/json",
+  ) => {
     dispatcher ??= new Agent({ connections: 4, connect: { ca: readFileSync(caPath) } });
     const answer = await request(`${url}${path}`, {
       method,
@@ -90,7 +95,8 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await answer.body.text();
-    if (answer.statusCode >= 400) throw Object.assign(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 400)}`), { status: answer.statusCode });
+    if (answer.statusCode >= 400)
+      throw Object.assign(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 400)}`), { status: answer.statusCode });
     return (text.startsWith("{") ? JSON.parse(text) : text) as T;
   };
   const admin: AdminClient = {

@@ -183,20 +183,37 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
     const dispatcher = new Agent({ connections: 4 });
     stops.push(() => dispatcher.close());
     const muster: Muster = {
-      nats, clusters, git, repository, hub, agents, hubUrl, tokenFile, startAgent,
+      nats,
+      clusters,
+      git,
+      repository,
+      hub,
+      agents,
+      hubUrl,
+      tokenFile,
+      startAgent,
       folder: folder.path,
       async api<T>(path: string, { method = "GET", body }: { method?: string; body?: unknown } = {}) {
         const answer = await fetch(`${hubUrl}/api/v1${path}`, {
           method,
-          headers: { authorization: `Bearer ${readFileSync(tokenFile, "utf8").trim()}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+          headers: {
+            authorization: `Bearer ${readFileSync(tokenFile, "utf8").trim()}`,
+            ...(body === undefined ? {} : { "content-type": "application/json" }),
+          },
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
         return { status: answer.status, body: (await answer.json()) as T };
       },
       async webhook() {
         const body = JSON.stringify({ ref: "refs/heads/main" });
-        const signature = createHmac("sha256", readFileSync(join(dataDir, "webhook-secret"), "utf8").trim()).update(body).digest("hex");
-        const answer = await fetch(`${hubUrl}/api/v1/hooks/git`, { method: "POST", body, headers: { "content-type": "application/json", "x-hub-signature-256": `sha256=${signature}` } });
+        const signature = createHmac("sha256", readFileSync(join(dataDir, "webhook-secret"), "utf8").trim())
+          .update(body)
+          .digest("hex");
+        const answer = await fetch(`${hubUrl}/api/v1/hooks/git`, {
+          method: "POST",
+          body,
+          headers: { "content-type": "application/json", "x-hub-signature-256": `sha256=${signature}` },
+        });
         if (answer.status !== 202) throw new Error(`webhook: ${answer.status} ${await answer.text()}`);
       },
       async push(message, files) {

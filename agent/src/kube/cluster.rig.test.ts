@@ -82,7 +82,15 @@ describe("the Kubernetes client, on a real API server", () => {
 
   it("E271: lists in pages, with kind and apiVersion on every item", async () => {
     const names = Array.from({ length: 30 }, (_, index) => `page-${index}`);
-    await Promise.all(names.map((name) => cluster.apply(type("", "ConfigMap"), { ...configMap(name, {}), metadata: { name, namespace: "default", labels: { page: "1" } } }, { force: true })));
+    await Promise.all(
+      names.map((name) =>
+        cluster.apply(
+          type("", "ConfigMap"),
+          { ...configMap(name, {}), metadata: { name, namespace: "default", labels: { page: "1" } } },
+          { force: true },
+        ),
+      ),
+    );
     const { items, resourceVersion } = await cluster.list(type("", "ConfigMap"), { labelSelector: "page=1" });
     expect(items).toHaveLength(30);
     expect(items[0]).toMatchObject({ apiVersion: "v1", kind: "ConfigMap" });
@@ -96,7 +104,12 @@ describe("the Kubernetes client, on a real API server", () => {
     const frozen = { ...configMap("frozen", { a: "1" }), immutable: true };
     await cluster.apply(maps, frozen, { force: true });
     await expect(cluster.apply(maps, { ...frozen, data: { a: "2" } }, { force: true })).rejects.toMatchObject({ code: "KUBE_IMMUTABLE" });
-    await apiserver.admin.request("PATCH", "/api/v1/namespaces/default/configmaps/same", { data: { a: "2" } }, "application/merge-patch+json");
+    await apiserver.admin.request(
+      "PATCH",
+      "/api/v1/namespaces/default/configmaps/same",
+      { data: { a: "2" } },
+      "application/merge-patch+json",
+    );
     await expect(cluster.apply(maps, configMap("same", { a: "1" }), { force: false })).rejects.toMatchObject({ code: "KUBE_CONFLICT" });
   });
 
@@ -104,8 +117,12 @@ describe("the Kubernetes client, on a real API server", () => {
     await apiserver.admin.request("POST", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", {
       metadata: { name: "no-blue" },
       spec: {
-        matchConstraints: { resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE", "UPDATE"], resources: ["configmaps"] }] },
-        validations: [{ expression: "!has(object.data) || !('colour' in object.data) || object.data.colour != 'blue'", message: "blue is out" }],
+        matchConstraints: {
+          resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE", "UPDATE"], resources: ["configmaps"] }],
+        },
+        validations: [
+          { expression: "!has(object.data) || !('colour' in object.data) || object.data.colour != 'blue'", message: "blue is out" },
+        ],
       },
     });
     await apiserver.admin.request("POST", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings", {
@@ -128,7 +145,12 @@ describe("the Kubernetes client, on a real API server", () => {
   });
 
   it("S1: a refused Secret's value is not in the error", async () => {
-    const secret: Manifest = { apiVersion: "v1", kind: "Secret", metadata: { name: "s", namespace: "default" }, data: { key: "canary-not-base64!" } };
+    const secret: Manifest = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "s", namespace: "default" },
+      data: { key: "canary-not-base64!" },
+    };
     const error = await cluster.apply(type("", "Secret"), secret, { force: true }).then(
       () => new Error("accepted"),
       (thrown: Error) => thrown,
@@ -144,7 +166,8 @@ describe("the Kubernetes client, on a real API server", () => {
     const seen: string[] = [];
     const watching = (async () => {
       for await (const event of cluster.watch(maps, { namespace: "default", resourceVersion }, controller.signal)) {
-        if (event.type !== "bookmark") seen.push(`${event.type} ${(event as Exclude<WatchEvent, { type: "bookmark" }>).object.metadata.name}`);
+        if (event.type !== "bookmark")
+          seen.push(`${event.type} ${(event as Exclude<WatchEvent, { type: "bookmark" }>).object.metadata.name}`);
       }
     })();
     const live = await cluster.apply(maps, configMap("watched", { a: "1" }), { force: true });

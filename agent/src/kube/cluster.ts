@@ -83,7 +83,11 @@ export interface Cluster {
    * code KUBE_CONFLICT with data.status 410) and when nothing (not even a bookmark or the request's own timeout)
    * arrives for `idleTimeoutMs`.
    */
-  watch(type: ResourceType, scope: ListScope & { resourceVersion: string; idleTimeoutMs?: number }, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  watch(
+    type: ResourceType,
+    scope: ListScope & { resourceVersion: string; idleTimeoutMs?: number },
+    signal: AbortSignal,
+  ): AsyncIterable<WatchEvent>;
   /** Closes the connection pool. */
   close(): Promise<void>;
 }

@@ -1,10 +1,10 @@
 import { CodedError } from "@muster/shared/errors";
-import { FIELD_MANAGER, type JsonObject, type Manifest, describeObjectRef, isManifest, objectRefOf } from "@muster/shared/model";
+import { describeObjectRef, FIELD_MANAGER, isManifest, type JsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
 import type { ApplyOptions, Cluster, DeleteOptions, ListResult, ListScope, ResourceType } from "./cluster.ts";
 import { loadCredentials } from "./credentials.ts";
 import { discover } from "./discovery.ts";
-import { type KubeRequest, createTransport } from "./transport.ts";
+import { createTransport, type KubeRequest } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
 
 /** Options of {@link createCluster}. */
@@ -25,7 +25,11 @@ const PAGE = 500;
 export function createCluster(options: CreateClusterOptions): Cluster {
   const { clock = systemClock, random = Math.random } = options;
   const credentials = loadCredentials({ clock, ...(options.kubeconfig && { kubeconfig: options.kubeconfig }) });
-  const transport = createTransport({ credentials, userAgent: options.userAgent, ...(options.connections && { connections: options.connections }) });
+  const transport = createTransport({
+    credentials,
+    userAgent: options.userAgent,
+    ...(options.connections && { connections: options.connections }),
+  });
 
   const sendObject = async (request: KubeRequest): Promise<Manifest> => {
     const value: unknown = JSON.parse((await transport.send(request)).body);
@@ -62,7 +66,12 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     discover: (signal) => discover(transport, signal),
     async get(type, namespace, name, signal) {
       try {
-        return await sendObject({ ...about("get", type, namespace, name), method: "GET", path: resourcePath(type, namespace, name), ...(signal && { signal }) });
+        return await sendObject({
+          ...about("get", type, namespace, name),
+          method: "GET",
+          path: resourcePath(type, namespace, name),
+          ...(signal && { signal }),
+        });
       } catch (error) {
         if (error instanceof CodedError && (error.code === "KUBE_NOT_FOUND" || error.code === "NAMESPACE_MISSING")) return undefined;
         throw error;
@@ -117,7 +126,8 @@ export function createCluster(options: CreateClusterOptions): Cluster {
         ...(signal && { signal }),
       });
     },
-    watch: (type, scope, signal) => watchEvents({ transport, path: resourcePath(type, scope.namespace ?? ""), type, scope, signal, random }),
+    watch: (type, scope, signal) =>
+      watchEvents({ transport, path: resourcePath(type, scope.namespace ?? ""), type, scope, signal, random }),
     close: () => transport.close(),
   };
 

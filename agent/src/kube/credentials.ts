@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import type { Clock } from "@muster/shared/runtime";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { CodedError } from "@muster/shared/errors";
+import type { Clock } from "@muster/shared/runtime";
 
 /** How long a token that was read is used before the file is read again, in milliseconds (E262; client-go does the same). */
 const TOKEN_LIFETIME_MS = 60_000;

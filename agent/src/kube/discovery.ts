@@ -3,7 +3,8 @@ import type { Discovery, ResourceType } from "./cluster.ts";
 import type { KubeTransport } from "./transport.ts";
 
 /** Aggregated discovery (KEP-3352): everything in two requests, with each group's freshness. */
-const ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+const ACCEPT =
+  "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
 interface GroupDiscoveryList {
   readonly items?: readonly {

@@ -1,5 +1,5 @@
-import { CodedError } from "@muster/shared/errors";
 import type { ErrorCode } from "@muster/shared/errors";
+import { CodedError } from "@muster/shared/errors";
 
 /** The parts of a Kubernetes `Status` that errors are told by. */
 interface KubeStatus {
@@ -29,7 +29,10 @@ export function errorFromAnswer(status: number, body: string, subject: RequestSu
   const code = codeOf(status, answer);
   const fields = (answer.details?.causes ?? []).map((cause) => cause.field).filter((field) => field !== undefined && field !== "");
   // An API server quotes the refused value in its message: for a Secret that would be the secret itself.
-  const told = subject.secret && code !== "KUBE_FORBIDDEN" ? `${answer.reason ?? "refused"}${fields.length ? ` at ${fields.join(", ")}` : ""}` : (answer.message ?? body.slice(0, 300).trim());
+  const told =
+    subject.secret && code !== "KUBE_FORBIDDEN"
+      ? `${answer.reason ?? "refused"}${fields.length ? ` at ${fields.join(", ")}` : ""}`
+      : (answer.message ?? body.slice(0, 300).trim());
   const retryAfterMs = 1_000 * (Number(retryAfter) || answer.details?.retryAfterSeconds || 0);
   return new CodedError(code, `${subject.verb} ${subject.what}: ${told || `HTTP ${status}`}`, {
     data: { status, ...(retryAfterMs > 0 && { retryAfterMs }), ...(answer.reason && { reason: answer.reason }) },
@@ -74,7 +77,9 @@ function codeOf(status: number, answer: KubeStatus): ErrorCode {
 
 /** As kubectl and Flux tell it: apimachinery's `field is immutable`, and the older texts of Services, PVCs and Jobs. */
 function isImmutableCause(cause: { readonly message?: string }): boolean {
-  return /field is immutable|is immutable after creation|may not change once set|updates to .* are forbidden|cannot change roleRef/i.test(cause.message ?? "");
+  return /field is immutable|is immutable after creation|may not change once set|updates to .* are forbidden|cannot change roleRef/i.test(
+    cause.message ?? "",
+  );
 }
 
 function parseStatus(body: string): KubeStatus {

@@ -1,7 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { Agent, type Dispatcher } from "undici";
 import type { KubeCredentials } from "./credentials.ts";
-import { type RequestSubject, errorFromAnswer, errorFromTransport } from "./map-error.ts";
+import { errorFromAnswer, errorFromTransport, type RequestSubject } from "./map-error.ts";
 
 /** Largest answer that is read, in bytes; a page of 500 objects stays far below. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -47,7 +47,15 @@ export interface TransportOptions {
 export function createTransport(options: TransportOptions): KubeTransport {
   const { credentials, connections = 8, userAgent } = options;
   const connect = { ...credentials.tls, timeout: 10_000 };
-  const requests = new Agent({ connections, pipelining: 1, allowH2: false, connect, keepAliveTimeout: 60_000, headersTimeout: 60_000, bodyTimeout: 60_000 });
+  const requests = new Agent({
+    connections,
+    pipelining: 1,
+    allowH2: false,
+    connect,
+    keepAliveTimeout: 60_000,
+    headersTimeout: 60_000,
+    bodyTimeout: 60_000,
+  });
   // A watch may be silent for as long as its own idle limit allows; undici must not end it before.
   const watches = new Agent({ pipelining: 1, allowH2: false, connect, headersTimeout: 60_000, bodyTimeout: 0 });
 
@@ -107,7 +115,8 @@ export function createTransport(options: TransportOptions): KubeTransport {
       } catch (error) {
         throw errorFromTransport(error, request);
       }
-      if (answer.statusCode >= 400) throw errorFromAnswer(answer.statusCode, await readLimited(answer.body), request, header(answer, "retry-after"));
+      if (answer.statusCode >= 400)
+        throw errorFromAnswer(answer.statusCode, await readLimited(answer.body), request, header(answer, "retry-after"));
       return answer.body;
     },
     async close() {

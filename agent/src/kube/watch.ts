@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, isManifest } from "@muster/shared/model";
+import { isManifest, type Manifest } from "@muster/shared/model";
 import type { Random } from "@muster/shared/runtime";
 import type { ListScope, ResourceType, WatchEvent } from "./cluster.ts";
 import { errorFromAnswer, errorFromTransport } from "./map-error.ts";

@@ -1,9 +1,25 @@
-import { Health, type Manifest, type ObjectRefText, BUNDLE_LABEL, formatObjectRef, objectRefOf, parseObjectRef } from "@muster/shared/model";
+import {
+  BUNDLE_LABEL,
+  formatObjectRef,
+  Health,
+  type Manifest,
+  type ObjectRefText,
+  objectRefOf,
+  parseObjectRef,
+} from "@muster/shared/model";
 import type { Clock, Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import {
-  FieldSetPool, type ObservedObject, isOlder, recordApplied, recordLive, recordMissing, recordUnreadable, toObservation, versionOf,
+  FieldSetPool,
+  isOlder,
+  type ObservedObject,
+  recordApplied,
+  recordLive,
+  recordMissing,
+  recordUnreadable,
+  toObservation,
+  versionOf,
 } from "./observed-object.ts";
 import type { AppliedObject, Observation, Observer } from "./observer.ts";
 import { watchType } from "./watch-type.ts";
@@ -52,15 +68,23 @@ export function createObserver(options: ObserverOptions): Observer {
     const scopes = type.namespaced && watchNamespaces.length > 0 ? watchNamespaces.map((namespace) => ({ namespace })) : [{}];
     for (const scope of scopes) {
       loops.push(
-        watchType({
-          cluster, clock, random, logger, type, relistIntervalMs,
-          scope: { ...scope, labelSelector: BUNDLE_LABEL },
-          sequence: () => sequence,
-          onLive: see,
-          onGone: (live) => gone(formatObjectRef(objectRefOf(live))),
-          onListed: (refs, at) => void verifyAbsent(type, scope, refs, at, signal),
-          onUnreadable: (message) => unreadable(type, scope, message),
-        }, signal),
+        watchType(
+          {
+            cluster,
+            clock,
+            random,
+            logger,
+            type,
+            relistIntervalMs,
+            scope: { ...scope, labelSelector: BUNDLE_LABEL },
+            sequence: () => sequence,
+            onLive: see,
+            onGone: (live) => gone(formatObjectRef(objectRefOf(live))),
+            onListed: (refs, at) => void verifyAbsent(type, scope, refs, at, signal),
+            onUnreadable: (message) => unreadable(type, scope, message),
+          },
+          signal,
+        ),
       );
     }
   }
@@ -69,7 +93,8 @@ export function createObserver(options: ObserverOptions): Observer {
     const object = objects.get(formatObjectRef(objectRefOf(live)));
     if (!object) return;
     if (object.applying > 0) {
-      if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting))) object.waiting = live;
+      if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting)))
+        object.waiting = live;
     } else if (recordLive(object, live)) emit(object);
   }
 
@@ -94,7 +119,13 @@ export function createObserver(options: ObserverOptions): Observer {
     }
   }
 
-  async function verifyAbsent(type: ResourceType, scope: { namespace?: string }, listed: ReadonlySet<ObjectRefText>, at: number, signal: AbortSignal): Promise<void> {
+  async function verifyAbsent(
+    type: ResourceType,
+    scope: { namespace?: string },
+    listed: ReadonlySet<ObjectRefText>,
+    at: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const object of [...(byType.get(keyOf(type)) ?? [])]) {
       if (signal.aborted) return;
       if (object.appliedAt > at || object.applying > 0 || listed.has(object.ref) || !inScope(object, scope)) continue;
@@ -170,7 +201,18 @@ export function createObserver(options: ObserverOptions): Observer {
 
 function blank(applied: AppliedObject): ObservedObject {
   return {
-    ref: applied.ref, bundle: applied.bundle, type: applied.type, uid: "", resourceVersion: "", fields: {}, hash: "",
-    health: Health.Unknown, message: "", drift: undefined, applying: 0, waiting: undefined, appliedAt: 0,
+    ref: applied.ref,
+    bundle: applied.bundle,
+    type: applied.type,
+    uid: "",
+    resourceVersion: "",
+    fields: {},
+    hash: "",
+    health: Health.Unknown,
+    message: "",
+    drift: undefined,
+    applying: 0,
+    waiting: undefined,
+    appliedAt: 0,
   };
 }

@@ -1,4 +1,4 @@
-import { type DriftDetail, DriftKind, FIELD_MANAGER, type JsonObject, type Manifest, isJsonObject } from "@muster/shared/model";
+import { type DriftDetail, DriftKind, FIELD_MANAGER, isJsonObject, type JsonObject, type Manifest } from "@muster/shared/model";
 import { type FieldSet, fieldPaths, intersect, managedFields, missingIn } from "./field-set.ts";
 
 /** Paths that are told at most; the rest is counted by nobody, because an operator reads the first few. */

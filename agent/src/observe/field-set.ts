@@ -1,4 +1,4 @@
-import { FIELD_MANAGER, type DriftIgnore, type JsonObject, type JsonValue, type Manifest, isJsonObject } from "@muster/shared/model";
+import { type DriftIgnore, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { canonicalJson, digestBytes } from "@muster/shared/wire";
 
 /**
@@ -10,7 +10,8 @@ export type FieldSet = JsonObject;
 /** The field set of our own apply in an object's managedFields; undefined if we own nothing. */
 export function ownedFields(live: Manifest): FieldSet | undefined {
   for (const entry of managedFields(live)) {
-    if (entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply" && !entry["subresource"] && isJsonObject(entry["fieldsV1"])) return entry["fieldsV1"];
+    if (entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply" && !entry["subresource"] && isJsonObject(entry["fieldsV1"]))
+      return entry["fieldsV1"];
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { Health, type JsonObject, type JsonValue, type Manifest, isJsonObject, splitApiVersion } from "@muster/shared/model";
+import { Health, isJsonObject, type JsonObject, type JsonValue, type Manifest, splitApiVersion } from "@muster/shared/model";
 
 /** What {@link computeHealth} finds, with a sentence for people. */
 export interface HealthResult {
@@ -67,7 +67,9 @@ function deployment(object: Manifest): HealthResult {
   if (progressing?.reason === "ProgressDeadlineExceeded") return failed(progressing.message || "Progress deadline exceeded");
   const wanted = number(map(object, "spec")["replicas"], 1);
   const status = map(object, "status");
-  const [replicas, updated, ready, available] = ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"].map((name) => number(status[name], 0)) as [number, number, number, number];
+  const [replicas, updated, ready, available] = ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"].map((name) =>
+    number(status[name], 0),
+  ) as [number, number, number, number];
   if (updated < wanted) return inProgress(`Updated ${updated} of ${wanted} replicas`);
   if (replicas > wanted) return inProgress(`${replicas - wanted} old replicas are to end`);
   if (available < wanted) return inProgress(`Available ${available} of ${wanted} replicas`);
@@ -93,7 +95,10 @@ function statefulSet(object: Manifest): HealthResult {
   const rolling = isJsonObject(strategy["rollingUpdate"]) ? strategy["rollingUpdate"] : {};
   const partition = number(rolling["partition"], 0);
   const updated = number(status["updatedReplicas"], 0);
-  if (partition > 0) return updated < wanted - partition ? inProgress(`Updated ${updated} of ${wanted - partition} replicas`) : current(`Partition ${partition}`);
+  if (partition > 0)
+    return updated < wanted - partition
+      ? inProgress(`Updated ${updated} of ${wanted - partition} replicas`)
+      : current(`Partition ${partition}`);
   if (status["currentRevision"] !== status["updateRevision"]) return inProgress("Waits for the new revision");
   return current(`${wanted} replicas`);
 }

@@ -1,4 +1,4 @@
-import { type DriftDetail, DriftKind, type DriftIgnore, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import { type DriftDetail, type DriftIgnore, DriftKind, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
 import { explainDrift } from "./explain-drift.ts";

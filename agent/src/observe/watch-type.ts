@@ -1,6 +1,6 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, type ObjectRefText, formatObjectRef, objectRefOf } from "@muster/shared/model";
-import { type Clock, type Random, createBackoff, jitter } from "@muster/shared/runtime";
+import { formatObjectRef, type Manifest, type ObjectRefText, objectRefOf } from "@muster/shared/model";
+import { type Clock, createBackoff, jitter, type Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
 

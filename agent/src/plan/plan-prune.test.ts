@@ -60,7 +60,9 @@ describe("prune", () => {
   });
 
   it("E078: what the slice retains is not deleted", () => {
-    expect(plan(inventoryOf([{ ref: map("x") }, { ref: map("y") }]), slice([desired("a", [map("y")])], { retained: [map("x")] })).deletions).toEqual([]);
+    expect(
+      plan(inventoryOf([{ ref: map("x") }, { ref: map("y") }]), slice([desired("a", [map("y")])], { retained: [map("x")] })).deletions,
+    ).toEqual([]);
   });
 
   it("E070: an empty slice is held, however few objects there are", () => {

@@ -1,6 +1,6 @@
 import { CodedError, type ErrorCode, isErrorCode } from "@muster/shared/errors";
 import type { Connection } from "./connection.ts";
-import { type ServerEvent, parseEvents } from "./event-stream.ts";
+import { parseEvents, type ServerEvent } from "./event-stream.ts";
 
 /** Milliseconds that one request may take. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -28,7 +28,11 @@ type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 export function createApiClient(connection: Connection, signal?: AbortSignal): ApiClient {
   let fetching: Promise<Fetch> | undefined;
 
-  async function send(method: "GET" | "POST", path: string, options: { query?: Query; body?: object; signal: AbortSignal; accept?: string }): Promise<Response> {
+  async function send(
+    method: "GET" | "POST",
+    path: string,
+    options: { query?: Query; body?: object; signal: AbortSignal; accept?: string },
+  ): Promise<Response> {
     const url = new URL(`${connection.url}/api/v1${path}`);
     for (const [key, value] of Object.entries(options.query ?? {})) if (value !== undefined) url.searchParams.set(key, String(value));
     const headers: Record<string, string> = { accept: options.accept ?? "application/json" };
@@ -39,7 +43,13 @@ export function createApiClient(connection: Connection, signal?: AbortSignal): A
     let response: Response;
     try {
       // A redirect could carry the token elsewhere.
-      response = await fetchOnce(url.href, { method, headers, redirect: "error", signal: options.signal, ...(options.body && { body: JSON.stringify(options.body) }) });
+      response = await fetchOnce(url.href, {
+        method,
+        headers,
+        redirect: "error",
+        signal: options.signal,
+        ...(options.body && { body: JSON.stringify(options.body) }),
+      });
     } catch (error) {
       throw unreachable(connection.url, error);
     }
@@ -48,14 +58,20 @@ export function createApiClient(connection: Connection, signal?: AbortSignal): A
   }
 
   async function json<T>(method: "GET" | "POST", path: string, options: { query?: Query; body?: object }): Promise<T> {
-    const response = await send(method, path, { ...options, signal: AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...(signal ? [signal] : [])]) });
+    const response = await send(method, path, {
+      ...options,
+      signal: AbortSignal.any([AbortSignal.timeout(REQUEST_TIMEOUT_MS), ...(signal ? [signal] : [])]),
+    });
     const text = await response.text().catch((error: unknown) => {
       throw unreachable(connection.url, error);
     });
     try {
       return JSON.parse(text) as T;
     } catch (error) {
-      throw new CodedError("HUB_UNREACHABLE", `${connection.url} answers, but not as a hub does`, { cause: error, data: { detail: `${method} ${path} gave no JSON; is this the URL of the hub?` } });
+      throw new CodedError("HUB_UNREACHABLE", `${connection.url} answers, but not as a hub does`, {
+        cause: error,
+        data: { detail: `${method} ${path} gave no JSON; is this the URL of the hub?` },
+      });
     }
   }
 
@@ -66,7 +82,9 @@ export function createApiClient(connection: Connection, signal?: AbortSignal): A
       const items: T[] = [];
       let token: string | undefined;
       do {
-        const page: { items: T[]; continue?: string } = await json("GET", path, { query: { ...query, limit: Math.min(PAGE_ITEMS, max - items.length), continue: token } });
+        const page: { items: T[]; continue?: string } = await json("GET", path, {
+          query: { ...query, limit: Math.min(PAGE_ITEMS, max - items.length), continue: token },
+        });
         items.push(...page.items);
         token = page.continue;
       } while (token !== undefined && items.length < max);
@@ -99,7 +117,9 @@ function unreachable(url: string, error: unknown): CodedError {
 function explain(cause: unknown): string {
   // A host with several addresses gives one error per address.
   const errors = cause instanceof AggregateError ? cause.errors : [cause];
-  const texts = errors.map((error) => (error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code ?? error.name) : String(error)));
+  const texts = errors.map((error) =>
+    error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code ?? error.name) : String(error),
+  );
   return [...new Set(texts)].join("; ");
 }
 
@@ -112,12 +132,20 @@ async function toError(response: Response, connection: Connection): Promise<Code
   } catch {
     // A proxy's page.
   }
-  const message = (typeof error.message === "string" ? error.message : `HTTP ${response.status} ${response.statusText}`.trim()).slice(0, MAX_MESSAGE);
+  const message = (typeof error.message === "string" ? error.message : `HTTP ${response.status} ${response.statusText}`.trim()).slice(
+    0,
+    MAX_MESSAGE,
+  );
   if (typeof error.code === "string" && isErrorCode(error.code)) {
     const detail = error.code === "API_UNAUTHORIZED" ? unauthorizedDetail(connection) : undefined;
     return new CodedError(error.code, message, detail ? { data: { detail } } : {});
   }
-  const data = { detail: typeof error.code === "string" ? `The hub's code ${error.code} is newer than this command` : `${connection.url} answered with HTTP ${response.status}, and not as a hub does` };
+  const data = {
+    detail:
+      typeof error.code === "string"
+        ? `The hub's code ${error.code} is newer than this command`
+        : `${connection.url} answered with HTTP ${response.status}, and not as a hub does`,
+  };
   return new CodedError(codeOfStatus(response.status), message, { data });
 }
 

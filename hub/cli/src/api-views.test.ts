@@ -10,15 +10,45 @@ function held<A, B>(_there: (a: A) => B, _back: (b: B) => A): true {
 
 it("what the CLI relies on is what the hub gives", () => {
   expect([
-    held<Cli.Cluster, Hub.ClusterView>((a) => a, (b) => b),
-    held<Cli.Bundle, Hub.BundleView>((a) => a, (b) => b),
-    held<Cli.Target, Hub.TargetView>((a) => a, (b) => b),
-    held<Cli.TargetDetail, Hub.TargetDetailView>((a) => a, (b) => b),
-    held<Cli.Drift, Hub.DriftView>((a) => a, (b) => b),
-    held<Cli.Revision, Hub.RevisionView>((a) => a, (b) => b),
-    held<Cli.FleetEvent, Hub.EventView>((a) => a, (b) => b),
-    held<Cli.Fleet, Hub.FleetView>((a) => a, (b) => b),
-    held<Cli.ChangeNotice, Hub.ChangeNotice>((a) => a, (b) => b),
-    held<Cli.LiveObject, InspectedObjectView>((a) => a, (b) => b),
+    held<Cli.Cluster, Hub.ClusterView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.Bundle, Hub.BundleView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.Target, Hub.TargetView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.TargetDetail, Hub.TargetDetailView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.Drift, Hub.DriftView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.Revision, Hub.RevisionView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.FleetEvent, Hub.EventView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.Fleet, Hub.FleetView>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.ChangeNotice, Hub.ChangeNotice>(
+      (a) => a,
+      (b) => b,
+    ),
+    held<Cli.LiveObject, InspectedObjectView>(
+      (a) => a,
+      (b) => b,
+    ),
   ]).not.toContain(false);
 });

@@ -1,4 +1,14 @@
-import type { Freshness, HeldDeletion, Health, Labels, ObjectException, ObjectRef, SliceCondition, SyncState, DriftDetail } from "@muster/shared/model";
+import type {
+  DriftDetail,
+  Freshness,
+  Health,
+  HeldDeletion,
+  Labels,
+  ObjectException,
+  ObjectRef,
+  SliceCondition,
+  SyncState,
+} from "@muster/shared/model";
 
 /*
  * What the HTTP API answers. The CLI is a client like any other, so it states what it relies on; a test holds this
@@ -143,7 +153,14 @@ export interface SourceState {
 export interface Fleet {
   readonly healthy: boolean;
   readonly revision?: string;
-  readonly clusters: { readonly total: number; readonly live: number; readonly stale: number; readonly never: number; readonly synced: number; readonly healthy: number };
+  readonly clusters: {
+    readonly total: number;
+    readonly live: number;
+    readonly stale: number;
+    readonly never: number;
+    readonly synced: number;
+    readonly healthy: number;
+  };
   readonly targets: TargetCounts & { readonly unknown: number };
   readonly sources: readonly SourceState[];
   readonly problems: readonly Condition[];

@@ -1,5 +1,5 @@
 import type { Cli } from "./cli.ts";
-import { type OutputFormat, formatStructured } from "./output/structured.ts";
+import { formatStructured, type OutputFormat } from "./output/structured.ts";
 import { nameOf, tablePrinter } from "./resources/print-resource.ts";
 import type { Resource } from "./resources/resource.ts";
 
@@ -30,7 +30,10 @@ export class ChangePrinter<T> {
     }
     const gone = [...this.#known].filter(([key]) => !seen.has(key)).map(([key, { item }]) => ({ key, item }));
     for (const { key } of gone) this.#known.delete(key);
-    await this.#print(changed, gone.map(({ item }) => item));
+    await this.#print(
+      changed,
+      gone.map(({ item }) => item),
+    );
   }
 
   async #print(changed: readonly T[], gone: readonly T[]): Promise<void> {

@@ -1,6 +1,6 @@
 import { type ApiClient, createApiClient } from "./api-client.ts";
 import { type ConnectionOptions, resolveConnection } from "./connection.ts";
-import { type ColorChoice, type Paint, createPaint } from "./output/style.ts";
+import { type ColorChoice, createPaint, type Paint } from "./output/style.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Options that every command takes. */

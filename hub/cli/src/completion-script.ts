@@ -82,7 +82,10 @@ function __muster_at
   set -l path
   for word in (commandline -opc)[2..-1]
     set -l longer (string join ' ' $path $word)
-    contains -- "$longer" ${entries.filter(({ path }) => path !== "").map(({ path }) => `'${path}'`).join(" ")}; and set -a path $word
+    contains -- "$longer" ${entries
+      .filter(({ path }) => path !== "")
+      .map(({ path }) => `'${path}'`)
+      .join(" ")}; and set -a path $word
   end
   test (string join ' ' $path) = "$argv[1]"
 end

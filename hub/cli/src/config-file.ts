@@ -41,7 +41,10 @@ export async function readConfig(path: string): Promise<CliConfig> {
   try {
     value = parse(text) ?? {};
   } catch (error) {
-    throw new CodedError("CLI_CONTEXT", `${path} is no YAML`, { cause: error, data: { detail: (error as Error).message.split("\n")[0] ?? "" } });
+    throw new CodedError("CLI_CONTEXT", `${path} is no YAML`, {
+      cause: error,
+      data: { detail: (error as Error).message.split("\n")[0] ?? "" },
+    });
   }
   return toConfig(value, path);
 }
@@ -56,8 +59,12 @@ function toConfig(value: unknown, path: string): CliConfig {
   const entries = Object.entries(contexts).map(([name, entry]): [string, ContextEntry] => {
     if (!isMap(entry) || typeof entry["url"] !== "string") throw bad(`The context ${name} has no \`url\``);
     const { url, tokenFile, caFile } = entry;
-    for (const file of [tokenFile, caFile]) if (file !== undefined && typeof file !== "string") throw bad(`The context ${name} has a file that is not a path`);
-    return [name, { url, ...(tokenFile !== undefined && { tokenFile: String(tokenFile) }), ...(caFile !== undefined && { caFile: String(caFile) }) }];
+    for (const file of [tokenFile, caFile])
+      if (file !== undefined && typeof file !== "string") throw bad(`The context ${name} has a file that is not a path`);
+    return [
+      name,
+      { url, ...(tokenFile !== undefined && { tokenFile: String(tokenFile) }), ...(caFile !== undefined && { caFile: String(caFile) }) },
+    ];
   });
   return { ...(current !== undefined && { current }), contexts: Object.fromEntries(entries) };
 }

@@ -26,7 +26,10 @@ const HINT = "Run `muster context set NAME --url URL --token-file FILE`, or set 
  * Which hub, and as whom: flags, then MUSTER_URL, MUSTER_TOKEN_FILE and MUSTER_CA_FILE, then the context. A URL that does
  * not come from a context is never sent that context's token. Throws CLI_CONTEXT or CLI_USAGE.
  */
-export async function resolveConnection(options: ConnectionOptions, env: Readonly<Record<string, string | undefined>>): Promise<Connection> {
+export async function resolveConnection(
+  options: ConnectionOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Connection> {
   const envUrl = options.context === undefined ? env["MUSTER_URL"] || undefined : undefined;
   const direct = options.url ?? envUrl;
   const entry: Partial<ContextEntry> = direct === undefined ? await contextEntry(options.context, env) : {};
@@ -46,21 +49,35 @@ async function contextEntry(wanted: string | undefined, env: Readonly<Record<str
   const name = wanted ?? current;
   const known = Object.keys(contexts).sort();
   if (name === undefined) {
-    if (known.length === 0) throw new CodedError("CLI_CONTEXT", "No hub is configured", { data: { detail: `There is no context in ${path}, and MUSTER_URL is not set`, hint: HINT } });
-    throw new CodedError("CLI_CONTEXT", "No context is in use", { data: { detail: `There are: ${known.join(", ")}`, hint: "Choose one with `muster context use NAME`." } });
+    if (known.length === 0)
+      throw new CodedError("CLI_CONTEXT", "No hub is configured", {
+        data: { detail: `There is no context in ${path}, and MUSTER_URL is not set`, hint: HINT },
+      });
+    throw new CodedError("CLI_CONTEXT", "No context is in use", {
+      data: { detail: `There are: ${known.join(", ")}`, hint: "Choose one with `muster context use NAME`." },
+    });
   }
   const entry = Object.hasOwn(contexts, name) ? contexts[name] : undefined;
-  if (!entry) throw new CodedError("CLI_CONTEXT", `There is no context ${name}`, { data: { detail: known.length === 0 ? `${path} has none` : `There are: ${known.join(", ")}`, hint: HINT } });
+  if (!entry)
+    throw new CodedError("CLI_CONTEXT", `There is no context ${name}`, {
+      data: { detail: known.length === 0 ? `${path} has none` : `There are: ${known.join(", ")}`, hint: HINT },
+    });
   return entry;
 }
 
 /** The URL of a hub in its one form. Throws CLI_USAGE. */
 export function checkUrl(text: string): string {
-  const bad = (detail: string) => new CodedError("CLI_USAGE", `${JSON.stringify(text)} is no URL of a hub`, { data: { detail, hint: "Write it as https://hub.example." } });
+  const bad = (detail: string) =>
+    new CodedError("CLI_USAGE", `${JSON.stringify(text)} is no URL of a hub`, {
+      data: { detail, hint: "Write it as https://hub.example." },
+    });
   if (!URL.canParse(text)) throw bad("It cannot be read as a URL");
   const url = new URL(text);
   if (url.protocol !== "http:" && url.protocol !== "https:") throw bad("It starts neither with https:// nor with http://");
-  if (url.username !== "" || url.password !== "") throw new CodedError("CLI_USAGE", "A URL of a hub has no user or password in it", { data: { hint: "Put the token into a file and name it with --token-file." } });
+  if (url.username !== "" || url.password !== "")
+    throw new CodedError("CLI_USAGE", "A URL of a hub has no user or password in it", {
+      data: { hint: "Put the token into a file and name it with --token-file." },
+    });
   return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
 }
 
@@ -76,6 +93,9 @@ function readText(path: string, what: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new CodedError("CLI_CONTEXT", `The ${what} ${path} cannot be read`, { cause: error, data: { detail: (error as NodeJS.ErrnoException).code === "ENOENT" ? "There is no such file" : (error as Error).message } });
+    throw new CodedError("CLI_CONTEXT", `The ${what} ${path} cannot be read`, {
+      cause: error,
+      data: { detail: (error as NodeJS.ErrnoException).code === "ENOENT" ? "There is no such file" : (error as Error).message },
+    });
   }
 }

@@ -12,7 +12,10 @@ async function parsed(...chunks: string[]): Promise<unknown[]> {
 describe("event streams", () => {
   it("give the same events wherever the bytes are cut", async () => {
     const text = ': watching\n\nid: 1\nevent: cluster\ndata: {"kind":"cluster"}\n\nevent: event\r\ndata: é\r\ndata:b\r\n\r\n';
-    const events = [{ event: "cluster", data: '{"kind":"cluster"}' }, { event: "event", data: "é\nb" }];
+    const events = [
+      { event: "cluster", data: '{"kind":"cluster"}' },
+      { event: "event", data: "é\nb" },
+    ];
     expect(await parsed(text)).toEqual(events);
     expect(await parsed(...text)).toEqual(events);
   });

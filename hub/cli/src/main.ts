@@ -5,7 +5,8 @@ import { join } from "node:path";
 
 if (import.meta.main) {
   // Compiled code is kept, so that the second start takes a third of the first. A cache that cannot be written is no error.
-  if (!process.env["NODE_COMPILE_CACHE"]) enableCompileCache(join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "muster", "compiled"));
+  if (!process.env["NODE_COMPILE_CACHE"])
+    enableCompileCache(join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "muster", "compiled"));
   // A reader that has seen enough (`muster get targets | head`) is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   const stop = new AbortController();

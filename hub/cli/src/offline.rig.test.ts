@@ -26,15 +26,25 @@ async function render(...argv: string[]): Promise<Rendered[]> {
 
 describe("the demo's fleet without a hub", () => {
   it("is sound", async () => {
-    expect(await runMuster(["validate", FLEET, ...tools])).toEqual({ code: 0, out: "", err: "✓ no problems in 3 clusters, 4 bundles, 11 targets\n" });
+    expect(await runMuster(["validate", FLEET, ...tools])).toEqual({
+      code: 0,
+      out: "",
+      err: "✓ no problems in 3 clusters, 4 bundles, 11 targets\n",
+    });
   });
 
   it("renders charts with the cluster's values and layers", async () => {
     const objects = await render("eu-west-1", "podinfo");
-    expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`).sort()).toEqual(["ConfigMap web/podinfo", "Deployment web/podinfo", "Service web/podinfo"]);
+    expect(objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`).sort()).toEqual([
+      "ConfigMap web/podinfo",
+      "Deployment web/podinfo",
+      "Service web/podinfo",
+    ]);
     expect(objects.find(({ kind }) => kind === "Deployment")?.spec?.replicas).toBe(3);
     expect(objects.find(({ kind }) => kind === "ConfigMap")?.data?.["language"]).toBe("fr");
-    expect((await render("lab-1", "podinfo")).find(({ kind }) => kind === "Deployment")?.metadata.annotations).toEqual({ "acme.example/experimental": "true" });
+    expect((await render("lab-1", "podinfo")).find(({ kind }) => kind === "Deployment")?.metadata.annotations).toEqual({
+      "acme.example/experimental": "true",
+    });
   });
 
   it("renders overlays, and a whole cluster in the order of its dependencies", async () => {

@@ -6,7 +6,7 @@ import { encodeManifestSet } from "@muster/shared/wire";
 import { buildFleet } from "../../src/fleet/build-fleet.ts";
 import type { FleetModel, FleetProblem, Target } from "../../src/fleet/model.ts";
 import { createFleetLoader } from "../../src/load-fleet-input.ts";
-import { type TargetOutcome, composeSlices } from "../../src/release/compose-slices.ts";
+import { composeSlices, type TargetOutcome } from "../../src/release/compose-slices.ts";
 import { createRenderer } from "../../src/render/create-renderer.ts";
 import type { RenderNotice } from "../../src/render/renderer.ts";
 import { readDirectorySnapshot } from "../../src/source/directory-snapshot.ts";
@@ -111,12 +111,19 @@ function groupErrors(model: FleetModel, errors: ReadonlyMap<Target, CodedError>)
     group.targets.push({ bundle: target.bundle.name, cluster: target.cluster.name });
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ error, targets }) => ({ code: error.code, message: error.message, ...(error.at && { at: error.at }), targets }));
+  return [...groups.values()].map(({ error, targets }) => ({
+    code: error.code,
+    message: error.message,
+    ...(error.at && { at: error.at }),
+    targets,
+  }));
 }
 
 /** Objects that stand in two bundles of one cluster: only composing the slices can tell. */
 function conflicts(model: FleetModel, outcomes: readonly TargetOutcome[]): CheckoutProblem[] {
-  const failed = new Set(outcomes.flatMap((outcome) => ("error" in outcome ? [`${outcome.target.bundle.name}/${outcome.target.cluster.name}`] : [])));
+  const failed = new Set(
+    outcomes.flatMap((outcome) => ("error" in outcome ? [`${outcome.target.bundle.name}/${outcome.target.cluster.name}`] : [])),
+  );
   const groups = new Map<string, CheckoutProblem & { targets: { bundle: string; cluster: string }[] }>();
   for (const { bundle, cluster, code, message } of composeSlices({ model, outcomes, previous: new Map() }).problems) {
     if (failed.has(`${bundle}/${cluster}`)) continue;

@@ -1,4 +1,4 @@
-import { type HeldDeletion, type ObjectException, SyncState, describeObjectRef } from "@muster/shared/model";
+import { describeObjectRef, type HeldDeletion, type ObjectException, SyncState } from "@muster/shared/model";
 import type { Cluster, Condition, Target } from "./api-views.ts";
 import { formatAge } from "./output/age.ts";
 import type { Report } from "./output/report.ts";

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApi } from "../../src/api/create-api.ts";
 import { createApiClient } from "./api-client.ts";
 import { createSampleFleet } from "./testing/sample-fleet.ts";
-import { type SampleHub, runMuster, startSampleHub } from "./testing/sample-hub.ts";
+import { runMuster, type SampleHub, startSampleHub } from "./testing/sample-hub.ts";
 
 let hub: SampleHub;
 beforeAll(async () => {
@@ -13,7 +13,10 @@ afterAll(async () => hub.close());
 describe("muster", () => {
   it("called wrongly ends with 2 and names the help of just that command", async () => {
     const { code, err } = await runMuster(["get", "clusters", "--bundle", "x"]);
-    expect([code, err]).toEqual([2, "error: unknown option '--bundle' [CLI_USAGE]\n       The command was called wrongly.\nfix:   See `muster get clusters --help`.\n"]);
+    expect([code, err]).toEqual([
+      2,
+      "error: unknown option '--bundle' [CLI_USAGE]\n       The command was called wrongly.\nfix:   See `muster get clusters --help`.\n",
+    ]);
     expect((await runMuster(["gett"])).err).toContain("Did you mean get?");
     expect((await runMuster(["get", "clusters", "-o", "xml"])).code).toBe(2);
   });

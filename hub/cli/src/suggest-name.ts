@@ -2,7 +2,11 @@ import { CodedError } from "@muster/shared/errors";
 import type { ApiClient } from "./api-client.ts";
 
 /** A name that nobody knows gets a closest one beside it, if there is one. */
-export async function suggesting<T>(api: ApiClient, names: { readonly name?: string; readonly cluster?: string; readonly bundle?: string }, ask: () => Promise<T>): Promise<T> {
+export async function suggesting<T>(
+  api: ApiClient,
+  names: { readonly name?: string; readonly cluster?: string; readonly bundle?: string },
+  ask: () => Promise<T>,
+): Promise<T> {
   try {
     return await ask();
   } catch (error) {
@@ -12,7 +16,10 @@ export async function suggesting<T>(api: ApiClient, names: { readonly name?: str
     const all = known.flat().map((item) => item.name);
     const near = asked.filter((name) => !all.includes(name)).flatMap((name) => nearest(name, all) ?? []);
     if (near.length === 0) throw error;
-    throw new CodedError(error.code, error.message, { cause: error, data: { ...error.data, detail: `Did you mean ${near.join(" and ")}?` } });
+    throw new CodedError(error.code, error.message, {
+      cause: error,
+      data: { ...error.data, detail: `Did you mean ${near.join(" and ")}?` },
+    });
   }
 }
 

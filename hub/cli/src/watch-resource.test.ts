@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createApi } from "../../src/api/create-api.ts";
-import { type SampleFleet, createSampleFleet } from "./testing/sample-fleet.ts";
-import { type SampleHub, runMuster, startSampleHub } from "./testing/sample-hub.ts";
+import { createSampleFleet, type SampleFleet } from "./testing/sample-fleet.ts";
+import { runMuster, type SampleHub, startSampleHub } from "./testing/sample-hub.ts";
 
 /** What a watch has printed so far, and a way to wait for it. */
 class Screen {
@@ -23,7 +23,10 @@ class Screen {
   }
 }
 
-async function watching(argv: readonly string[], test: (context: { sample: SampleFleet; screen: Screen; hub: SampleHub }) => Promise<void>): Promise<{ code: number; text: string }> {
+async function watching(
+  argv: readonly string[],
+  test: (context: { sample: SampleFleet; screen: Screen; hub: SampleHub }) => Promise<void>,
+): Promise<{ code: number; text: string }> {
   const sample = createSampleFleet();
   const hub = await startSampleHub(createApi, sample);
   const screen = new Screen();
@@ -43,7 +46,11 @@ describe("muster get --watch", () => {
   it("prints the list and then only rows that have changed, under the same columns", async () => {
     const { code, text } = await watching(["get", "clusters", "-w"], async ({ sample, screen }) => {
       await screen.shows("us-east-1");
-      sample.clusters = sample.clusters.map((cluster) => (cluster.name === "lab-1" ? { ...cluster, sync: "Synced", health: "Current", targets: { total: 3, synced: 3, healthy: 3, drifted: 0, failed: 0 } } : cluster));
+      sample.clusters = sample.clusters.map((cluster) =>
+        cluster.name === "lab-1"
+          ? { ...cluster, sync: "Synced", health: "Current", targets: { total: 3, synced: 3, healthy: 3, drifted: 0, failed: 0 } }
+          : cluster,
+      );
       sample.notify({ kind: "cluster", name: "lab-1" });
       await screen.shows("3/3");
     });
@@ -72,7 +79,10 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
   it("waits on an empty list, and gives programs one document per change", async () => {
     const { text } = await watching(["get", "events", "lab-1", "--watch", "-o", "json"], async ({ sample, screen }) => {
       await screen.shows("RenderFailed");
-      sample.events = [{ id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" }, ...sample.events];
+      sample.events = [
+        { id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" },
+        ...sample.events,
+      ];
       sample.notify({ kind: "event", name: "AgentConnected" });
       await screen.shows("AgentConnected");
     });
@@ -93,7 +103,10 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
     const again = hub.nextWatch();
     hub.cutConnections();
     await again;
-    sample.events = [{ id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" }, ...sample.events];
+    sample.events = [
+      { id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" },
+      ...sample.events,
+    ];
     sample.notify({ kind: "event", name: "AgentConnected" });
     await screen.shows("AgentConnected");
     stop.abort();

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { Wakeup, createBackoff, systemClock } from "@muster/shared/runtime";
+import { createBackoff, systemClock, Wakeup } from "@muster/shared/runtime";
 import type { ApiClient } from "./api-client.ts";
 import type { ChangeNotice } from "./api-views.ts";
 import { ChangePrinter } from "./change-printer.ts";
@@ -49,7 +49,12 @@ export async function watchResource<T>(cli: Cli, resource: Resource<T>, request:
 }
 
 /** One connection: resolves when the hub closes it. */
-async function watchOnce(api: ApiClient, changedBy: readonly ChangeNotice["kind"][], signal: AbortSignal, show: () => Promise<void>): Promise<void> {
+async function watchOnce(
+  api: ApiClient,
+  changedBy: readonly ChangeNotice["kind"][],
+  signal: AbortSignal,
+  show: () => Promise<void>,
+): Promise<void> {
   const done = new AbortController();
   const changed = new Wakeup();
   try {

@@ -35,7 +35,10 @@ function staleWord(freshness: Freshness, lastHeard: string | undefined, nowMs: n
 
 /** A condition that holds something back, in contrast to a remark such as a skipped Helm hook. */
 export function isHolding(condition: Condition): boolean {
-  return condition.status === "True" && ["Held", "Invalid", "RevisionHeld", "PublishFailed", "SliceRefused", "DeletionHeld", "FetchFailed"].includes(condition.type);
+  return (
+    condition.status === "True" &&
+    ["Held", "Invalid", "RevisionHeld", "PublishFailed", "SliceRefused", "DeletionHeld", "FetchFailed"].includes(condition.type)
+  );
 }
 
 /** One word for a cluster: what most needs a person, first. */
@@ -85,7 +88,11 @@ export function healthWord(health: Health): { text: string; tone: Tone } {
 
 /** How much a health needs somebody; for ordering. */
 export function healthRank(health: Health): number {
-  return { [Health.Current]: 0, [Health.InProgress]: 1, [Health.Terminating]: 1, [Health.Unknown]: 2, [Health.NotFound]: 3, [Health.Failed]: 4 }[health] ?? 2;
+  return (
+    { [Health.Current]: 0, [Health.InProgress]: 1, [Health.Terminating]: 1, [Health.Unknown]: 2, [Health.NotFound]: 3, [Health.Failed]: 4 }[
+      health
+    ] ?? 2
+  );
 }
 
 /** Shortens the commits of a revision: `main@sha1:<40 hex>` to `main@3f2a1b9`. */
@@ -100,7 +107,10 @@ export function shortDigest(digest: string | undefined): string {
 
 /** `env=prod,region=eu`. */
 export function formatLabels(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels).map(([key, value]) => `${key}=${value}`).sort().join(",");
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(",");
 }
 
 /** A number that only draws the eye if it is not zero. */

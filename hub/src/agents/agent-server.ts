@@ -8,8 +8,16 @@ export type AgentStream = ServerDuplexStream<AgentMessage__Output, HubMessage>;
 /** TLS 1.3, and a client certificate of our CA; grpc-js' own `createSsl` leaves the version open. */
 class StrictCredentials extends ServerCredentials {
   constructor(ca: string, server: KeyedCertificate) {
-    const context = { ca: Buffer.from(ca), cert: [Buffer.from(server.cert)], key: [Buffer.from(server.key)], minVersion: "TLSv1.3" as const };
-    super({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" } as ConstructorParameters<typeof ServerCredentials>[0], context);
+    const context = {
+      ca: Buffer.from(ca),
+      cert: [Buffer.from(server.cert)],
+      key: [Buffer.from(server.key)],
+      minVersion: "TLSv1.3" as const,
+    };
+    super(
+      { requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" } as ConstructorParameters<typeof ServerCredentials>[0],
+      context,
+    );
   }
 
   override _equals(other: ServerCredentials): boolean {
@@ -18,7 +26,11 @@ class StrictCredentials extends ServerCredentials {
 }
 
 /** A gRPC server with limits, all of which are off by default in grpc-js (security.md, section 5). */
-export function createAgentServer(options: { readonly ca: string; readonly server: KeyedCertificate; readonly onConnect: (stream: AgentStream) => void }): {
+export function createAgentServer(options: {
+  readonly ca: string;
+  readonly server: KeyedCertificate;
+  readonly onConnect: (stream: AgentStream) => void;
+}): {
   /** host:port; port 0 for any. Gives the port. */
   listen(address: string): Promise<number>;
   close(): Promise<void>;
@@ -35,7 +47,9 @@ export function createAgentServer(options: { readonly ca: string; readonly serve
   return {
     listen: (address) =>
       new Promise((resolve, reject) => {
-        server.bindAsync(address, new StrictCredentials(options.ca, options.server), (error, port) => (error ? reject(error) : resolve(port)));
+        server.bindAsync(address, new StrictCredentials(options.ca, options.server), (error, port) =>
+          error ? reject(error) : resolve(port),
+        );
       }),
     async close() {
       let timer: NodeJS.Timeout | undefined;

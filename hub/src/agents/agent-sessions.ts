@@ -7,7 +7,15 @@ import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { KeyedCertificate } from "../identity/certificates.ts";
 import { type AgentStream, createAgentServer, endStream, peerNames, status } from "./agent-server.ts";
 import type { AgentCommands, InspectedObjectView } from "./commands.ts";
-import { clusterFromWire, eventFromWire, exceptionFromWire, factsFromWire, generationFromWire, inspectedFromWire, refFromWire } from "./from-wire.ts";
+import {
+  clusterFromWire,
+  eventFromWire,
+  exceptionFromWire,
+  factsFromWire,
+  generationFromWire,
+  inspectedFromWire,
+  refFromWire,
+} from "./from-wire.ts";
 import { Outbox } from "./outbox.ts";
 import { peerCluster } from "./peer-cluster.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -143,7 +151,9 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       endStream(before.stream, status.ABORTED, "replaced by a newer connection of this cluster");
     }
     const session: Session = {
-      cluster, instance, stream,
+      cluster,
+      instance,
+      stream,
       outbox: new Outbox(stream),
       bucket: new TokenBucket({ burst: MESSAGE_BURST, perSecond: MESSAGES_PER_SECOND, nowMs: clock.monotonicMs() }),
       over: new AbortController(),
@@ -203,7 +213,10 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
     const pauseMs = session.bucket.spend(cost, clock.monotonicMs());
     if (pauseMs === 0) return;
     session.stream.pause();
-    void clock.sleep(pauseMs, session.over.signal).then(() => session.stream.resume(), () => {});
+    void clock.sleep(pauseMs, session.over.signal).then(
+      () => session.stream.resume(),
+      () => {},
+    );
   }
 
   function close(session: Session): void {
@@ -227,7 +240,9 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
   function sessionOf(cluster: string): Session {
     const session = sessions.get(cluster);
     if (session) return session;
-    throw options.isDeclared(cluster) ? new CodedError("AGENT_OFFLINE", `The agent of ${cluster} is not connected`) : new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);
+    throw options.isDeclared(cluster)
+      ? new CodedError("AGENT_OFFLINE", `The agent of ${cluster} is not connected`)
+      : new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);
   }
 
   const overloaded = (cluster: string) => new CodedError("AGENT_OFFLINE", `The agent of ${cluster} does not take commands fast enough`);
@@ -239,7 +254,11 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       for (const session of [...sessions.values()]) {
         if (options.isDeclared(session.cluster)) continue;
         close(session);
-        endStream(session.stream, status.PERMISSION_DENIED, `the cluster ${session.cluster} is not declared in Git any more [AGENT_IDENTITY]`);
+        endStream(
+          session.stream,
+          status.PERMISSION_DENIED,
+          `the cluster ${session.cluster} is not declared in Git any more [AGENT_IDENTITY]`,
+        );
       }
     },
     get count() {
@@ -253,7 +272,11 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       const session = sessionOf(cluster);
       const id = randomUUID();
       const result = new Promise<InspectedObjectView[] | CodedError>((resolve) => session.pending.set(id, resolve));
-      const timer = setTimeout(() => session.pending.get(id)?.(new CodedError("AGENT_OFFLINE", `The agent of ${cluster} did not answer in ${commandTimeoutMs} ms`)), commandTimeoutMs);
+      const timer = setTimeout(
+        () =>
+          session.pending.get(id)?.(new CodedError("AGENT_OFFLINE", `The agent of ${cluster} did not answer in ${commandTimeoutMs} ms`)),
+        commandTimeoutMs,
+      );
       try {
         if (!session.outbox.command({ inspect: { id, bundle } })) throw overloaded(cluster);
         const answer = await result;

@@ -1,5 +1,15 @@
 import {
-  type BundleReport, type ClusterFacts, type ClusterReport, type Digest, DriftKind, type Generation, Health, type ObjectException, type ObjectRef, type ReportedEvent, SyncState,
+  type BundleReport,
+  type ClusterFacts,
+  type ClusterReport,
+  type Digest,
+  DriftKind,
+  type Generation,
+  Health,
+  type ObjectException,
+  type ObjectRef,
+  type ReportedEvent,
+  SyncState,
 } from "@muster/shared/model";
 import type { AgentMessage__Output } from "@muster/shared/rpc";
 import { MAX_GENERATION } from "@muster/shared/wire";
@@ -17,7 +27,8 @@ const MAX_ITEMS = 20_000;
 const MAX_PATHS = 20;
 
 const cut = (text: string, length = MAX_TEXT): string => text.slice(0, length);
-const oneOf = <T extends string>(values: Readonly<Record<string, T>>, text: string, fallback: T): T => (Object.values(values) as string[]).includes(text) ? (text as T) : fallback;
+const oneOf = <T extends string>(values: Readonly<Record<string, T>>, text: string, fallback: T): T =>
+  (Object.values(values) as string[]).includes(text) ? (text as T) : fallback;
 const count = (value: number): number => (Number.isSafeInteger(value) && value >= 0 ? value : 0);
 
 export function factsFromWire(facts: Body<"hello">["facts"]): ClusterFacts {
@@ -45,7 +56,12 @@ export function clusterFromWire(report: Part<"cluster">): ClusterReport {
     ...(applied && { applied }),
     bundles: report.bundles.slice(0, MAX_ITEMS).map(bundleFromWire),
     ...(held && {
-      heldDeletion: { id: cut(held.id, MAX_NAME), objects: count(held.objects), sample: held.sample.slice(0, 10).flatMap((ref) => refFromWire(ref) ?? []), message: cut(held.message) },
+      heldDeletion: {
+        id: cut(held.id, MAX_NAME),
+        objects: count(held.objects),
+        sample: held.sample.slice(0, 10).flatMap((ref) => refFromWire(ref) ?? []),
+        message: cut(held.message),
+      },
     }),
     ...(problem && { sliceProblem: { code: cut(problem.code, MAX_NAME), message: cut(problem.message) } }),
   };
@@ -65,9 +81,16 @@ function bundleFromWire(bundle: Items<Part<"cluster">["bundles"]>): BundleReport
   };
 }
 
-export function refFromWire(ref: { group: string; kind: string; namespace: string; name: string } | null | undefined): ObjectRef | undefined {
+export function refFromWire(
+  ref: { group: string; kind: string; namespace: string; name: string } | null | undefined,
+): ObjectRef | undefined {
   if (!ref || ref.kind === "" || ref.name === "") return undefined;
-  return { group: cut(ref.group, MAX_NAME), kind: cut(ref.kind, MAX_NAME), namespace: cut(ref.namespace, MAX_NAME), name: cut(ref.name, MAX_NAME) };
+  return {
+    group: cut(ref.group, MAX_NAME),
+    kind: cut(ref.kind, MAX_NAME),
+    namespace: cut(ref.namespace, MAX_NAME),
+    name: cut(ref.name, MAX_NAME),
+  };
 }
 
 export function exceptionFromWire(exception: Items<StatusOutput["exceptions"]>): ObjectException | undefined {
@@ -110,8 +133,13 @@ export function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]
   const drift = driftFromWire(object.drift);
   return (
     ref && {
-      ref, bundle: cut(object.bundle, MAX_NAME), health: oneOf(Health, object.health, Health.Unknown), message: cut(object.message),
-      uid: cut(object.uid, MAX_NAME), lastAction: cut(object.lastAction, MAX_NAME), ...(drift && { drift }),
+      ref,
+      bundle: cut(object.bundle, MAX_NAME),
+      health: oneOf(Health, object.health, Health.Unknown),
+      message: cut(object.message),
+      uid: cut(object.uid, MAX_NAME),
+      lastAction: cut(object.lastAction, MAX_NAME),
+      ...(drift && { drift }),
     }
   );
 }

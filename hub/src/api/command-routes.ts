@@ -3,7 +3,7 @@ import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
 import type { ApiOptions } from "./api-options.ts";
 import { ERROR, INSPECTED } from "./view-schemas.ts";
-import { WEBHOOK_BODY_BYTES, signatureOf, sourcesOfWebhook, verifyWebhook } from "./webhook.ts";
+import { signatureOf, sourcesOfWebhook, verifyWebhook, WEBHOOK_BODY_BYTES } from "./webhook.ts";
 
 const SIGNATURE = "x-hub-signature-256";
 

@@ -34,7 +34,8 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
       info: {
         title: "Muster",
         version: options.version,
-        description: "The fleet, as its operators ask for it. Lists take kubectl's label selectors and are paged by key. Errors are `{error: {code, message, hint}}`; their codes are stable.",
+        description:
+          "The fleet, as its operators ask for it. Lists take kubectl's label selectors and are paged by key. Errors are `{error: {code, message, hint}}`; their codes are stable.",
       },
       components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
       security: [{ token: [] }],

@@ -31,6 +31,7 @@ function nothingAt(request: FastifyRequest): CodedError {
 function toCoded(error: FastifyError): CodedError {
   if (error instanceof CodedError) return error;
   if (error.statusCode === 413) return new CodedError("API_TOO_LARGE", "The request's body is too large");
-  if (error.validation || (error.statusCode !== undefined && error.statusCode < 500)) return new CodedError("API_BAD_REQUEST", error.message);
+  if (error.validation || (error.statusCode !== undefined && error.statusCode < 500))
+    return new CodedError("API_BAD_REQUEST", error.message);
   return new CodedError("INTERNAL", error.message, { cause: error });
 }

@@ -12,8 +12,15 @@ export async function generate(): Promise<Record<string, string>> {
   const api = await createApi({
     queries: new Proxy({}, { get: () => unused }) as FleetQueries,
     commands: { reconcile: unused, inspect: unused },
-    look: unused, sources: [], token: unused, webhookSecret: unused, ready: unused,
-    metrics: createMetrics(), logger: silentLogger(), clock: systemClock, version: HUB_VERSION,
+    look: unused,
+    sources: [],
+    token: unused,
+    webhookSecret: unused,
+    ready: unused,
+    metrics: createMetrics(),
+    logger: silentLogger(),
+    clock: systemClock,
+    version: HUB_VERSION,
   });
   const { payload } = await api.inject("/openapi.json");
   await api.close();

@@ -23,7 +23,9 @@ export class NoticeQueue {
 
   /** All that wait; the queue is empty after it. */
   take(): ChangeNotice[] {
-    const notices = [...this.#waiting].flatMap(([kind, names]) => (names.has("") ? [{ kind, name: "" }] : [...names].map((name) => ({ kind, name }))));
+    const notices = [...this.#waiting].flatMap(([kind, names]) =>
+      names.has("") ? [{ kind, name: "" }] : [...names].map((name) => ({ kind, name })),
+    );
     this.#waiting.clear();
     return notices;
   }

@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Labels, formatObjectRef } from "@muster/shared/model";
+import { formatObjectRef, type Labels } from "@muster/shared/model";
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
@@ -7,7 +7,7 @@ import type { FleetQueries } from "../status/views.ts";
 import type { ApiOptions } from "./api-options.ts";
 import { matchesLabelQuery, parseLabelSelector } from "./label-selector-query.ts";
 import { type Listing, type Page, type PageQuery, pageByKey, pageInOrder } from "./paging.ts";
-import { BUNDLE, CLUSTER, DRIFT, ERROR, EVENT, FLEET, REVISION, TARGET, TARGET_DETAIL, listOf } from "./view-schemas.ts";
+import { BUNDLE, CLUSTER, DRIFT, ERROR, EVENT, FLEET, listOf, REVISION, TARGET, TARGET_DETAIL } from "./view-schemas.ts";
 
 const paging = {
   limit: z.coerce.number().int().min(1).max(1_000).default(100).describe("Items on a page"),
@@ -16,7 +16,13 @@ const paging = {
 const selector = { labelSelector: z.string().max(4_000).optional().describe("Labels of the cluster, as kubectl's -l takes them") };
 const ofCluster = { cluster: z.string().max(63).optional() };
 const ofBundle = { bundle: z.string().max(63).optional() };
-type TypedApp = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, ZodTypeProvider>;
+type TypedApp = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
 
 const errors = { 400: ERROR, 401: ERROR, 404: ERROR, 503: ERROR };
 
@@ -24,7 +30,11 @@ const errors = { 400: ERROR, 401: ERROR, 404: ERROR, 503: ERROR };
 export function registerQueryRoutes(base: FastifyInstance, { queries, loaded = () => true }: Pick<ApiOptions, "queries" | "loaded">): void {
   const app = base.withTypeProvider<ZodTypeProvider>();
 
-  app.get("/api/v1/fleet", { schema: { operationId: "getFleet", summary: "The fleet at a glance", response: { 200: FLEET, ...errors } } }, async () => send(queries.fleet()));
+  app.get(
+    "/api/v1/fleet",
+    { schema: { operationId: "getFleet", summary: "The fleet at a glance", response: { 200: FLEET, ...errors } } },
+    async () => send(queries.fleet()),
+  );
 
   // Everything else is a list, or a thing of one: before Git was read, nobody can say that it is empty.
   base.register(async (scope) => {
@@ -39,30 +49,60 @@ export function registerQueryRoutes(base: FastifyInstance, { queries, loaded = (
 function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
   app.get(
     "/api/v1/clusters",
-    { schema: { operationId: "listClusters", summary: "Clusters", querystring: z.object({ ...paging, ...selector }), response: { 200: listOf(CLUSTER), ...errors } } },
+    {
+      schema: {
+        operationId: "listClusters",
+        summary: "Clusters",
+        querystring: z.object({ ...paging, ...selector }),
+        response: { 200: listOf(CLUSTER), ...errors },
+      },
+    },
     async ({ query }) => send(selected({ name: "clusters", items: queries.clusters(), keyOf: ({ name }) => name }, query)),
   );
   app.get(
     "/api/v1/clusters/:name",
-    { schema: { operationId: "getCluster", summary: "One cluster", params: z.object({ name: z.string() }), response: { 200: CLUSTER, ...errors } } },
+    {
+      schema: {
+        operationId: "getCluster",
+        summary: "One cluster",
+        params: z.object({ name: z.string() }),
+        response: { 200: CLUSTER, ...errors },
+      },
+    },
     async ({ params }) => send(found(queries.cluster(params.name), `cluster ${params.name}`)),
   );
   app.get(
     "/api/v1/bundles",
-    { schema: { operationId: "listBundles", summary: "Bundles", querystring: z.object(paging), response: { 200: listOf(BUNDLE), ...errors } } },
+    {
+      schema: {
+        operationId: "listBundles",
+        summary: "Bundles",
+        querystring: z.object(paging),
+        response: { 200: listOf(BUNDLE), ...errors },
+      },
+    },
     async ({ query }) => send(pageByKey({ name: "bundles", items: queries.bundles(), keyOf: ({ name }) => name }, query)),
   );
   app.get(
     "/api/v1/bundles/:name",
-    { schema: { operationId: "getBundle", summary: "One bundle", params: z.object({ name: z.string() }), response: { 200: BUNDLE, ...errors } } },
+    {
+      schema: {
+        operationId: "getBundle",
+        summary: "One bundle",
+        params: z.object({ name: z.string() }),
+        response: { 200: BUNDLE, ...errors },
+      },
+    },
     async ({ params }) => send(found(queries.bundle(params.name), `bundle ${params.name}`)),
   );
   app.get(
     "/api/v1/targets",
     {
       schema: {
-        operationId: "listTargets", summary: "Targets: bundle and cluster pairs",
-        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }), response: { 200: listOf(TARGET), ...errors },
+        operationId: "listTargets",
+        summary: "Targets: bundle and cluster pairs",
+        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(TARGET), ...errors },
       },
     },
     async ({ query }) => {
@@ -74,18 +114,23 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
     "/api/v1/targets/:bundle/:cluster",
     {
       schema: {
-        operationId: "getTarget", summary: "One target with its exceptional objects",
-        params: z.object({ bundle: z.string(), cluster: z.string() }), response: { 200: TARGET_DETAIL, ...errors },
+        operationId: "getTarget",
+        summary: "One target with its exceptional objects",
+        params: z.object({ bundle: z.string(), cluster: z.string() }),
+        response: { 200: TARGET_DETAIL, ...errors },
       },
     },
-    async ({ params }) => send(found(queries.target(params.bundle, params.cluster), `bundle ${params.bundle} on cluster ${params.cluster}`)),
+    async ({ params }) =>
+      send(found(queries.target(params.bundle, params.cluster), `bundle ${params.bundle} on cluster ${params.cluster}`)),
   );
   app.get(
     "/api/v1/drift",
     {
       schema: {
-        operationId: "listDrift", summary: "Objects that have drifted",
-        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }), response: { 200: listOf(DRIFT), ...errors },
+        operationId: "listDrift",
+        summary: "Objects that have drifted",
+        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(DRIFT), ...errors },
       },
     },
     async ({ query }) => {
@@ -98,15 +143,25 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
 function registerHistoryRoutes(app: TypedApp, queries: FleetQueries): void {
   app.get(
     "/api/v1/revisions",
-    { schema: { operationId: "listRevisions", summary: "Revisions, newest first", querystring: z.object(paging), response: { 200: listOf(REVISION), ...errors } } },
-    async ({ query }) => send(pageInOrder({ name: "revisions", items: queries.revisions(), keyOf: ({ revision, at }) => `${at}/${revision}` }, query)),
+    {
+      schema: {
+        operationId: "listRevisions",
+        summary: "Revisions, newest first",
+        querystring: z.object(paging),
+        response: { 200: listOf(REVISION), ...errors },
+      },
+    },
+    async ({ query }) =>
+      send(pageInOrder({ name: "revisions", items: queries.revisions(), keyOf: ({ revision, at }) => `${at}/${revision}` }, query)),
   );
   app.get(
     "/api/v1/events",
     {
       schema: {
-        operationId: "listEvents", summary: "Events, newest first",
-        querystring: z.object({ ...paging, ...ofCluster, ...ofBundle }), response: { 200: listOf(EVENT), ...errors },
+        operationId: "listEvents",
+        summary: "Events, newest first",
+        querystring: z.object({ ...paging, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(EVENT), ...errors },
       },
     },
     async ({ query }) => {
@@ -126,11 +181,17 @@ function found<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-function isOf(view: { readonly cluster?: string; readonly bundle?: string }, query: { readonly cluster?: string | undefined; readonly bundle?: string | undefined }): boolean {
+function isOf(
+  view: { readonly cluster?: string; readonly bundle?: string },
+  query: { readonly cluster?: string | undefined; readonly bundle?: string | undefined },
+): boolean {
   return (!query.cluster || view.cluster === query.cluster) && (!query.bundle || view.bundle === query.bundle);
 }
 
-function selected<T extends { readonly labels: Labels }>(listing: Listing<T>, query: PageQuery & { readonly labelSelector?: string | undefined }): Page<T> {
+function selected<T extends { readonly labels: Labels }>(
+  listing: Listing<T>,
+  query: PageQuery & { readonly labelSelector?: string | undefined },
+): Page<T> {
   if (query.labelSelector === undefined) return pageByKey(listing, query);
   const wanted = parseLabelSelector(query.labelSelector);
   return pageByKey({ ...listing, items: listing.items.filter(({ labels }) => matchesLabelQuery(wanted, labels)) }, query);

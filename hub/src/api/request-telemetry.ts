@@ -13,7 +13,9 @@ declare module "fastify" {
  * of the rest only at level debug. Neither headers nor the query are logged: tokens stand there.
  */
 export function registerTelemetry(app: FastifyInstance, logger: Logger, metrics: Metrics): void {
-  const duration = metrics.histogram("muster_hub_http_request_duration_seconds", "Time of one request to the HTTP API", { labels: ["method", "route", "status"] });
+  const duration = metrics.histogram("muster_hub_http_request_duration_seconds", "Time of one request to the HTTP API", {
+    labels: ["method", "route", "status"],
+  });
   app.addHook("onSend", async (request, reply) => {
     reply.headers({
       "x-request-id": request.id,
@@ -27,10 +29,16 @@ export function registerTelemetry(app: FastifyInstance, logger: Logger, metrics:
     const { url, config } = request.routeOptions;
     const route = url ?? "none";
     // The pattern and not the path: names must not multiply the series.
-    if (config?.stream !== true) duration.observe(reply.elapsedTime / 1_000, { method: request.method, route, status: String(reply.statusCode) });
+    if (config?.stream !== true)
+      duration.observe(reply.elapsedTime / 1_000, { method: request.method, route, status: String(reply.statusCode) });
     const level = reply.statusCode >= 500 ? "warn" : request.method === "POST" ? "info" : "debug";
     logger[level](
-      { [LogField.Request]: request.id, [LogField.Route]: `${request.method} ${route}`, [LogField.Status]: reply.statusCode, [LogField.DurationMs]: Math.round(reply.elapsedTime) },
+      {
+        [LogField.Request]: request.id,
+        [LogField.Route]: `${request.method} ${route}`,
+        [LogField.Status]: reply.statusCode,
+        [LogField.DurationMs]: Math.round(reply.elapsedTime),
+      },
       "answered",
     );
   });

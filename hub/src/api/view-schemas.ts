@@ -7,51 +7,121 @@ const freshness = z.enum(["Live", "Stale", "Never"]);
 const labels = z.record(z.string(), z.string());
 const text = z.string();
 
-export const CONDITION = z.object({ type: text, status: z.enum(["True", "False"]), reason: text, message: text, at: text.optional(), since: text }).meta({ id: "Condition" });
+export const CONDITION = z
+  .object({ type: text, status: z.enum(["True", "False"]), reason: text, message: text, at: text.optional(), since: text })
+  .meta({ id: "Condition" });
 export const OBJECT_REF = z.object({ group: text, kind: text, namespace: text, name: text }).meta({ id: "ObjectRef" });
 export const DRIFT_DETAIL = z
   .object({ kind: z.enum(["modified", "missing", "unexpected"]), manager: text.optional(), at: text.optional(), paths: z.array(text) })
   .meta({ id: "DriftDetail", description: "Who changed which fields; values never leave the cluster." });
-const exceptionFields = { ref: OBJECT_REF, bundle: text, health, code: text.optional(), message: text.optional(), drift: DRIFT_DETAIL.optional() };
+const exceptionFields = {
+  ref: OBJECT_REF,
+  bundle: text,
+  health,
+  code: text.optional(),
+  message: text.optional(),
+  drift: DRIFT_DETAIL.optional(),
+};
 export const EXCEPTION = z.object(exceptionFields).meta({ id: "ObjectException" });
 const counts = { total: z.int(), synced: z.int(), healthy: z.int(), drifted: z.int(), failed: z.int() };
 const heldDeletion = z.object({ id: text, objects: z.int(), sample: z.array(OBJECT_REF), message: text });
 
 export const CLUSTER = z
   .object({
-    name: text, labels, paused: z.boolean(), freshness, lastHeard: text.optional(), connected: z.boolean(), sync, health,
-    targets: z.object(counts), desiredGeneration: z.int().optional(), appliedGeneration: z.int().optional(), revision: text.optional(),
-    agentVersion: text.optional(), kubernetesVersion: text.optional(), heldDeletion: heldDeletion.optional(),
-    sliceProblem: z.object({ code: text, message: text }).optional(), conditions: z.array(CONDITION),
+    name: text,
+    labels,
+    paused: z.boolean(),
+    freshness,
+    lastHeard: text.optional(),
+    connected: z.boolean(),
+    sync,
+    health,
+    targets: z.object(counts),
+    desiredGeneration: z.int().optional(),
+    appliedGeneration: z.int().optional(),
+    revision: text.optional(),
+    agentVersion: text.optional(),
+    kubernetesVersion: text.optional(),
+    heldDeletion: heldDeletion.optional(),
+    sliceProblem: z.object({ code: text, message: text }).optional(),
+    conditions: z.array(CONDITION),
   })
   .meta({ id: "Cluster" });
 const targetFields = {
-  bundle: text, cluster: text, labels, sync, health, freshness, objects: z.int(), drifted: z.int(), failed: z.int(), desired: text.optional(),
-  applied: text.optional(), revision: text.optional(), reason: text.optional(), message: text.optional(), conditions: z.array(CONDITION),
+  bundle: text,
+  cluster: text,
+  labels,
+  sync,
+  health,
+  freshness,
+  objects: z.int(),
+  drifted: z.int(),
+  failed: z.int(),
+  desired: text.optional(),
+  applied: text.optional(),
+  revision: text.optional(),
+  reason: text.optional(),
+  message: text.optional(),
+  conditions: z.array(CONDITION),
 };
 export const TARGET = z.object(targetFields).meta({ id: "Target" });
 export const TARGET_DETAIL = z
-  .object({ ...targetFields, exceptions: z.array(EXCEPTION), source: text.optional(), directory: text.optional(), layers: z.array(text), driftMode: text })
+  .object({
+    ...targetFields,
+    exceptions: z.array(EXCEPTION),
+    source: text.optional(),
+    directory: text.optional(),
+    layers: z.array(text),
+    driftMode: text,
+  })
   .meta({ id: "TargetDetail" });
 export const BUNDLE = z
-  .object({ name: text, source: text, directory: text, targets: z.object({ ...counts, unknown: z.int() }), dependsOn: z.array(text), driftMode: text, conditions: z.array(CONDITION) })
+  .object({
+    name: text,
+    source: text,
+    directory: text,
+    targets: z.object({ ...counts, unknown: z.int() }),
+    dependsOn: z.array(text),
+    driftMode: text,
+    conditions: z.array(CONDITION),
+  })
   .meta({ id: "Bundle" });
 export const DRIFT = z.object({ ...exceptionFields, cluster: text, labels, freshness, since: text }).meta({ id: "Drift" });
 export const REVISION = z
   .object({
-    revision: text, at: text, subject: text, author: text, publishedSlices: z.int(), problems: z.int(), current: z.boolean(),
+    revision: text,
+    at: text,
+    subject: text,
+    author: text,
+    publishedSlices: z.int(),
+    problems: z.int(),
+    current: z.boolean(),
     clusters: z.object({ total: z.int(), applied: z.int() }),
   })
   .meta({ id: "Revision" });
 export const EVENT = z
-  .object({ id: z.int(), at: text, type: text, severity: z.enum(["info", "warning"]), cluster: text.optional(), bundle: text.optional(), object: text.optional(), message: text })
+  .object({
+    id: z.int(),
+    at: text,
+    type: text,
+    severity: z.enum(["info", "warning"]),
+    cluster: text.optional(),
+    bundle: text.optional(),
+    object: text.optional(),
+    message: text,
+  })
   .meta({ id: "Event" });
-const SOURCE = z.object({ name: text, url: text, ref: text, commit: text.optional(), fetchedAt: text.optional(), conditions: z.array(CONDITION) }).meta({ id: "Source" });
+const SOURCE = z
+  .object({ name: text, url: text, ref: text, commit: text.optional(), fetchedAt: text.optional(), conditions: z.array(CONDITION) })
+  .meta({ id: "Source" });
 export const FLEET = z
   .object({
-    healthy: z.boolean(), revision: text.optional(),
+    healthy: z.boolean(),
+    revision: text.optional(),
     clusters: z.object({ total: z.int(), live: z.int(), stale: z.int(), never: z.int(), synced: z.int(), healthy: z.int() }),
-    targets: z.object({ ...counts, unknown: z.int() }), sources: z.array(SOURCE), problems: z.array(CONDITION),
+    targets: z.object({ ...counts, unknown: z.int() }),
+    sources: z.array(SOURCE),
+    problems: z.array(CONDITION),
   })
   .meta({ id: "Fleet" });
 export const INSPECTED = z

@@ -28,7 +28,12 @@ export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOption
   app.addHook("preClose", async () => {
     for (const stream of open) stream.close();
   });
-  const schema = { operationId: "watch", summary: "Notices of changes, as Server-Sent Events", description: DESCRIPTION, produces: ["text/event-stream"] };
+  const schema = {
+    operationId: "watch",
+    summary: "Notices of changes, as Server-Sent Events",
+    description: DESCRIPTION,
+    produces: ["text/event-stream"],
+  };
   app.get("/api/v1/watch", { schema, config: { stream: true }, exposeHeadRoute: false }, (request, reply) => {
     if (open.size >= MAX_STREAMS) throw new CodedError("API_TOO_MANY", `${MAX_STREAMS} live views are open already`);
     reply.hijack();
@@ -107,7 +112,12 @@ class WatchStream {
       this.#scheduled = false;
       if (this.#ended.signal.aborted || this.#queue.isEmpty) return;
       const { nextId } = this.#options;
-      this.#write(this.#queue.take().map((notice) => `id: ${nextId()}\nevent: ${notice.kind}\ndata: ${JSON.stringify(notice)}\n\n`).join(""));
+      this.#write(
+        this.#queue
+          .take()
+          .map((notice) => `id: ${nextId()}\nevent: ${notice.kind}\ndata: ${JSON.stringify(notice)}\n\n`)
+          .join(""),
+      );
     });
   }
 

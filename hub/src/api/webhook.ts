@@ -39,12 +39,16 @@ function wrongSignature(): CodedError {
 export function sourcesOfWebhook(body: Buffer, configured: readonly WebhookSource[]): string[] | undefined {
   const payload = parseObject(body);
   const repository = asObject(payload?.["repository"]);
-  const urls = [repository?.["clone_url"], repository?.["html_url"], repository?.["git_http_url"]].filter((url) => typeof url === "string").map(normalise);
+  const urls = [repository?.["clone_url"], repository?.["html_url"], repository?.["git_http_url"]]
+    .filter((url) => typeof url === "string")
+    .map(normalise);
   const named = configured.filter((source) => urls.includes(normalise(source.url)));
   if (named.length === 0) return undefined;
   const ref = payload?.["ref"];
   const pushed = typeof ref === "string" ? /^refs\/(?:heads|tags)\/(.+)$/s.exec(ref)?.[1] : undefined;
-  return named.filter((source) => pushed === undefined || source.ref === undefined || [pushed, ref].includes(source.ref)).map(({ name }) => name);
+  return named
+    .filter((source) => pushed === undefined || source.ref === undefined || [pushed, ref].includes(source.ref))
+    .map(({ name }) => name);
 }
 
 function parseObject(body: Buffer): Readonly<Record<string, unknown>> | undefined {

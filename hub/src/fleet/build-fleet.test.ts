@@ -10,8 +10,10 @@ const build = (files: Readonly<Record<string, string>>) =>
       files: Object.entries(files).map(([path, text]) => readDocuments(text, path, "fleet")),
     },
   ]);
-const cluster = (name: string, labels = "{ env: prod }", more = "") => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: ${labels} }\n${more}`;
-const bundle = (name: string, spec = "targets: [{ all: true }]") => `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { ${spec} }\n`;
+const cluster = (name: string, labels = "{ env: prod }", more = "") =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: ${labels} }\n${more}`;
+const bundle = (name: string, spec = "targets: [{ all: true }]") =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { ${spec} }\n`;
 const codes = (model: ReturnType<typeof build>) => model.problems.map((problem) => problem.code);
 const pairs = (model: ReturnType<typeof build>) => model.targets.map((target) => `${target.bundle.name}@${target.cluster.name}`);
 
@@ -31,7 +33,10 @@ describe("a fleet from its documents", () => {
   it("resolves every layer that matches, in declared order", () => {
     const model = build({
       "clusters/a.yaml": cluster("one", "{ env: prod, region: eu }"),
-      "web/bundle.yaml": bundle("web", "targets: [{ all: true }], layers: [{ selector: { matchLabels: { region: eu } }, variables: { A: 1 } }, { selector: { matchLabels: { region: us } } }, { selector: { clusters: [one] }, variables: { A: 2 } }]"),
+      "web/bundle.yaml": bundle(
+        "web",
+        "targets: [{ all: true }], layers: [{ selector: { matchLabels: { region: eu } }, variables: { A: 1 } }, { selector: { matchLabels: { region: us } } }, { selector: { clusters: [one] }, variables: { A: 2 } }]",
+      ),
     });
     expect(model.targets[0]?.layers.map((layer) => layer.variables)).toEqual([{ A: 1 }, { A: 2 }]);
   });
@@ -49,10 +54,13 @@ describe("a fleet from its documents", () => {
   it("an unknown field is an error with file, line and column, and holds back only its document", () => {
     const model = build({
       "clusters/a.yaml": cluster("one"),
-      "web/bundle.yaml": "apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: web }\nspec:\n  targets: [{ all: true }]\n  namespce: x\n",
+      "web/bundle.yaml":
+        "apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: web }\nspec:\n  targets: [{ all: true }]\n  namespce: x\n",
       "ok/bundle.yaml": bundle("ok"),
     });
-    expect(model.problems).toMatchObject([{ code: "FLEET_UNKNOWN_FIELD", at: { file: "web/bundle.yaml", line: 6, column: 3 }, scope: { kind: "bundle", name: "web" } }]);
+    expect(model.problems).toMatchObject([
+      { code: "FLEET_UNKNOWN_FIELD", at: { file: "web/bundle.yaml", line: 6, column: 3 }, scope: { kind: "bundle", name: "web" } },
+    ]);
     expect([...model.heldBundles]).toEqual(["web"]);
     expect(model.complete).toBe(true);
     expect(pairs(model)).toEqual(["ok@one"]);
@@ -67,7 +75,9 @@ describe("a fleet from its documents", () => {
 
   it("E181: an empty selector is an error, `all: true` is not", () => {
     for (const target of ["{}", "{ matchLabels: {} }", "{ matchExpressions: [] }"]) {
-      expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", `targets: [${target}]`) }))).toEqual(["FLEET_EMPTY_SELECTOR"]);
+      expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", `targets: [${target}]`) }))).toEqual([
+        "FLEET_EMPTY_SELECTOR",
+      ]);
     }
   });
 
@@ -81,21 +91,35 @@ describe("a fleet from its documents", () => {
       "{ matchLabels: { a: 1 } }",
       "{ all: true, clusters: [one] }",
     ]) {
-      expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", `targets: [${target}]`) })), target).toEqual(["FLEET_SELECTOR"]);
+      expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", `targets: [${target}]`) })), target).toEqual([
+        "FLEET_SELECTOR",
+      ]);
     }
   });
 
   it("duplicate names hold back both, and the message names both files", () => {
-    const model = build({ "clusters/a.yaml": cluster("one"), "clusters/b.yaml": cluster("one"), "a/bundle.yaml": bundle("web"), "b/bundle.yaml": bundle("web"), "c/bundle.yaml": bundle("c") });
+    const model = build({
+      "clusters/a.yaml": cluster("one"),
+      "clusters/b.yaml": cluster("one"),
+      "a/bundle.yaml": bundle("web"),
+      "b/bundle.yaml": bundle("web"),
+      "c/bundle.yaml": bundle("c"),
+    });
     expect(codes(model)).toEqual(["FLEET_DUPLICATE", "FLEET_DUPLICATE"]);
     expect(model.problems[1]?.message).toContain("a/bundle.yaml:1 and b/bundle.yaml:1");
     expect([[...model.heldClusters], [...model.heldBundles]]).toEqual([["one"], ["web"]]);
   });
 
   it("unknown kinds, versions and clusters are errors", () => {
-    expect(codes(build({ "clusters/a.yaml": cluster("one").replace("v1alpha1", "v1"), "w/bundle.yaml": bundle("w") }))).toContain("FLEET_UNKNOWN_KIND");
-    expect(codes(build({ "clusters/a.yaml": cluster("one").replace("Cluster", "Klaster"), "w/bundle.yaml": bundle("w") }))).toContain("FLEET_UNKNOWN_KIND");
-    expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", "targets: [{ clusters: [onne] }]") }))).toEqual(["FLEET_UNKNOWN_CLUSTER"]);
+    expect(codes(build({ "clusters/a.yaml": cluster("one").replace("v1alpha1", "v1"), "w/bundle.yaml": bundle("w") }))).toContain(
+      "FLEET_UNKNOWN_KIND",
+    );
+    expect(codes(build({ "clusters/a.yaml": cluster("one").replace("Cluster", "Klaster"), "w/bundle.yaml": bundle("w") }))).toContain(
+      "FLEET_UNKNOWN_KIND",
+    );
+    expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", "targets: [{ clusters: [onne] }]") }))).toEqual([
+      "FLEET_UNKNOWN_CLUSTER",
+    ]);
   });
 
   it("E010: a circle of dependencies is told with its path, and a missing one by name", () => {
@@ -106,7 +130,9 @@ describe("a fleet from its documents", () => {
       "c/bundle.yaml": bundle("c", "targets: [{ all: true }], dependsOn: [{ bundle: nowhere }]"),
       "d/bundle.yaml": bundle("d"),
     });
-    expect(model.problems.map((problem) => problem.message)).toEqual(expect.arrayContaining([expect.stringContaining("a → b → a"), expect.stringContaining("nowhere")]));
+    expect(model.problems.map((problem) => problem.message)).toEqual(
+      expect.arrayContaining([expect.stringContaining("a → b → a"), expect.stringContaining("nowhere")]),
+    );
     expect(pairs(model)).toEqual(["d@one"]);
   });
 
@@ -120,7 +146,14 @@ describe("a fleet from its documents", () => {
   });
 
   it("paths that lead out of the bundle are refused where they are written", () => {
-    expect(codes(build({ "clusters/a.yaml": cluster("one"), "w/bundle.yaml": bundle("w", "targets: [{ all: true }], kustomize: { path: ../other }") }))).toEqual(["BUNDLE_PATH_ESCAPE"]);
+    expect(
+      codes(
+        build({
+          "clusters/a.yaml": cluster("one"),
+          "w/bundle.yaml": bundle("w", "targets: [{ all: true }], kustomize: { path: ../other }"),
+        }),
+      ),
+    ).toEqual(["BUNDLE_PATH_ESCAPE"]);
   });
 
   it("an alias bomb is YAML_LIMIT", () => {

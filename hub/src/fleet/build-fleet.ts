@@ -3,7 +3,16 @@ import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, type JsonObject, ma
 import { parse } from "yaml";
 import { orderByDependencies } from "./bundle-order.ts";
 import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
-import type { BundleDefinition, ClusterDefinition, FleetModel, FleetProblem, LayerDefinition, PatchSpec, Target, TargetRule } from "./model.ts";
+import type {
+  BundleDefinition,
+  ClusterDefinition,
+  FleetModel,
+  FleetProblem,
+  LayerDefinition,
+  PatchSpec,
+  Target,
+  TargetRule,
+} from "./model.ts";
 import type { ReadDocument, ReadFile } from "./read-documents.ts";
 
 /** What one source says. A source without a snapshot has no files, and makes the model incomplete. */
@@ -37,15 +46,30 @@ export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
   const fleet = documents.map(({ read }) => read).find((read) => read.kind === "Fleet")?.document as FleetDocument | undefined;
   const clusters = new Map<string, ClusterDefinition>();
   for (const read of unique(documents, "Cluster", held.Cluster, problems)) {
-    const { metadata, spec } = read.document as { metadata: { name: string; labels?: Record<string, string> }; spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null };
-    clusters.set(metadata.name, { name: metadata.name, labels: metadata.labels ?? {}, variables: spec?.variables ?? {}, paused: spec?.paused ?? false, at: read.at });
+    const { metadata, spec } = read.document as {
+      metadata: { name: string; labels?: Record<string, string> };
+      spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null;
+    };
+    clusters.set(metadata.name, {
+      name: metadata.name,
+      labels: metadata.labels ?? {},
+      variables: spec?.variables ?? {},
+      paused: spec?.paused ?? false,
+      at: read.at,
+    });
   }
   const bundles = new Map<string, BundleDefinition>();
   for (const read of unique(documents, "Bundle", held.Bundle, problems)) {
     const found: FleetProblem[] = [];
     const bundle = toBundle(read as BundleRead, fleet, found);
     for (const name of namedClusters(bundle)) {
-      if (!clusters.has(name) && !held.Cluster.has(name)) found.push({ code: "FLEET_UNKNOWN_CLUSTER", message: `the cluster ${name} is not declared`, at: read.at, scope: { kind: "bundle", name: bundle.name } });
+      if (!clusters.has(name) && !held.Cluster.has(name))
+        found.push({
+          code: "FLEET_UNKNOWN_CLUSTER",
+          message: `the cluster ${name} is not declared`,
+          at: read.at,
+          scope: { kind: "bundle", name: bundle.name },
+        });
     }
     problems.push(...found);
     if (found.length > 0) held.Bundle.add(bundle.name);
@@ -68,18 +92,29 @@ export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
     commits: inputs.flatMap((input) => (input.commit ? [input.commit] : [])),
     clusters,
     bundles,
-    targets: resolveTargets(clusters, order.flatMap((name) => bundles.get(name) ?? [])),
+    targets: resolveTargets(
+      clusters,
+      order.flatMap((name) => bundles.get(name) ?? []),
+    ),
     problems,
     heldBundles: held.Bundle,
     heldClusters: held.Cluster,
     complete,
-    deletionBudget: { objects: budget?.objects ?? DEFAULT_DELETION_BUDGET.objects, percent: budget?.percent ?? DEFAULT_DELETION_BUDGET.percent },
+    deletionBudget: {
+      objects: budget?.objects ?? DEFAULT_DELETION_BUDGET.objects,
+      percent: budget?.percent ?? DEFAULT_DELETION_BUDGET.percent,
+    },
     approvedDeletions: [...(fleet?.spec?.deletion?.approvals ?? [])].sort(),
   };
 }
 
 /** Documents of a kind, less those whose name stands twice: with two, neither is known to be meant. */
-function unique(documents: readonly { source: string; read: ReadDocument }[], kind: "Cluster" | "Bundle", held: Set<string>, problems: FleetProblem[]): ReadDocument[] {
+function unique(
+  documents: readonly { source: string; read: ReadDocument }[],
+  kind: "Cluster" | "Bundle",
+  held: Set<string>,
+  problems: FleetProblem[],
+): ReadDocument[] {
   const byName = new Map<string, ReadDocument[]>();
   for (const { read } of documents) {
     if (read.kind !== kind) continue;
@@ -107,17 +142,31 @@ function toBundle(read: BundleRead, fleet: FleetDocument | undefined, problems: 
   const scope = { kind: "bundle", name: metadata.name } as const;
   const rule = (document: ClusterRuleDocument, path: readonly (string | number)[]): TargetRule => {
     const at = read.positionOf(path);
-    const ways = [document.all, document.clusters, document.matchLabels ?? document.matchExpressions].filter((way) => way !== undefined).length;
-    if (ways > 1) problems.push({ code: "FLEET_SELECTOR", message: "name labels, or clusters, or `all: true`: only one of them", at, scope });
+    const ways = [document.all, document.clusters, document.matchLabels ?? document.matchExpressions].filter(
+      (way) => way !== undefined,
+    ).length;
+    if (ways > 1)
+      problems.push({ code: "FLEET_SELECTOR", message: "name labels, or clusters, or `all: true`: only one of them", at, scope });
     if (document.all) return { all: true };
     if (document.clusters) return { clusters: document.clusters };
     const { matchLabels, matchExpressions } = document;
     if (Object.keys(matchLabels ?? {}).length + (matchExpressions ?? []).length === 0) {
-      problems.push({ code: "FLEET_EMPTY_SELECTOR", message: "an empty selector would match every cluster; write `all: true` if that is meant", at, scope });
+      problems.push({
+        code: "FLEET_EMPTY_SELECTOR",
+        message: "an empty selector would match every cluster; write `all: true` if that is meant",
+        at,
+        scope,
+      });
     }
     return { selector: toSelector(document) };
   };
-  if (spec.helm && spec.kustomize) problems.push({ code: "FLEET_INVALID", message: "helm and kustomize exclude each other", at: read.positionOf(["spec", "kustomize"]), scope });
+  if (spec.helm && spec.kustomize)
+    problems.push({
+      code: "FLEET_INVALID",
+      message: "helm and kustomize exclude each other",
+      at: read.positionOf(["spec", "kustomize"]),
+      scope,
+    });
   const patches = (list: BundleDocument["spec"]["patches"], path: readonly (string | number)[]): PatchSpec[] =>
     (list ?? []).map((entry, index) => {
       const at = read.positionOf([...path, index, "patch"]);
@@ -150,7 +199,9 @@ function toBundle(read: BundleRead, fleet: FleetDocument | undefined, problems: 
     options: {
       drift: {
         mode: spec.drift?.mode ?? defaults?.drift?.mode ?? DriftMode.Correct,
-        ignore: [...(defaults?.drift?.ignore ?? []), ...(spec.drift?.ignore ?? [])].map((entry) => defined(entry) as typeof entry & { paths: string[] }) as BundleDefinition["options"]["drift"]["ignore"],
+        ignore: [...(defaults?.drift?.ignore ?? []), ...(spec.drift?.ignore ?? [])].map(
+          (entry) => defined(entry) as typeof entry & { paths: string[] },
+        ) as BundleDefinition["options"]["drift"]["ignore"],
       },
       prune: spec.deletion?.prune ?? defaults?.deletion?.prune ?? true,
       createNamespace: spec.createNamespace ?? false,
@@ -163,7 +214,9 @@ function toBundle(read: BundleRead, fleet: FleetDocument | undefined, problems: 
 function toSelector(document: ClusterRuleDocument) {
   return {
     ...(document.matchLabels && { matchLabels: document.matchLabels }),
-    ...(document.matchExpressions && { matchExpressions: document.matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values && { values }) })) }),
+    ...(document.matchExpressions && {
+      matchExpressions: document.matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values && { values }) })),
+    }),
   };
 }
 
@@ -196,7 +249,9 @@ function resolveTargets(clusters: ReadonlyMap<string, ClusterDefinition>, bundle
     if (!cluster) continue;
     for (const bundle of bundles) {
       if (!bundle.targets.some((rule) => matchesRule(rule, cluster))) continue;
-      const layers = bundle.layers.filter((layer) => matchesRule("all" in layer.selector || "clusters" in layer.selector ? layer.selector : { selector: layer.selector }, cluster));
+      const layers = bundle.layers.filter((layer) =>
+        matchesRule("all" in layer.selector || "clusters" in layer.selector ? layer.selector : { selector: layer.selector }, cluster),
+      );
       targets.push({ cluster, bundle, layers });
     }
   }
@@ -211,5 +266,7 @@ function matchesRule(rule: TargetRule, cluster: ClusterDefinition): boolean {
 
 /** Leaves out members that are undefined, which exactOptionalPropertyTypes tells from absent ones. */
 function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }

@@ -4,7 +4,10 @@ import type { BundleDefinition, FleetProblem } from "./model.ts";
  * Bundles so that each stands after what it depends on, otherwise by name. A bundle that depends on one that does not exist,
  * or on itself in a circle, is a problem and is left out.
  */
-export function orderByDependencies(bundles: ReadonlyMap<string, BundleDefinition>, held: ReadonlySet<string>): { order: string[]; problems: FleetProblem[] } {
+export function orderByDependencies(
+  bundles: ReadonlyMap<string, BundleDefinition>,
+  held: ReadonlySet<string>,
+): { order: string[]; problems: FleetProblem[] } {
   const problems: FleetProblem[] = [];
   const order: string[] = [];
   const done = new Set<string>();
@@ -22,13 +25,15 @@ export function orderByDependencies(bundles: ReadonlyMap<string, BundleDefinitio
     if (circle >= 0) {
       for (const member of path.slice(circle)) {
         const inCircle = bundles.get(member);
-        if (inCircle && !broken.has(member)) problem(inCircle, `dependsOn goes round in a circle: ${[...path.slice(circle), name].join(" → ")}`);
+        if (inCircle && !broken.has(member))
+          problem(inCircle, `dependsOn goes round in a circle: ${[...path.slice(circle), name].join(" → ")}`);
       }
       return;
     }
     for (const dependency of [...bundle.options.dependsOn].sort()) {
       // A held bundle exists, and its last good state is in force.
-      if (!bundles.has(dependency) && !held.has(dependency)) problem(bundle, `dependsOn names the bundle ${dependency}, which does not exist`);
+      if (!bundles.has(dependency) && !held.has(dependency))
+        problem(bundle, `dependsOn names the bundle ${dependency}, which does not exist`);
       else visit(dependency, [...path, name]);
     }
     if (broken.has(name) || done.has(name)) return;

@@ -25,7 +25,7 @@ const requirement = z
     operator: z.enum(Object.values(SelectorOperator)),
     values: z.array(labelValue).optional(),
   })
-  .refine((entry) => (entry.operator === "In" || entry.operator === "NotIn") === ((entry.values ?? []).length > 0), {
+  .refine((entry) => (entry.operator === "In" || entry.operator === "NotIn") === (entry.values ?? []).length > 0, {
     message: "In and NotIn need values, Exists and DoesNotExist have none",
     params: { code: "FLEET_SELECTOR" },
   });
@@ -38,10 +38,13 @@ const allFields = { all: z.literal(true) };
 /** One way to say which clusters: by labels, by name, or all. An empty selector is told apart by the reader. */
 const clusterRule = z.strictObject({ ...selectorFields, clusters: clustersFields.clusters.optional(), all: allFields.all.optional() });
 
-const path = z.string().min(1).refine((text) => !text.startsWith("/") && !text.split("/").includes(".."), {
-  message: "leads out of the bundle",
-  params: { code: "BUNDLE_PATH_ESCAPE" },
-});
+const path = z
+  .string()
+  .min(1)
+  .refine((text) => !text.startsWith("/") && !text.split("/").includes(".."), {
+    message: "leads out of the bundle",
+    params: { code: "BUNDLE_PATH_ESCAPE" },
+  });
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is no variable name");
 const variables = z.record(variableName, z.union([z.string(), z.number(), z.boolean()]));
 const kubeName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "is no Kubernetes name");
@@ -55,7 +58,12 @@ const helmLayer = z.strictObject({
 const helm = helmLayer.extend({ chart: path.optional() });
 const kustomize = z.strictObject({ path });
 const patch = z.strictObject({
-  target: z.strictObject({ group: z.string().optional(), kind: z.string().optional(), namespace: z.string().optional(), name: z.string().optional() }),
+  target: z.strictObject({
+    group: z.string().optional(),
+    kind: z.string().optional(),
+    namespace: z.string().optional(),
+    name: z.string().optional(),
+  }),
   patch: z.union([z.string(), z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]),
 });
 const ignore = z.strictObject({
@@ -79,8 +87,15 @@ export const FLEET_SCHEMA = z.strictObject({
     .strictObject({
       clusters: z.array(z.string().min(1)).optional(),
       bundles: z.array(z.string().min(1)).optional(),
-      defaults: z.strictObject({ drift: drift.optional(), deletion: z.strictObject({ prune: z.boolean().optional(), budget: budget.optional() }).optional() }).optional(),
-      deletion: z.strictObject({ approvals: z.array(z.string().regex(/^del-[0-9a-f]{16}$/, "is no id of a held deletion")).optional() }).optional(),
+      defaults: z
+        .strictObject({
+          drift: drift.optional(),
+          deletion: z.strictObject({ prune: z.boolean().optional(), budget: budget.optional() }).optional(),
+        })
+        .optional(),
+      deletion: z
+        .strictObject({ approvals: z.array(z.string().regex(/^del-[0-9a-f]{16}$/, "is no id of a held deletion")).optional() })
+        .optional(),
     })
     .optional(),
 });
@@ -97,7 +112,9 @@ export const CLUSTER_SCHEMA = z.strictObject({
 export const BUNDLE_SCHEMA = z.strictObject({
   ...header,
   kind: z.literal("Bundle"),
-  metadata: z.strictObject({ name: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name (lower case letters, digits and -, at most 63)") }),
+  metadata: z.strictObject({
+    name: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name (lower case letters, digits and -, at most 63)"),
+  }),
   spec: z.strictObject({
     targets: z.array(clusterRule).min(1),
     namespace: kubeName.optional(),

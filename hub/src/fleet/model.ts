@@ -15,10 +15,7 @@ export interface ClusterDefinition {
 }
 
 /** One entry of `spec.targets`: exactly one of the three. */
-export type TargetRule =
-  | { readonly selector: LabelSelector }
-  | { readonly clusters: readonly string[] }
-  | { readonly all: true };
+export type TargetRule = { readonly selector: LabelSelector } | { readonly clusters: readonly string[] } | { readonly all: true };
 
 /** How a bundle is rendered with Helm, as the bundle or one layer says it. Values of later layers win, maps merge deeply. */
 export interface HelmSpec {

@@ -1,6 +1,6 @@
 import { type ErrorCode, type InputPosition, isErrorCode } from "@muster/shared/errors";
 import { API_VERSION } from "@muster/shared/model";
-import { type Document, LineCounter, type ParsedNode, isMap, isScalar, parseAllDocuments } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, type ParsedNode, parseAllDocuments } from "yaml";
 import type { z } from "zod";
 import { type BundleDocument, type ClusterDocument, DOCUMENT_SCHEMAS, type DocumentKind, type FleetDocument } from "./document-schemas.ts";
 
@@ -11,7 +11,12 @@ const MAX_FILE_BYTES = 1024 * 1024;
 export type ReadDocument =
   | { readonly kind: "Fleet"; readonly document: FleetDocument; readonly at: InputPosition }
   | { readonly kind: "Cluster"; readonly document: ClusterDocument; readonly at: InputPosition }
-  | { readonly kind: "Bundle"; readonly document: BundleDocument; readonly at: InputPosition; readonly positionOf: (path: readonly (string | number)[]) => InputPosition };
+  | {
+      readonly kind: "Bundle";
+      readonly document: BundleDocument;
+      readonly at: InputPosition;
+      readonly positionOf: (path: readonly (string | number)[]) => InputPosition;
+    };
 
 /** Something wrong in a file, and the document that it holds back, if its kind and name can be told. */
 export interface DocumentProblem {
@@ -48,7 +53,11 @@ export function readDocuments(text: string, file: string, source: string): ReadF
   return { documents, problems };
 }
 
-function readDocument(document: Document.Parsed<ParsedNode>, lines: LineCounter, at: InputPosition): ReadDocument | DocumentProblem | DocumentProblem[] | undefined {
+function readDocument(
+  document: Document.Parsed<ParsedNode>,
+  lines: LineCounter,
+  at: InputPosition,
+): ReadDocument | DocumentProblem | DocumentProblem[] | undefined {
   const place = (offset: number | undefined): InputPosition => {
     if (offset === undefined) return at;
     const { line, col } = lines.linePos(offset);
@@ -78,7 +87,8 @@ function readDocument(document: Document.Parsed<ParsedNode>, lines: LineCounter,
   }
   const positionOf = (path: readonly (string | number)[]): InputPosition => place(offsetOf(document, path));
   const checked = DOCUMENT_SCHEMAS[kind as DocumentKind].safeParse(value);
-  if (!checked.success) return checked.error.issues.flatMap((issue) => toProblems(issue, positionOf)).map((problem) => ({ ...problem, ...identity(document) }));
+  if (!checked.success)
+    return checked.error.issues.flatMap((issue) => toProblems(issue, positionOf)).map((problem) => ({ ...problem, ...identity(document) }));
   return { kind, document: checked.data, at: start, positionOf } as ReadDocument;
 }
 
@@ -100,11 +110,21 @@ function toProblems(issue: z.core.$ZodIssue, positionOf: (path: readonly (string
   const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
   const where = path.join(".");
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({ code: "FLEET_UNKNOWN_FIELD" as const, message: `unknown field ${JSON.stringify(key)}${where ? ` in ${where}` : ""}`, at: positionOf([...path, key]) }));
+    return issue.keys.map((key) => ({
+      code: "FLEET_UNKNOWN_FIELD" as const,
+      message: `unknown field ${JSON.stringify(key)}${where ? ` in ${where}` : ""}`,
+      at: positionOf([...path, key]),
+    }));
   }
-  if (issue.code === "invalid_key") return issue.issues.map((inner) => ({ code: "FLEET_INVALID" as const, message: `${where} ${inner.message}`, at: positionOf(path) }));
+  if (issue.code === "invalid_key")
+    return issue.issues.map((inner) => ({ code: "FLEET_INVALID" as const, message: `${where} ${inner.message}`, at: positionOf(path) }));
   const custom = issue.code === "custom" ? (issue.params?.["code"] as string | undefined) : undefined;
-  const code: ErrorCode = custom !== undefined && isErrorCode(custom) ? custom : where.includes("matchExpressions") || where.includes("matchLabels") ? "FLEET_SELECTOR" : "FLEET_INVALID";
+  const code: ErrorCode =
+    custom !== undefined && isErrorCode(custom)
+      ? custom
+      : where.includes("matchExpressions") || where.includes("matchLabels")
+        ? "FLEET_SELECTOR"
+        : "FLEET_INVALID";
   return [{ code, message: where === "" ? issue.message : `${where}: ${issue.message}`, at: positionOf(path) }];
 }
 

@@ -39,7 +39,12 @@ export async function issueServerCertificate(authority: KeyedCertificate, names:
 
 /** A client certificate whose identity is a URI SAN, in the form of SPIFFE. */
 export async function issueClientCertificate(authority: KeyedCertificate, uri: string, days = 365): Promise<KeyedCertificate> {
-  return issue(authority, { subject: "CN=muster-agent", alternatives: [{ type: "url", value: uri }], usage: x509.ExtendedKeyUsage.clientAuth, days });
+  return issue(authority, {
+    subject: "CN=muster-agent",
+    alternatives: [{ type: "url", value: uri }],
+    usage: x509.ExtendedKeyUsage.clientAuth,
+    days,
+  });
 }
 
 /** Names in a certificate, and when it ends, in milliseconds since 1970. */

@@ -1,10 +1,10 @@
-import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { isClusterName } from "@muster/shared/model";
-import { type KeyedCertificate, createAuthority, issueClientCertificate, issueServerCertificate, readCertificate } from "./certificates.ts";
-import { type NatsSeeds, agentCreds, createNatsSeeds, hubCreds, natsServerConfig } from "./nats-accounts.ts";
+import { createAuthority, issueClientCertificate, issueServerCertificate, type KeyedCertificate, readCertificate } from "./certificates.ts";
+import { agentCreds, createNatsSeeds, hubCreds, type NatsSeeds, natsServerConfig } from "./nats-accounts.ts";
 
 /** What one agent needs to be known, everywhere. */
 export interface AgentCredentials {
@@ -59,7 +59,9 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     return value;
   };
 
-  const signingPem = await keep("signing-key.pem", () => generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  const signingPem = await keep("signing-key.pem", () =>
+    generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  );
   const signingKey = createPrivateKey(signingPem);
   const signingPublicPem = createPublicKey(signingKey).export({ type: "spki", format: "pem" }).toString();
   writeAtomically(path("signing-key.pub.pem"), signingPublicPem);
@@ -80,7 +82,8 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     natsCredsFile: path("nats/hub.creds"),
     natsConfig: () => natsServerConfig(seeds),
     async issueAgent(cluster) {
-      if (!isClusterName(cluster)) throw new CodedError("CLI_USAGE", `${JSON.stringify(cluster)} is no cluster name: lower case letters, digits and -, at most 63`);
+      if (!isClusterName(cluster))
+        throw new CodedError("CLI_USAGE", `${JSON.stringify(cluster)} is no cluster name: lower case letters, digits and -, at most 63`);
       const { cert, key } = await issueClientCertificate(authority, agentUri(trustDomain, cluster));
       return { cert, key, ca: authority.cert, natsCreds: await agentCreds(seeds, cluster), signingKeys: signingPublicPem };
     },

@@ -1,5 +1,15 @@
-import { BLOB_STREAM, BLOB_SUBJECTS, HUB_INBOX_PREFIX, SLICE_STREAM, SLICE_SUBJECTS, agentPermissions } from "@muster/shared/wire";
-import { type KeyPair, createAccount, createOperator, createUser, encodeAccount, encodeOperator, encodeUser, fmtCreds, fromSeed } from "@nats-io/jwt";
+import { agentPermissions, BLOB_STREAM, BLOB_SUBJECTS, HUB_INBOX_PREFIX, SLICE_STREAM, SLICE_SUBJECTS } from "@muster/shared/wire";
+import {
+  createAccount,
+  createOperator,
+  createUser,
+  encodeAccount,
+  encodeOperator,
+  encodeUser,
+  fmtCreds,
+  fromSeed,
+  type KeyPair,
+} from "@nats-io/jwt";
 
 /** Seeds of the NATS operator mode: whoever has them can let anybody in. */
 export interface NatsSeeds {
@@ -24,8 +34,18 @@ export async function natsServerConfig(seeds: NatsSeeds): Promise<string> {
   const account = pairOf(seeds.account);
   const system = pairOf(seeds.system);
   const unlimited = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
-  const accountJwt = await encodeAccount("MUSTER", account, { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0, ...unlimited } }, { signer: operator });
-  const systemJwt = await encodeAccount("SYS", system, { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0 } }, { signer: operator });
+  const accountJwt = await encodeAccount(
+    "MUSTER",
+    account,
+    { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0, ...unlimited } },
+    { signer: operator },
+  );
+  const systemJwt = await encodeAccount(
+    "SYS",
+    system,
+    { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0 } },
+    { signer: operator },
+  );
   const operatorJwt = await encodeOperator("muster", operator, { system_account: system.getPublicKey() });
   return [
     "# Made by muster-hub nats-config. Holds no secret: the JWTs are public, the seeds stay with the hub.",
@@ -47,7 +67,11 @@ export async function hubCreds(seeds: NatsSeeds): Promise<string> {
     publish: [
       SLICE_SUBJECTS,
       BLOB_SUBJECTS,
-      ...streams.flatMap((stream) => [`$JS.API.STREAM.INFO.${stream}`, `$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.MSG.GET.${stream}`]),
+      ...streams.flatMap((stream) => [
+        `$JS.API.STREAM.INFO.${stream}`,
+        `$JS.API.STREAM.CREATE.${stream}`,
+        `$JS.API.STREAM.MSG.GET.${stream}`,
+      ]),
       `$JS.API.STREAM.PURGE.${BLOB_STREAM}`,
     ],
     // Its own replies, and its own slices as agents see them.
@@ -60,13 +84,23 @@ export async function agentCreds(seeds: NatsSeeds, cluster: string): Promise<str
   return creds(seeds, `muster-agent-${cluster}`, agentPermissions(cluster), AGENT_CREDENTIALS_DAYS);
 }
 
-async function creds(seeds: NatsSeeds, name: string, permissions: { publish: string[]; subscribe: string[] }, days?: number): Promise<string> {
+async function creds(
+  seeds: NatsSeeds,
+  name: string,
+  permissions: { publish: string[]; subscribe: string[] },
+  days?: number,
+): Promise<string> {
   const user = createUser();
   const jwt = await encodeUser(
     name,
     user,
     pairOf(seeds.account),
-    { pub: { allow: permissions.publish, deny: [] }, sub: { allow: permissions.subscribe, deny: [] }, bearer_token: false, allowed_connection_types: ["STANDARD"] },
+    {
+      pub: { allow: permissions.publish, deny: [] },
+      sub: { allow: permissions.subscribe, deny: [] },
+      bearer_token: false,
+      allowed_connection_types: ["STANDARD"],
+    },
     days === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + days * 86_400 },
   );
   return new TextDecoder().decode(fmtCreds(jwt, user));

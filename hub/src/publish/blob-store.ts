@@ -13,7 +13,10 @@ export interface BlobStore {
    * Puts back sets that the stream has lost; with `deep` also those that are damaged in it, which takes reading them all. Gives
    * how many. `failed` says why others could not be put back.
    */
-  restore(needed: Iterable<EncodedManifestSet>, deep: boolean): Promise<{ readonly restored: number; readonly failed: readonly CodedError[] }>;
+  restore(
+    needed: Iterable<EncodedManifestSet>,
+    deep: boolean,
+  ): Promise<{ readonly restored: number; readonly failed: readonly CodedError[] }>;
   /** A set out of the stream, if it is whole there. The caller verifies it against a signed ref. */
   fetch(ref: ManifestSetRef): Promise<Uint8Array[] | undefined>;
   /** Deletes chunks of sets that nobody has used for the grace period. Gives how many chunks. */
@@ -61,7 +64,8 @@ export function createBlobStore(options: BlobStoreOptions): BlobStore {
     if (await holds(subject, chunk)) return;
     // It was published in the last two minutes and deleted or damaged since: the server took this one for a repetition.
     if (ack.duplicate) await jetstream.publish(subject, chunk, { expect: { streamName: BLOB_STREAM } });
-    if (!ack.duplicate || !(await holds(subject, chunk))) throw new CodedError("NATS_STREAM", `JetStream confirmed a part of the manifest set ${blob.slice(0, 12)}, but does not have it`);
+    if (!ack.duplicate || !(await holds(subject, chunk)))
+      throw new CodedError("NATS_STREAM", `JetStream confirmed a part of the manifest set ${blob.slice(0, 12)}, but does not have it`);
   }
 
   async function storeSet(set: EncodedManifestSet): Promise<void> {

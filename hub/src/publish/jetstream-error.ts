@@ -39,6 +39,12 @@ function codeOf(error: unknown): ErrorCode {
   if (!(error instanceof NatsError)) return "NATS_UNREACHABLE";
   // An API error, "no responders" (no stream takes the subject) and a message over max_payload are about streams.
   if (error.api_error || error.code === NatsCode.NoResponders || error.code === NatsCode.MaxPayloadExceeded) return "NATS_STREAM";
-  const auth: readonly string[] = [NatsCode.AuthorizationViolation, NatsCode.AuthenticationExpired, NatsCode.AuthenticationTimeout, NatsCode.PermissionsViolation, NatsCode.BadCreds];
+  const auth: readonly string[] = [
+    NatsCode.AuthorizationViolation,
+    NatsCode.AuthenticationExpired,
+    NatsCode.AuthenticationTimeout,
+    NatsCode.PermissionsViolation,
+    NatsCode.BadCreds,
+  ];
   return auth.includes(error.code) ? "NATS_AUTH" : "NATS_UNREACHABLE";
 }

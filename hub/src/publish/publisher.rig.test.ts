@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import type { Slice } from "@muster/shared/model";
 import { BLOB_STREAM, blobSubject, decodeManifestSet, decodeSlice, encodeSlice, SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
-import { type JetStreamManager, type NatsConnection, connect } from "nats";
+import { connect, type JetStreamManager, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.ts";
@@ -40,15 +40,20 @@ const publish = (of: TestPublisher, objects: Record<string, string[]>) => {
   const { slices, sets, commits } = revision(objects, of.current);
   return of.publish(slices, sets, commits);
 };
-const message = async (cluster: string) => (await manager.streams.getMessage(SLICE_STREAM, { last_by_subj: sliceSubject(cluster) })).string();
+const message = async (cluster: string) =>
+  (await manager.streams.getMessage(SLICE_STREAM, { last_by_subj: sliceSubject(cluster) })).string();
 const slice = async (cluster: string): Promise<Slice> => decodeSlice(await message(cluster), [publicKey]).slice;
 const objects = async (cluster: string): Promise<string[]> => {
   const found: string[] = [];
   for (const bundle of (await slice(cluster)).bundles) {
     if (bundle.state !== "desired") continue;
     const { blob, chunks } = bundle.manifestSet;
-    const parts = await Promise.all(Array.from({ length: chunks }, (_, index) => manager.streams.getMessage(BLOB_STREAM, { last_by_subj: blobSubject(blob, index) })));
-    found.push(...decodeManifestSet(bundle.manifestSet, Buffer.concat(parts.map((part) => part.data))).map(({ manifest }) => manifest.metadata.name));
+    const parts = await Promise.all(
+      Array.from({ length: chunks }, (_, index) => manager.streams.getMessage(BLOB_STREAM, { last_by_subj: blobSubject(blob, index) })),
+    );
+    found.push(
+      ...decodeManifestSet(bundle.manifestSet, Buffer.concat(parts.map((part) => part.data))).map(({ manifest }) => manifest.metadata.name),
+    );
   }
   return found;
 };
@@ -232,7 +237,8 @@ describe("streams", () => {
 
   it("I15: publishes to 3,000 clusters in one go", async () => {
     const one = await hub();
-    const fleet = (value: string) => Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [`c-${index}`, [value, `own-${index % 100}`]]));
+    const fleet = (value: string) =>
+      Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [`c-${index}`, [value, `own-${index % 100}`]]));
     await publish(one, fleet("warm"));
     const next = revision(fleet("next"), one.current);
     const started = performance.now();

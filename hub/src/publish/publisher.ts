@@ -1,6 +1,14 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import { type CommitRef, compareGenerations, type Digest, type Generation, type ManifestSetRef, type Slice, type SliceContent } from "@muster/shared/model";
+import {
+  type CommitRef,
+  compareGenerations,
+  type Digest,
+  type Generation,
+  type ManifestSetRef,
+  type Slice,
+  type SliceContent,
+} from "@muster/shared/model";
 import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeManifestSet, decodeSlice, type EncodedManifestSet, encodeSlice, sliceContentDigest } from "@muster/shared/wire";
@@ -48,7 +56,11 @@ export interface Publisher {
   /** Reads the last slice of every cluster from the stream. Ours only: what our key did not sign is as good as not there. */
   load(): Promise<void>;
   /** Publishes the slices whose content changed; `sets` holds the manifest sets that they name, by blob. */
-  publish(slices: ReadonlyMap<string, SliceContent>, sets: ReadonlyMap<string, EncodedManifestSet>, commits: readonly CommitRef[]): Promise<PublishResult>;
+  publish(
+    slices: ReadonlyMap<string, SliceContent>,
+    sets: ReadonlyMap<string, EncodedManifestSet>,
+    commits: readonly CommitRef[],
+  ): Promise<PublishResult>;
   /**
    * Puts back what JetStream lost: compares every cluster's last message, and every blob, with what is in force (D2). `deep`
    * also reads what does not look changed.
@@ -71,7 +83,8 @@ interface InForce extends Generation {
   readonly contentDigest: Digest;
 }
 
-const desiredSets = (slice: SliceContent): ManifestSetRef[] => slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? [bundle.manifestSet] : []));
+const desiredSets = (slice: SliceContent): ManifestSetRef[] =>
+  slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? [bundle.manifestSet] : []));
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const { link, signingKey, publicKey, trustDomain, logger, failpoint, monotonicMs, blobGracePeriodMs = 3_600_000 } = options;
@@ -86,7 +99,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
   let keptSets = new Map<string, EncodedManifestSet>();
   let mark: StreamMark | undefined;
 
-  function hold(slice: Slice, signed: { readonly message: string; readonly digest: Digest }, contentDigest = sliceContentDigest(slice)): void {
+  function hold(
+    slice: Slice,
+    signed: { readonly message: string; readonly digest: Digest },
+    contentDigest = sliceContentDigest(slice),
+  ): void {
     const { epoch, generation } = slice;
     inForce.set(slice.cluster, { slice, ...signed, epoch, generation, contentDigest });
   }
@@ -98,7 +115,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (known?.message === last.text) return false;
     try {
       const { slice, digest } = decodeSlice(last.text, [publicKey]);
-      if (slice.cluster !== cluster || slice.trustDomain !== trustDomain) throw new CodedError("SLICE_FOREIGN", `a slice for ${slice.cluster} in ${slice.trustDomain} stands under ${cluster}`);
+      if (slice.cluster !== cluster || slice.trustDomain !== trustDomain)
+        throw new CodedError("SLICE_FOREIGN", `a slice for ${slice.cluster} in ${slice.trustDomain} stands under ${cluster}`);
       const order = known ? compareGenerations(slice, known) : 1;
       if (order < 0) return false;
       // One generation with two contents: agents may have either, so neither can be put back. The next one is above both (D3).
@@ -106,7 +124,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
       hold(slice, { message: last.text, digest });
       return true;
     } catch (error) {
-      logger.error({ [LogField.Cluster]: cluster, err: error }, "the stream holds a slice that this hub did not sign; it will be superseded");
+      logger.error(
+        { [LogField.Cluster]: cluster, err: error },
+        "the stream holds a slice that this hub did not sign; it will be superseded",
+      );
       if (!known) raiseAbove(cluster, { epoch: 1, generation: 0 });
       return !known;
     }
@@ -134,12 +155,19 @@ export function createPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  async function publishOne(cluster: string, { content, contentDigest }: PlannedMove, commits: readonly CommitRef[], sets: ReadonlyMap<string, EncodedManifestSet>): Promise<Slice> {
+  async function publishOne(
+    cluster: string,
+    { content, contentDigest }: PlannedMove,
+    commits: readonly CommitRef[],
+    sets: ReadonlyMap<string, EncodedManifestSet>,
+  ): Promise<Slice> {
     // A kept entry whose bytes this hub never had is in the stream from before, or nobody can put it back: agents keep theirs.
-    await Promise.all(desiredSets(content).map(async ({ blob }) => {
-      const set = sets.get(blob) ?? keptSets.get(blob);
-      if (set) await blobs.store(set);
-    }));
+    await Promise.all(
+      desiredSets(content).map(async ({ blob }) => {
+        const set = sets.get(blob) ?? keptSets.get(blob);
+        if (set) await blobs.store(set);
+      }),
+    );
     failpoint("hub.beforeSlice");
     const slice: Slice = { ...content, version: 1, trustDomain, ...nextGeneration(inForce.get(cluster), floors.get(cluster)), commits };
     const signed = encodeSlice(slice, signingKey);
@@ -170,7 +198,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
           decodeManifestSet(bundle.manifestSet, Buffer.concat(chunks));
           keptSets.set(bundle.manifestSet.blob, { ref: bundle.manifestSet, chunks, objects: bundle.objects });
         } catch (error) {
-          logger.error({ [LogField.Bundle]: bundle.name, err: error }, "a manifest set in JetStream is damaged, and this hub cannot render it now");
+          logger.error(
+            { [LogField.Bundle]: bundle.name, err: error },
+            "a manifest set in JetStream is damaged, and this hub cannot render it now",
+          );
         }
       }
     }
@@ -200,7 +231,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
         // The same bytes again: whoever has them already sees no difference.
         await send(cluster, entry);
         result.republished += 1;
-        logger.warn({ [LogField.Cluster]: cluster, [LogField.Generation]: entry.generation }, "JetStream had lost a slice; published it again");
+        logger.warn(
+          { [LogField.Cluster]: cluster, [LogField.Generation]: entry.generation },
+          "JetStream had lost a slice; published it again",
+        );
       } catch (error) {
         const coded = toNatsError(error, `The slice of ${cluster} could not be put back`);
         if (coded.code === "PUBLISH_CONFLICT") result.stirred.push(cluster);

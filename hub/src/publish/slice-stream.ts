@@ -45,7 +45,12 @@ export function createSliceStream(options: { readonly link: NatsLink; readonly f
     }
   }
 
-  async function attempt(cluster: string, message: string, expected: number, msgID: string | undefined): Promise<{ seq: number; duplicate: boolean }> {
+  async function attempt(
+    cluster: string,
+    message: string,
+    expected: number,
+    msgID: string | undefined,
+  ): Promise<{ seq: number; duplicate: boolean }> {
     const pending = link.live().jetstream.publish(sliceSubject(cluster), message, {
       ...(msgID && { msgID }),
       expect: { streamName: SLICE_STREAM, lastSubjectSequence: expected },
@@ -83,7 +88,8 @@ export function createSliceStream(options: { readonly link: NatsLink; readonly f
         if (isRefusal(error) && !isWrongSequence(error)) throw toNatsError(error, `JetStream does not take the slice of ${cluster}`);
         const there = await last(cluster);
         if (there?.text === message) return there.sequence;
-        if (isWrongSequence(error)) throw new CodedError("PUBLISH_CONFLICT", `Somebody else wrote the slice of ${cluster} first`, { cause: error });
+        if (isWrongSequence(error))
+          throw new CodedError("PUBLISH_CONFLICT", `Somebody else wrote the slice of ${cluster} first`, { cause: error });
         throw toNatsError(error, `NATS did not confirm the slice of ${cluster}`);
       }
     },

@@ -31,7 +31,18 @@ export function wantedStreams(replicas: number): Partial<StreamConfig>[] {
 }
 
 /** Settings without which a stream loses state or does not serve agents. */
-const SAFETY = ["storage", "retention", "allow_direct", "max_msgs_per_subject", "discard", "max_age", "allow_rollup_hdrs", "deny_delete", "deny_purge", "subjects"] as const;
+const SAFETY = [
+  "storage",
+  "retention",
+  "allow_direct",
+  "max_msgs_per_subject",
+  "discard",
+  "max_age",
+  "allow_rollup_hdrs",
+  "deny_delete",
+  "deny_purge",
+  "subjects",
+] as const;
 
 /** Settings of a stream that are not as they must be, as `name: value`. */
 export function unsafeSettings(config: Partial<StreamConfig>, wanted: Partial<StreamConfig>): string[] {
@@ -59,7 +70,8 @@ export async function ensureStreams(manager: JetStreamManager, replicas: number)
     try {
       const { config } = await manager.streams.info(name);
       const unsafe = unsafeSettings(config, wanted);
-      if (unsafe.length > 0) throw new CodedError("NATS_STREAM", `The stream ${name} has settings that lose desired state: ${unsafe.join(", ")}`);
+      if (unsafe.length > 0)
+        throw new CodedError("NATS_STREAM", `The stream ${name} has settings that lose desired state: ${unsafe.join(", ")}`);
     } catch (error) {
       if (!isNotFound(error)) throw error;
       await manager.streams.add(wanted);
@@ -75,6 +87,7 @@ export function checkServerVersion(version: string): void {
   for (const [index, least] of VERSION_FLOOR.entries()) {
     const part = have[index] ?? 0;
     if (part > least) return;
-    if (part < least || Number.isNaN(part)) throw new CodedError("NATS_VERSION", `nats-server ${version} is older than ${VERSION_FLOOR.join(".")}`);
+    if (part < least || Number.isNaN(part))
+      throw new CodedError("NATS_VERSION", `nats-server ${version} is older than ${VERSION_FLOOR.join(".")}`);
   }
 }

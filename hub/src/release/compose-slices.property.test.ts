@@ -3,7 +3,7 @@ import { sliceContentDigest } from "@muster/shared/wire";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { FleetModel } from "../fleet/model.ts";
-import { type TargetOutcome, composeSlices } from "./compose-slices.ts";
+import { composeSlices, type TargetOutcome } from "./compose-slices.ts";
 import { planPublish } from "./plan-publish.ts";
 import { failed, makeModel, makeTarget, published, rendered } from "./testing/fleet-maker.ts";
 
@@ -18,7 +18,10 @@ const wanted: fc.Arbitrary<Wanted> = fc.record(
   Object.fromEntries(
     CLUSTERS.map((cluster) => [
       cluster,
-      fc.dictionary(fc.constantFrom(...BUNDLES), fc.uniqueArray(fc.constantFrom(...OBJECTS), { minLength: 1 }), { noNullPrototype: true, maxKeys: BUNDLES.length }),
+      fc.dictionary(fc.constantFrom(...BUNDLES), fc.uniqueArray(fc.constantFrom(...OBJECTS), { minLength: 1 }), {
+        noNullPrototype: true,
+        maxKeys: BUNDLES.length,
+      }),
     ]),
   ),
 );
@@ -41,12 +44,18 @@ const NO_FAULTS: Faults = { failing: new Set(), heldBundles: new Set(), heldClus
 
 function situation(desired: Wanted, fault: Faults): { model: FleetModel; outcomes: TargetOutcome[] } {
   const clusters = CLUSTERS.filter((name) => !fault.heldClusters.has(name));
-  const targets = clusters.flatMap((cluster) => BUNDLES.filter((bundle) => desired[cluster]?.[bundle] && !fault.heldBundles.has(bundle)).map((bundle) => makeTarget(bundle, cluster)));
+  const targets = clusters.flatMap((cluster) =>
+    BUNDLES.filter((bundle) => desired[cluster]?.[bundle] && !fault.heldBundles.has(bundle)).map((bundle) => makeTarget(bundle, cluster)),
+  );
   const outcomes = targets.map((target) => {
     const objects = desired[target.cluster.name]?.[target.bundle.name] ?? [];
     return fault.failing.has(`${target.bundle.name}/${target.cluster.name}`) ? failed(target) : rendered(target, objects);
   });
-  const model = makeModel(targets, clusters, { heldBundles: fault.heldBundles, heldClusters: fault.heldClusters, complete: !fault.incomplete });
+  const model = makeModel(targets, clusters, {
+    heldBundles: fault.heldBundles,
+    heldClusters: fault.heldClusters,
+    complete: !fault.incomplete,
+  });
   return { model, outcomes };
 }
 
@@ -55,7 +64,9 @@ function givenUp(before: Slice, after: SliceContent): { bundle: string; ref: str
   const still = new Set(after.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
   const kept = new Set(after.bundles.filter((bundle) => bundle.state === "keep").map((bundle) => bundle.name));
   return before.bundles.flatMap((bundle) =>
-    bundle.state === "desired" && !kept.has(bundle.name) ? bundle.objects.filter((ref) => !still.has(ref)).map((ref) => ({ bundle: bundle.name, ref })) : [],
+    bundle.state === "desired" && !kept.has(bundle.name)
+      ? bundle.objects.filter((ref) => !still.has(ref)).map((ref) => ({ bundle: bundle.name, ref }))
+      : [],
   );
 }
 
@@ -78,7 +89,11 @@ describe("composing slices, whatever happens", () => {
             const target = present[cluster]?.[bundle];
             const unsound = fault.heldBundles.has(bundle) || (target !== undefined && fault.failing.has(`${bundle}/${cluster}`));
             // Either the bundle has left the cluster (and the model can know that), or it was rendered well without the object.
-            expect([bundle, object, target ? target.includes(object) || unsound : unsound || fault.incomplete]).toEqual([bundle, object, false]);
+            expect([bundle, object, target ? target.includes(object) || unsound : unsound || fault.incomplete]).toEqual([
+              bundle,
+              object,
+              false,
+            ]);
           }
           if (fault.incomplete) for (const { name } of before.bundles) expect(content.bundles.map((entry) => entry.name)).toContain(name);
         }
@@ -121,7 +136,11 @@ describe("composing slices, whatever happens", () => {
     fc.assert(
       fc.property(wanted, wanted, subset(BUNDLES), (past, present, failing) => {
         const previous = published(composeSlices({ ...situation(past, NO_FAULTS), previous: new Map() }));
-        const fault = { ...NO_FAULTS, failing: new Set([...failing].map((bundle) => `${bundle}/two`)), heldClusters: failing.size > 1 ? new Set(["two"]) : new Set<string>() };
+        const fault = {
+          ...NO_FAULTS,
+          failing: new Set([...failing].map((bundle) => `${bundle}/two`)),
+          heldClusters: failing.size > 1 ? new Set(["two"]) : new Set<string>(),
+        };
         const alone = composeSlices({ ...situation(present, NO_FAULTS), previous }).slices.get("one");
         expect(composeSlices({ ...situation(present, fault), previous }).slices.get("one")).toEqual(alone);
       }),
@@ -137,7 +156,10 @@ describe("composing slices, whatever happens", () => {
         const back = composeSlices({
           model: { ...model, clusters: new Map([...model.clusters].reverse()) },
           // Of one cluster the order is the one in which bundles are applied, so only clusters are shuffled.
-          outcomes: [...outcomes.filter(({ target }) => target.cluster.name === "two"), ...outcomes.filter(({ target }) => target.cluster.name === "one")],
+          outcomes: [
+            ...outcomes.filter(({ target }) => target.cluster.name === "two"),
+            ...outcomes.filter(({ target }) => target.cluster.name === "one"),
+          ],
           previous: new Map(),
         });
         for (const [cluster, content] of forth.slices) {

@@ -2,25 +2,57 @@ import { DEFAULT_DELETION_BUDGET, type Manifest, type Slice } from "@muster/shar
 import { encodeManifestSet, sliceContentDigest } from "@muster/shared/wire";
 import { describe, expect, it } from "vitest";
 import type { BundleDefinition, ClusterDefinition, FleetModel } from "../fleet/model.ts";
-import { type Composition, type TargetOutcome, composeSlices } from "./compose-slices.ts";
+import { type Composition, composeSlices, type TargetOutcome } from "./compose-slices.ts";
 
 const cluster: ClusterDefinition = { name: "one", labels: {}, variables: {}, paused: false, at: { file: "c.yaml" } };
 const bundle = (name: string): BundleDefinition => ({
-  name, source: "fleet", directory: name, targets: [{ all: true }], variables: {}, patches: [], layers: [], at: { file: `${name}/bundle.yaml` },
+  name,
+  source: "fleet",
+  directory: name,
+  targets: [{ all: true }],
+  variables: {},
+  patches: [],
+  layers: [],
+  at: { file: `${name}/bundle.yaml` },
   options: { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] },
 });
-const configMap = (name: string, data = "x"): Manifest => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "a" }, data: { data } });
+const configMap = (name: string, data = "x"): Manifest => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace: "a" },
+  data: { data },
+});
 const model = (names: readonly string[], more: Partial<FleetModel> = {}): FleetModel => {
   const bundles = new Map(names.map((name) => [name, bundle(name)]));
   return {
-    commits: [], clusters: new Map([["one", cluster]]), bundles, problems: [], heldBundles: new Set(), heldClusters: new Set(), complete: true,
-    targets: [...bundles.values()].map((entry) => ({ cluster, bundle: entry, layers: [] })), deletionBudget: DEFAULT_DELETION_BUDGET, approvedDeletions: [], ...more,
+    commits: [],
+    clusters: new Map([["one", cluster]]),
+    bundles,
+    problems: [],
+    heldBundles: new Set(),
+    heldClusters: new Set(),
+    complete: true,
+    targets: [...bundles.values()].map((entry) => ({ cluster, bundle: entry, layers: [] })),
+    deletionBudget: DEFAULT_DELETION_BUDGET,
+    approvedDeletions: [],
+    ...more,
   };
 };
-const good = (name: string, ...objects: string[]): TargetOutcome => ({ target: { cluster, bundle: bundle(name), layers: [] }, set: encodeManifestSet(objects.map((object) => configMap(object))) });
-const bad = (name: string): TargetOutcome => ({ target: { cluster, bundle: bundle(name), layers: [] }, error: { code: "RENDER_HELM", message: "no" } });
+const good = (name: string, ...objects: string[]): TargetOutcome => ({
+  target: { cluster, bundle: bundle(name), layers: [] },
+  set: encodeManifestSet(objects.map((object) => configMap(object))),
+});
+const bad = (name: string): TargetOutcome => ({
+  target: { cluster, bundle: bundle(name), layers: [] },
+  error: { code: "RENDER_HELM", message: "no" },
+});
 const published = (composition: Composition): Map<string, Slice> =>
-  new Map([...composition.slices].map(([name, content]) => [name, { ...content, version: 1, trustDomain: "t", epoch: 1, generation: 1, commits: [] }]));
+  new Map(
+    [...composition.slices].map(([name, content]) => [
+      name,
+      { ...content, version: 1, trustDomain: "t", epoch: 1, generation: 1, commits: [] },
+    ]),
+  );
 const names = (composition: Composition) => composition.slices.get("one")?.bundles.map((entry) => `${entry.name}:${entry.state}`);
 
 describe("composing slices", () => {
@@ -38,13 +70,22 @@ describe("composing slices", () => {
   });
 
   it("I4: a target that fails and is not known from before is kept, never absent", () => {
-    expect(names(composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), bad("b")], previous: new Map() }))).toEqual(["a:desired", "b:keep"]);
+    expect(names(composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), bad("b")], previous: new Map() }))).toEqual([
+      "a:desired",
+      "b:keep",
+    ]);
   });
 
   it("I4: a bundle whose document is not sound stays, known from before or not", () => {
     const held = { heldBundles: new Set(["b"]) };
-    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: before }))).toEqual(["a:desired", "b:desired"]);
-    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: new Map() }))).toEqual(["a:desired", "b:keep"]);
+    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: before }))).toEqual([
+      "a:desired",
+      "b:desired",
+    ]);
+    expect(names(composeSlices({ model: model(["a"], held), outcomes: [good("a", "x")], previous: new Map() }))).toEqual([
+      "a:desired",
+      "b:keep",
+    ]);
   });
 
   it("I4: an incomplete model removes nothing, and publishes nothing where the slice before is not known", () => {
@@ -82,7 +123,11 @@ describe("composing slices", () => {
 
   it("E091: what falls back to its entry before may push out another newcomer, and still nothing is removed", () => {
     // b wants the x of a, so it falls back to its y; c has taken y meanwhile, and is held in turn.
-    const next = composeSlices({ model: model(["a", "b", "c"]), outcomes: [good("a", "x"), good("b", "x"), good("c", "y", "w")], previous: before });
+    const next = composeSlices({
+      model: model(["a", "b", "c"]),
+      outcomes: [good("a", "x"), good("b", "x"), good("c", "y", "w")],
+      previous: before,
+    });
     expect(names(next)).toEqual(["a:desired", "b:desired", "c:keep"]);
     expect(next.slices.get("one")?.bundles[1]).toEqual(before.get("one")?.bundles[1]);
     expect(next.problems.map((problem) => problem.bundle)).toEqual(["b", "c"]);
@@ -95,15 +140,21 @@ describe("composing slices", () => {
   });
 
   it("an incomplete model changes neither how bundles are treated nor what may be deleted", () => {
-    const careful = new Map([...before].map(([name, slice]): [string, Slice] => [
-      name,
-      {
-        ...slice,
-        deletionBudget: { objects: 1, percent: 1 },
-        bundles: slice.bundles.map((entry) => (entry.state === "desired" ? { ...entry, options: { ...entry.options, prune: false } } : entry)),
-      },
-    ]));
-    const next = composeSlices({ model: model(["a"], { complete: false }), outcomes: [good("a", "z")], previous: careful }).slices.get("one");
+    const careful = new Map(
+      [...before].map(([name, slice]): [string, Slice] => [
+        name,
+        {
+          ...slice,
+          deletionBudget: { objects: 1, percent: 1 },
+          bundles: slice.bundles.map((entry) =>
+            entry.state === "desired" ? { ...entry, options: { ...entry.options, prune: false } } : entry,
+          ),
+        },
+      ]),
+    );
+    const next = composeSlices({ model: model(["a"], { complete: false }), outcomes: [good("a", "z")], previous: careful }).slices.get(
+      "one",
+    );
     expect(next?.deletionBudget).toEqual({ objects: 1, percent: 1 });
     expect(next?.bundles[0]).toMatchObject({ name: "a", objects: ["a_z__ConfigMap"], options: { prune: false } });
   });
@@ -111,7 +162,10 @@ describe("composing slices", () => {
   it("a bundle stands after those that it depends on, kept entries too", () => {
     const dependent = { ...bundle("a"), options: { ...bundle("a").options, dependsOn: ["b"] } };
     const outcome = { target: { cluster, bundle: dependent, layers: [] }, set: encodeManifestSet([configMap("x")]) };
-    expect(names(composeSlices({ model: model(["a"], { heldBundles: new Set(["b"]) }), outcomes: [outcome], previous: before }))).toEqual(["b:desired", "a:desired"]);
+    expect(names(composeSlices({ model: model(["a"], { heldBundles: new Set(["b"]) }), outcomes: [outcome], previous: before }))).toEqual([
+      "b:desired",
+      "a:desired",
+    ]);
   });
 
   it("E078: an object that leaves a bundle while another one is held is retained until that one is known again", () => {

@@ -1,5 +1,13 @@
 import type { ErrorCode } from "@muster/shared/errors";
-import { type KeptBundle, type ObjectRefText, type Slice, type SliceBundle, type SliceContent, describeObjectRef, parseObjectRef } from "@muster/shared/model";
+import {
+  describeObjectRef,
+  type KeptBundle,
+  type ObjectRefText,
+  parseObjectRef,
+  type Slice,
+  type SliceBundle,
+  type SliceContent,
+} from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
@@ -79,7 +87,13 @@ export function composeSlices(options: ComposeOptions): Composition {
   return { slices, problems };
 }
 
-function composeBundles(options: { model: FleetModel; before: Slice | undefined; outcomes: readonly TargetOutcome[]; cluster: string; problems: TargetProblem[] }): SliceBundle[] {
+function composeBundles(options: {
+  model: FleetModel;
+  before: Slice | undefined;
+  outcomes: readonly TargetOutcome[];
+  cluster: string;
+  problems: TargetProblem[];
+}): SliceBundle[] {
   const { model, before, outcomes, cluster, problems } = options;
   const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
   const result: SliceBundle[] = [];

@@ -9,7 +9,11 @@ import { makeModel, makeTarget, rendered } from "./testing/fleet-maker.ts";
 
 const content = (...objects: string[]): SliceContent => {
   const targets = objects.length > 0 ? [makeTarget("a")] : [];
-  const composed = composeSlices({ model: makeModel(targets), outcomes: targets.map((target) => rendered(target, objects)), previous: new Map() }).slices.get("one");
+  const composed = composeSlices({
+    model: makeModel(targets),
+    outcomes: targets.map((target) => rendered(target, objects)),
+    previous: new Map(),
+  }).slices.get("one");
   if (!composed) throw new Error("nothing was composed");
   return composed;
 };

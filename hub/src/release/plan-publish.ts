@@ -1,4 +1,4 @@
-import { type Digest, type Generation, type SliceContent, compareGenerations } from "@muster/shared/model";
+import { compareGenerations, type Digest, type Generation, type SliceContent } from "@muster/shared/model";
 import { sliceContentDigest } from "@muster/shared/wire";
 
 /** What is known of a cluster's slice in force. */

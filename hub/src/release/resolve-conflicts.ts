@@ -50,7 +50,10 @@ function membership(bundles: readonly SliceBundle[]): Map<ObjectRefText, string[
   return owners;
 }
 
-function findLosers(bundles: readonly SliceBundle[], hadBefore: ReadonlyMap<ObjectRefText, readonly string[]>): Map<string, ObjectConflict> {
+function findLosers(
+  bundles: readonly SliceBundle[],
+  hadBefore: ReadonlyMap<ObjectRefText, readonly string[]>,
+): Map<string, ObjectConflict> {
   const losers = new Map<string, ObjectConflict>();
   for (const [ref, names] of membership(bundles)) {
     if (names.length < 2) continue;

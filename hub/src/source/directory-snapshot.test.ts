@@ -19,7 +19,9 @@ describe("the snapshot of a working directory", () => {
   it("has Git's own ids, so that equal content is equal to the caches", async () => {
     write("apps/hello", "hello\n");
     const snapshot = readDirectorySnapshot(folder, "fleet");
-    expect([...snapshot.files.values()]).toEqual([{ path: "apps/hello", oid: "ce013625030ba8dba906f756967f9e9ca394464a", type: "file", executable: false }]);
+    expect([...snapshot.files.values()]).toEqual([
+      { path: "apps/hello", oid: "ce013625030ba8dba906f756967f9e9ca394464a", type: "file", executable: false },
+    ]);
     expect(Buffer.from(await snapshot.read("apps/hello")).toString()).toBe("hello\n");
     expect(snapshot.commit).toMatch(/^[0-9a-f]{40}$/);
   });
@@ -31,7 +33,12 @@ describe("the snapshot of a working directory", () => {
     symlinkSync("/etc/hostname", join(folder, "link"));
     symlinkSync("..", join(folder, "up"));
     const snapshot = readDirectorySnapshot(folder);
-    expect([...snapshot.files.values()].map(({ path, type }) => [path, type])).toEqual([["a", "file"], ["link", "symlink"], ["module", "submodule"], ["up", "symlink"]]);
+    expect([...snapshot.files.values()].map(({ path, type }) => [path, type])).toEqual([
+      ["a", "file"],
+      ["link", "symlink"],
+      ["module", "submodule"],
+      ["up", "symlink"],
+    ]);
     await expect(snapshot.read("link")).rejects.toMatchObject({ code: "BUNDLE_FILE_MISSING" });
     await expect(snapshot.read("../a")).rejects.toMatchObject({ code: "BUNDLE_FILE_MISSING" });
   });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { lstatSync, readFileSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import type { CommitSnapshot, SnapshotFile } from "./snapshot.ts";
@@ -27,7 +27,10 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
 
   function addBlob(path: string, type: "file" | "symlink", executable: boolean, bytes: Uint8Array): void {
     total += bytes.length;
-    if (total > MAX_BYTES) throw new CodedError("RENDER_LIMIT", `The directory ${directory} holds more than ${MAX_BYTES / 1024 / 1024} MiB`, { at: { file: path } });
+    if (total > MAX_BYTES)
+      throw new CodedError("RENDER_LIMIT", `The directory ${directory} holds more than ${MAX_BYTES / 1024 / 1024} MiB`, {
+        at: { file: path },
+      });
     files.set(path, { path, oid: blobId(bytes), type, executable });
     if (type === "file") contents.set(path, bytes);
   }
@@ -55,7 +58,9 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
   return {
     source,
     ref: "working directory",
-    commit: blobId(Buffer.from([...files.values()].map(({ path, oid, type, executable }) => `${type} ${executable} ${oid} ${path}\n`).join(""))),
+    commit: blobId(
+      Buffer.from([...files.values()].map(({ path, oid, type, executable }) => `${type} ${executable} ${oid} ${path}\n`).join("")),
+    ),
     subject: "",
     author: "",
     committedAt: new Date(0).toISOString(),

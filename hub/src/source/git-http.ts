@@ -23,7 +23,8 @@ export function createGitHttp(options: GitHttpOptions, signal: AbortSignal): Htt
   return {
     async request({ url, method = "GET", headers = {}, body }: GitHttpRequest): Promise<GitHttpResponse> {
       // Credentials belong to one origin; nothing that a server says may send them elsewhere.
-      if (new URL(url).origin !== origin) throw new CodedError("SOURCE_PROTOCOL", `The Git server sent us to another host: ${new URL(url).origin}`);
+      if (new URL(url).origin !== origin)
+        throw new CodedError("SOURCE_PROTOCOL", `The Git server sent us to another host: ${new URL(url).origin}`);
       const authorization = await readAuthorization(options.credentialsFile);
       const chunks: Uint8Array[] = [];
       for await (const chunk of body ?? []) chunks.push(chunk);
@@ -55,7 +56,8 @@ export function createGitHttp(options: GitHttpOptions, signal: AbortSignal): Htt
 
 function checkStatus(status: number, url: string): void {
   if (status === 401 || status === 403) throw new CodedError("SOURCE_AUTH", `${url}: the Git server answered ${status}`);
-  if (status === 404) throw new CodedError("SOURCE_PROTOCOL", `${url}: the Git server knows no such repository (404), or hides it from these credentials`);
+  if (status === 404)
+    throw new CodedError("SOURCE_PROTOCOL", `${url}: the Git server knows no such repository (404), or hides it from these credentials`);
   if (status >= 500 || status === 429) throw new CodedError("SOURCE_UNREACHABLE", `${url}: the Git server answered ${status}`);
   if (status >= 300) throw new CodedError("SOURCE_PROTOCOL", `${url}: the Git server answered ${status}; redirects are not followed`);
 }
@@ -70,7 +72,8 @@ async function readWhole(body: AsyncIterable<Uint8Array>, options: GitHttpOption
   try {
     for await (const chunk of body) {
       length += chunk.length;
-      if (length > options.maxBytes) throw new CodedError("SOURCE_PROTOCOL", `${options.url}: the answer is larger than ${options.maxBytes} bytes`);
+      if (length > options.maxBytes)
+        throw new CodedError("SOURCE_PROTOCOL", `${options.url}: the answer is larger than ${options.maxBytes} bytes`);
       chunks.push(chunk);
     }
   } catch (error) {
@@ -95,6 +98,7 @@ async function readAuthorization(path: string | undefined): Promise<string | und
     throw new CodedError("SOURCE_AUTH", `The credentials file ${path} cannot be read`, { cause });
   }
   const password = values?.password ?? values?.token;
-  if (typeof password !== "string") throw new CodedError("SOURCE_AUTH", `The credentials file ${path} needs username and password, or token`);
+  if (typeof password !== "string")
+    throw new CodedError("SOURCE_AUTH", `The credentials file ${path} needs username and password, or token`);
   return `Basic ${Buffer.from(`${String(values.username ?? "git")}:${password}`).toString("base64")}`;
 }

@@ -80,13 +80,20 @@ async function walk(reader: ObjectReader, oid: string): Promise<readonly Snapsho
 }
 
 /** Reads what one commit holds below `root`. Throws SOURCE_PATH_MISSING, or what isomorphic-git throws for a damaged clone. */
-export async function readSnapshot(options: { reader: ObjectReader; source: string; ref: string; commit: string; root: string }): Promise<CommitSnapshot> {
+export async function readSnapshot(options: {
+  reader: ObjectReader;
+  source: string;
+  ref: string;
+  commit: string;
+  root: string;
+}): Promise<CommitSnapshot> {
   const { reader, source, ref, commit, root } = options;
   const { commit: parsed } = await git.readCommit({ fs, gitdir: reader.gitdir, oid: commit, cache: reader.cache });
   let tree = parsed.tree;
   for (const part of root.split("/").filter((part) => part !== "")) {
     const found = (await reader.tree(tree)).find((entry) => entry.path === part && entry.type === "tree");
-    if (!found) throw new CodedError("SOURCE_PATH_MISSING", `The directory ${root} does not exist in commit ${commit.slice(0, 12)} of ${ref}`);
+    if (!found)
+      throw new CodedError("SOURCE_PATH_MISSING", `The directory ${root} does not exist in commit ${commit.slice(0, 12)} of ${ref}`);
     tree = found.oid;
   }
   const files = new Map((await reader.files(tree)).map((file) => [file.path, file]));
@@ -100,7 +107,10 @@ export async function readSnapshot(options: { reader: ObjectReader; source: stri
     files,
     async read(path) {
       const file = files.get(path);
-      if (file?.type !== "file") throw new CodedError("BUNDLE_FILE_MISSING", `There is no file ${path} in commit ${commit.slice(0, 12)}`, { at: { file: path, source } });
+      if (file?.type !== "file")
+        throw new CodedError("BUNDLE_FILE_MISSING", `There is no file ${path} in commit ${commit.slice(0, 12)}`, {
+          at: { file: path, source },
+        });
       return reader.blob(file.oid);
     },
   };

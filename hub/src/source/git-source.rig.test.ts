@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GitServer, startGitServer } from "../../../test/rig/git-server.ts";
-import { type GitSourceOptions, createGitSource } from "./git-source.ts";
+import { createGitSource, type GitSourceOptions } from "./git-source.ts";
 
 let server: GitServer;
 const signal = new AbortController().signal;
@@ -13,7 +13,8 @@ const folder = () => mkdtempSync(join(tmpdir(), "muster-source-"));
 const repository = (branch = "main") => server.createRepository(`repo-${++count}`, { branch });
 const source = (url: string, more: Partial<GitSourceOptions> = {}) =>
   createGitSource({ name: "fleet", url, ref: "main", dataDir: folder(), timeoutMs: 3_000, logger: silentLogger(), ...more });
-const text = async (snapshot: { read(path: string): Promise<Uint8Array> }, path: string) => Buffer.from(await snapshot.read(path)).toString();
+const text = async (snapshot: { read(path: string): Promise<Uint8Array> }, path: string) =>
+  Buffer.from(await snapshot.read(path)).toString();
 
 beforeAll(async () => {
   server = await startGitServer();
@@ -116,7 +117,13 @@ describe("a Git source", () => {
     const fleet = source(repo.url, { timeoutMs: 500 });
     await fleet.fetch(signal);
     const commit = await repo.commit("two", { "a.txt": "two" });
-    for (const fault of [{ status: 503 }, { hang: true }, { drop: true }, { truncate: true }, { truncate: true, match: "git-upload-pack" }]) {
+    for (const fault of [
+      { status: 503 },
+      { hang: true },
+      { drop: true },
+      { truncate: true },
+      { truncate: true, match: "git-upload-pack" },
+    ]) {
       server.setFault(fault);
       await expect(fleet.fetch(signal)).rejects.toMatchObject({ code: expect.stringMatching(/^SOURCE_(UNREACHABLE|PROTOCOL)$/) });
     }

@@ -6,7 +6,7 @@ import { CodedError } from "@muster/shared/errors";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import git from "isomorphic-git";
 import { createGitHttp } from "./git-http.ts";
-import { type ObjectReader, createObjectReader, readSnapshot } from "./git-snapshot.ts";
+import { createObjectReader, type ObjectReader, readSnapshot } from "./git-snapshot.ts";
 import type { CommitSnapshot, Source } from "./snapshot.ts";
 
 /** Options of {@link createGitSource}. */
@@ -49,10 +49,20 @@ export function createGitSource(options: GitSourceOptions): Source {
   let packs = 0;
 
   async function lookAtRemote(signal: AbortSignal): Promise<RemoteRef> {
-    const http = createGitHttp({ url, timeoutMs, maxBytes: MAX_ANSWER_BYTES, ...(options.credentialsFile && { credentialsFile: options.credentialsFile }) }, signal);
+    const http = createGitHttp(
+      { url, timeoutMs, maxBytes: MAX_ANSWER_BYTES, ...(options.credentialsFile && { credentialsFile: options.credentialsFile }) },
+      signal,
+    );
     if (/^[0-9a-f]{40}$/.test(ref)) return { ref: undefined, commit: ref };
     const wanted = ref.startsWith("refs/") ? [ref] : [`refs/heads/${ref}`, `refs/tags/${ref}`];
-    const refs = await git.listServerRefs({ http, url, protocolVersion: 2, symrefs: false, peelTags: true, ...(wanted.length === 1 && { prefix: ref }) });
+    const refs = await git.listServerRefs({
+      http,
+      url,
+      protocolVersion: 2,
+      symrefs: false,
+      peelTags: true,
+      ...(wanted.length === 1 && { prefix: ref }),
+    });
     for (const full of wanted) {
       const found = refs.find((entry) => entry.ref === full);
       if (found) return { ref: full, commit: (found as { peeled?: string }).peeled ?? found.oid };
@@ -62,7 +72,10 @@ export function createGitSource(options: GitSourceOptions): Source {
   }
 
   async function download(remote: RemoteRef, signal: AbortSignal): Promise<string> {
-    const http = createGitHttp({ url, timeoutMs, maxBytes: MAX_ANSWER_BYTES, ...(options.credentialsFile && { credentialsFile: options.credentialsFile }) }, signal);
+    const http = createGitHttp(
+      { url, timeoutMs, maxBytes: MAX_ANSWER_BYTES, ...(options.credentialsFile && { credentialsFile: options.credentialsFile }) },
+      signal,
+    );
     if (!existsSync(join(folder, "HEAD"))) {
       await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
@@ -72,7 +85,13 @@ export function createGitSource(options: GitSourceOptions): Source {
     }
     const cache = (reader ??= createObjectReader(folder)).cache;
     const result = await git.fetch({
-      fs, http, gitdir: folder, url, remote: "origin", cache, tags: false,
+      fs,
+      http,
+      gitdir: folder,
+      url,
+      remote: "origin",
+      cache,
+      tags: false,
       singleBranch: true,
       ...(remote.ref ? { ref: remote.ref, remoteRef: remote.ref } : {}),
     });
@@ -138,8 +157,10 @@ function checkUrl(text: string): string {
   } catch (cause) {
     throw new CodedError("SOURCE_CONFIG", "The URL of a source cannot be read", { cause });
   }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw new CodedError("SOURCE_CONFIG", `Sources are fetched over http and https, not ${url.protocol}`);
-  if (url.username || url.password) throw new CodedError("SOURCE_CONFIG", `The URL of the source on ${url.host} holds credentials; put them into a credentials file`);
+  if (url.protocol !== "https:" && url.protocol !== "http:")
+    throw new CodedError("SOURCE_CONFIG", `Sources are fetched over http and https, not ${url.protocol}`);
+  if (url.username || url.password)
+    throw new CodedError("SOURCE_CONFIG", `The URL of the source on ${url.host} holds credentials; put them into a credentials file`);
   return url.href.replace(/\/+$/, "");
 }
 
@@ -155,7 +176,9 @@ function toSourceError(error: unknown, url: string): CodedError {
   const code = (error as { code?: string }).code ?? "";
   const message = error instanceof Error ? error.message : String(error);
   if (code === "HttpError") return new CodedError("SOURCE_UNREACHABLE", `${url}: ${message}`, { cause: error });
-  if (code === "NotFoundError" && /Could not find [0-9a-f]{40}/.test(message)) return new CodedError("SOURCE_REF_MISSING", `${url}: ${message}`, { cause: error });
-  if (code === "ENOSPC" || code === "EIO") return new CodedError("SOURCE_UNREACHABLE", `The clone of ${url} cannot be stored: ${code}`, { cause: error });
+  if (code === "NotFoundError" && /Could not find [0-9a-f]{40}/.test(message))
+    return new CodedError("SOURCE_REF_MISSING", `${url}: ${message}`, { cause: error });
+  if (code === "ENOSPC" || code === "EIO")
+    return new CodedError("SOURCE_UNREACHABLE", `The clone of ${url} cannot be stored: ${code}`, { cause: error });
   return new CodedError("SOURCE_PROTOCOL", `${url}: ${message.slice(0, 300)}`, { cause: error });
 }

@@ -1,4 +1,11 @@
-import { type BundleReport, type ClusterFacts, type ClusterReport, formatObjectRef, Freshness, type ObjectException } from "@muster/shared/model";
+import {
+  type BundleReport,
+  type ClusterFacts,
+  type ClusterReport,
+  Freshness,
+  formatObjectRef,
+  type ObjectException,
+} from "@muster/shared/model";
 import type { AgentStatus } from "../agents/agent-sessions.ts";
 
 /** An exception with the time at which the hub first heard of it. */

@@ -61,7 +61,11 @@ export function indexResult(result: PipelineResult, before: DesiredState | undef
   };
 
   for (const { code, message, at, scope } of result.model.problems) {
-    const condition = trouble("FleetInvalid", { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) }, scope.kind === "bundle" ? scope.name : undefined);
+    const condition = trouble(
+      "FleetInvalid",
+      { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) },
+      scope.kind === "bundle" ? scope.name : undefined,
+    );
     if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
     if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
   }
@@ -74,7 +78,8 @@ export function indexResult(result: PipelineResult, before: DesiredState | undef
     for (const { bundle, cluster } of problems) append(byTarget, `${bundle}/${cluster}`, condition);
     append(byBundle, first.bundle, shown);
   }
-  for (const [cluster, { code, message }] of result.failed) append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
+  for (const [cluster, { code, message }] of result.failed)
+    append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
   if (result.held) trouble("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
   for (const [key, notices] of result.notices) {
     for (const { type, message } of notices) {

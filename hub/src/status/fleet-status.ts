@@ -1,4 +1,4 @@
-import { describeObjectRef, formatRevision, Freshness, type Generation, Health, SyncState } from "@muster/shared/model";
+import { describeObjectRef, Freshness, formatRevision, type Generation, Health, SyncState } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { AgentListener, AgentStatus } from "../agents/agent-sessions.ts";
 import type { Target } from "../fleet/model.ts";
@@ -7,7 +7,19 @@ import { type DesiredState, indexResult, type PipelineResult } from "./desired-s
 import { EventLog } from "./event-log.ts";
 import { type ClusterFold, foldCluster, reportedConditions, tally, viewTarget } from "./reported-views.ts";
 import { RevisionLog } from "./revision-log.ts";
-import type { BundleView, ChangeNotice, ClusterView, ConditionView, DriftView, EventView, FleetQueries, FleetView, SourceView, TargetDetailView, TargetView } from "./views.ts";
+import type {
+  BundleView,
+  ChangeNotice,
+  ClusterView,
+  ConditionView,
+  DriftView,
+  EventView,
+  FleetQueries,
+  FleetView,
+  SourceView,
+  TargetDetailView,
+  TargetView,
+} from "./views.ts";
 
 /** Options of {@link createFleetStatus}. */
 export interface FleetStatusOptions {
@@ -74,7 +86,13 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   const freshnessOf = (record: ClusterRecord | undefined): Freshness => record?.freshness(clock.monotonicMs(), leaseMs) ?? Freshness.Never;
 
   /** A view is made anew only when what it shows has changed: a page of 10,000 targets costs comparisons, not objects. */
-  function cached<T>(known: Cached<T> | undefined, record: ClusterRecord | undefined, freshness: Freshness, state: DesiredState, make: () => T): Cached<T> {
+  function cached<T>(
+    known: Cached<T> | undefined,
+    record: ClusterRecord | undefined,
+    freshness: Freshness,
+    state: DesiredState,
+    make: () => T,
+  ): Cached<T> {
     const version = record?.version ?? -1;
     if (known && known.desired === state && known.version === version && known.freshness === freshness) return known;
     return { desired: state, version, freshness, value: make() };
@@ -107,7 +125,9 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     const state = desired;
     const record = records.get(name);
     const freshness = freshnessOf(record);
-    const fold = cached(folds.get(name), record, freshness, state, () => foldCluster(viewsOf(state.targetsOfCluster.get(name) ?? [], state), freshness));
+    const fold = cached(folds.get(name), record, freshness, state, () =>
+      foldCluster(viewsOf(state.targetsOfCluster.get(name) ?? [], state), freshness),
+    );
     folds.set(name, fold);
     const slice = state.result.slices.get(name);
     const revision = state.revisionOf(name);
@@ -157,7 +177,8 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     const sound = problems.length === 0 && sourceViews.length > 0 && sourceViews.every((source) => source.conditions.length === 0);
     const commits = desired?.result.model.commits ?? [];
     return {
-      healthy: desired !== undefined && sound && synced === clusters.length && healthy === clusters.length && targets.synced === targets.total,
+      healthy:
+        desired !== undefined && sound && synced === clusters.length && healthy === clusters.length && targets.synced === targets.total,
       ...(commits.length > 0 && { revision: formatRevision(commits) }),
       clusters: {
         total: clusters.length,
@@ -180,7 +201,9 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   function targetDetail(target: Target, state: DesiredState): TargetDetailView {
     const { cluster, bundle, layers } = target;
     const record = records.get(cluster.name);
-    const exceptions = [...(record?.exceptions.values() ?? [])].map(({ exception }) => exception).filter((exception) => exception.bundle === bundle.name);
+    const exceptions = [...(record?.exceptions.values() ?? [])]
+      .map(({ exception }) => exception)
+      .filter((exception) => exception.bundle === bundle.name);
     return {
       ...targetView(target, state, record, freshnessOf(record)),
       exceptions,
@@ -194,16 +217,35 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   /** Events for what is wrong since, and for what is right again. */
   function tellTroubles(before: DesiredState | undefined, after: DesiredState): void {
     for (const [key, { condition, event: type, bundle }] of after.troubles) {
-      if (!before?.troubles.has(key)) event({ type, severity: "warning", message: `${condition.at ? `${condition.at}: ` : ""}${condition.message} [${condition.reason}]`, ...(bundle && { bundle }) });
+      if (!before?.troubles.has(key))
+        event({
+          type,
+          severity: "warning",
+          message: `${condition.at ? `${condition.at}: ` : ""}${condition.message} [${condition.reason}]`,
+          ...(bundle && { bundle }),
+        });
     }
     const solved = [...(before?.troubles ?? [])].filter(([key]) => !after.troubles.has(key));
-    for (const [, { condition, bundle }] of solved) event({ type: "Recovered", severity: "info", message: `No longer: ${condition.message} [${condition.reason}]`, ...(bundle && { bundle }) });
+    for (const [, { condition, bundle }] of solved)
+      event({
+        type: "Recovered",
+        severity: "info",
+        message: `No longer: ${condition.message} [${condition.reason}]`,
+        ...(bundle && { bundle }),
+      });
   }
 
   function tellEvents(record: ClusterRecord, update: AgentStatus): void {
     const taken = record.takeEvents(update.events.length, clock.monotonicMs());
     for (const { type, message, bundle, object } of update.events.slice(update.events.length - taken)) {
-      event({ type, severity: WARNINGS.has(type) ? "warning" : "info", cluster: record.name, message, ...(bundle && { bundle }), ...(object && { object: describeObjectRef(object) }) });
+      event({
+        type,
+        severity: WARNINGS.has(type) ? "warning" : "info",
+        cluster: record.name,
+        message,
+        ...(bundle && { bundle }),
+        ...(object && { object: describeObjectRef(object) }),
+      });
     }
   }
 
@@ -213,12 +255,17 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       const after = indexResult(result, before, now());
       desired = after;
       for (const name of folds.keys()) if (!result.model.clusters.has(name)) folds.delete(name);
-      for (const [name, record] of records) if (!record.connected && !result.model.clusters.has(name) && !result.model.heldClusters.has(name)) records.delete(name);
+      for (const [name, record] of records)
+        if (!record.connected && !result.model.clusters.has(name) && !result.model.heldClusters.has(name)) records.delete(name);
       const revision = formatRevision(result.model.commits);
       const isNew =
         result.model.commits.length > 0 &&
         revisions.add({
-          revision, at: now(), subject: result.commit?.subject ?? "", author: result.commit?.author ?? "", publishedSlices: result.moved,
+          revision,
+          at: now(),
+          subject: result.commit?.subject ?? "",
+          author: result.commit?.author ?? "",
+          publishedSlices: result.moved,
           problems: result.problems.length + result.model.problems.length,
         });
       tellTroubles(before, after);
@@ -233,16 +280,26 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       const since = known?.reason === problem?.code ? known?.since : undefined;
       sources.set(view.name, {
         ...view,
-        conditions: problem ? [{ type: "FetchFailed", status: "True", reason: problem.code, message: problem.message, since: since ?? now() }] : [],
+        conditions: problem
+          ? [{ type: "FetchFailed", status: "True", reason: problem.code, message: problem.message, since: since ?? now() }]
+          : [],
       });
-      if (problem && known?.reason !== problem.code) event({ type: "SourceFailed", severity: "warning", message: `${view.name}: ${problem.message} [${problem.code}]` });
+      if (problem && known?.reason !== problem.code)
+        event({ type: "SourceFailed", severity: "warning", message: `${view.name}: ${problem.message} [${problem.code}]` });
       if (!problem && known) event({ type: "SourceRecovered", severity: "info", message: `${view.name} can be fetched again` });
       if (known?.reason !== problem?.code) notify("fleet", "");
     },
     recordTransport(problem) {
       const known = transport;
-      transport = problem && { type: "TransportFailed", status: "True", reason: problem.code, message: problem.message, since: known?.reason === problem.code ? known.since : now() };
-      if (problem && known?.reason !== problem.code) event({ type: "TransportFailed", severity: "warning", message: `${problem.message} [${problem.code}]` });
+      transport = problem && {
+        type: "TransportFailed",
+        status: "True",
+        reason: problem.code,
+        message: problem.message,
+        since: known?.reason === problem.code ? known.since : now(),
+      };
+      if (problem && known?.reason !== problem.code)
+        event({ type: "TransportFailed", severity: "warning", message: `${problem.message} [${problem.code}]` });
       if (!problem && known) event({ type: "TransportRecovered", severity: "info", message: "NATS can be used again" });
       if (known?.reason !== problem?.code) notify("fleet", "");
     },
@@ -254,7 +311,12 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       record.takeFacts(facts);
       record.version += 1;
       record.heard(clock.monotonicMs(), clock.wallMs());
-      event({ type: "AgentConnected", severity: "info", cluster, message: `Agent ${facts.agentVersion} on Kubernetes ${facts.kubernetesVersion}${highWater ? `, at generation ${highWater.generation}` : ""}` });
+      event({
+        type: "AgentConnected",
+        severity: "info",
+        cluster,
+        message: `Agent ${facts.agentVersion} on Kubernetes ${facts.kubernetesVersion}${highWater ? `, at generation ${highWater.generation}` : ""}`,
+      });
       notify("cluster", cluster);
     },
     disconnected(cluster) {
@@ -263,7 +325,12 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       notify("cluster", cluster);
     },
     duplicate(cluster) {
-      event({ type: "DuplicateAgent", severity: "warning", cluster, message: "Two agents with this cluster's identity connect in turn; one of them must be stopped" });
+      event({
+        type: "DuplicateAgent",
+        severity: "warning",
+        cluster,
+        message: "Two agents with this cluster's identity connect in turn; one of them must be stopped",
+      });
     },
     heard(cluster) {
       recordOf(cluster).heard(clock.monotonicMs(), clock.wallMs());
@@ -274,7 +341,8 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       record.apply(update, clock.wallMs());
       tellEvents(record, update);
       const refused = update.report?.sliceProblem;
-      if (refused && refused.code !== problem) event({ type: "SliceRefused", severity: "warning", cluster, message: `${refused.message} [${refused.code}]` });
+      if (refused && refused.code !== problem)
+        event({ type: "SliceRefused", severity: "warning", cluster, message: `${refused.message} [${refused.code}]` });
       notify("cluster", cluster);
       if (update.report) for (const { bundle } of update.report.bundles) notify("target", `${bundle}/${cluster}`);
       if (update.exceptions.length + update.cleared.length > 0 || update.restart) notify("drift", cluster);
@@ -286,8 +354,15 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     bundle: bundleView,
     targets({ cluster, bundle } = {}) {
       if (!desired) return [];
-      const among = cluster ? desired.targetsOfCluster.get(cluster) : bundle ? desired.targetsOfBundle.get(bundle) : desired.result.model.targets;
-      return viewsOf((among ?? []).filter((target) => !bundle || target.bundle.name === bundle), desired);
+      const among = cluster
+        ? desired.targetsOfCluster.get(cluster)
+        : bundle
+          ? desired.targetsOfBundle.get(bundle)
+          : desired.result.model.targets;
+      return viewsOf(
+        (among ?? []).filter((target) => !bundle || target.bundle.name === bundle),
+        desired,
+      );
     },
     target(bundle, cluster) {
       const found = desired?.target.get(`${bundle}/${cluster}`);
@@ -300,7 +375,8 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
         if (!labels) continue;
         const freshness = freshnessOf(record);
         for (const { exception, sinceMs } of record.exceptions.values()) {
-          if (exception.drift) found.push({ ...exception, cluster: record.name, labels, freshness, since: new Date(sinceMs).toISOString() });
+          if (exception.drift)
+            found.push({ ...exception, cluster: record.name, labels, freshness, since: new Date(sinceMs).toISOString() });
         }
       }
       return found;
@@ -317,7 +393,13 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
         for (const record of records.values()) {
           const freshness = freshnessOf(record);
           if (freshness === record.told) continue;
-          if (freshness === Freshness.Stale) event({ type: "AgentStale", severity: "warning", cluster: record.name, message: `Nothing was heard for ${Math.round(leaseMs / 1000)} s` });
+          if (freshness === Freshness.Stale)
+            event({
+              type: "AgentStale",
+              severity: "warning",
+              cluster: record.name,
+              message: `Nothing was heard for ${Math.round(leaseMs / 1000)} s`,
+            });
           record.told = freshness;
           notify("cluster", record.name);
         }

@@ -16,7 +16,10 @@ export function viewTarget(target: Target, desired: DesiredState, record: Cluste
   const wanted = entry?.state === "desired" ? entry.manifestSet.digest : undefined;
   const revision = desired.revisionOf(cluster);
   const live = freshness === Freshness.Live;
-  const kept = entry?.state === "keep" ? { reason: entry.reason, message: "what is desired cannot be told; the cluster keeps what it has" } : undefined;
+  const kept =
+    entry?.state === "keep"
+      ? { reason: entry.reason, message: "what is desired cannot be told; the cluster keeps what it has" }
+      : undefined;
   const told = { ...(report?.reason && { reason: report.reason }), ...(report?.message && { message: report.message }) };
   return {
     bundle,
@@ -79,7 +82,14 @@ export interface ClusterFold {
   readonly health: Health;
 }
 
-const SYNC_ORDER: readonly SyncState[] = [SyncState.Synced, SyncState.Paused, SyncState.Progressing, SyncState.Pending, SyncState.OutOfSync, SyncState.Failed];
+const SYNC_ORDER: readonly SyncState[] = [
+  SyncState.Synced,
+  SyncState.Paused,
+  SyncState.Progressing,
+  SyncState.Pending,
+  SyncState.OutOfSync,
+  SyncState.Failed,
+];
 
 /** The worst of a cluster's targets; Synced and Current for none. */
 export function foldCluster(views: readonly TargetView[], freshness: Freshness): ClusterFold {
@@ -98,7 +108,21 @@ export function reportedConditions(record: ClusterRecord | undefined): Condition
   const found: ConditionView[] = [];
   const problem = record?.report?.sliceProblem;
   const held = record?.report?.heldDeletion;
-  if (problem && record) found.push({ type: "SliceRefused", status: "True", reason: problem.code, message: problem.message, since: new Date(record.problemSinceMs).toISOString() });
-  if (held && record) found.push({ type: "DeletionHeld", status: "True", reason: "DELETION_HELD", message: held.message, since: new Date(record.heldSinceMs).toISOString() });
+  if (problem && record)
+    found.push({
+      type: "SliceRefused",
+      status: "True",
+      reason: problem.code,
+      message: problem.message,
+      since: new Date(record.problemSinceMs).toISOString(),
+    });
+  if (held && record)
+    found.push({
+      type: "DeletionHeld",
+      status: "True",
+      reason: "DELETION_HELD",
+      message: held.message,
+      since: new Date(record.heldSinceMs).toISOString(),
+    });
   return found;
 }

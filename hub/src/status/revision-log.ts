@@ -31,6 +31,10 @@ export class RevisionLog {
       if (appliedBy(cluster) === slice.generation) count.applied += 1;
       counts.set(revision, count);
     }
-    return this.#entries.map((entry, index) => ({ ...entry, current: index === 0, clusters: counts.get(entry.revision) ?? { total: 0, applied: 0 } }));
+    return this.#entries.map((entry, index) => ({
+      ...entry,
+      current: index === 0,
+      clusters: counts.get(entry.revision) ?? { total: 0, applied: 0 },
+    }));
   }
 }

@@ -1,6 +1,4 @@
-import type {
-  Freshness, HeldDeletion, Health, Labels, ObjectException, SliceCondition, SyncState,
-} from "@muster/shared/model";
+import type { Freshness, Health, HeldDeletion, Labels, ObjectException, SliceCondition, SyncState } from "@muster/shared/model";
 
 /** A condition as Kubernetes has them; `type` says what is wrong if `status` is True. */
 export interface ConditionView {
@@ -27,7 +25,13 @@ export interface ClusterView {
   /** Fold over the cluster's targets; Unknown while stale. */
   readonly sync: SyncState | "Unknown";
   readonly health: Health;
-  readonly targets: { readonly total: number; readonly synced: number; readonly healthy: number; readonly drifted: number; readonly failed: number };
+  readonly targets: {
+    readonly total: number;
+    readonly synced: number;
+    readonly healthy: number;
+    readonly drifted: number;
+    readonly failed: number;
+  };
   /** Generation that the hub wants, and that the agent has applied. */
   readonly desiredGeneration?: number;
   readonly appliedGeneration?: number;
@@ -75,7 +79,14 @@ export interface BundleView {
   readonly name: string;
   readonly source: string;
   readonly directory: string;
-  readonly targets: { readonly total: number; readonly synced: number; readonly healthy: number; readonly drifted: number; readonly failed: number; readonly unknown: number };
+  readonly targets: {
+    readonly total: number;
+    readonly synced: number;
+    readonly healthy: number;
+    readonly drifted: number;
+    readonly failed: number;
+    readonly unknown: number;
+  };
   readonly dependsOn: readonly string[];
   readonly driftMode: string;
   readonly conditions: readonly ConditionView[];
@@ -132,8 +143,22 @@ export interface SourceView {
 export interface FleetView {
   readonly healthy: boolean;
   readonly revision?: string;
-  readonly clusters: { readonly total: number; readonly live: number; readonly stale: number; readonly never: number; readonly synced: number; readonly healthy: number };
-  readonly targets: { readonly total: number; readonly synced: number; readonly healthy: number; readonly drifted: number; readonly failed: number; readonly unknown: number };
+  readonly clusters: {
+    readonly total: number;
+    readonly live: number;
+    readonly stale: number;
+    readonly never: number;
+    readonly synced: number;
+    readonly healthy: number;
+  };
+  readonly targets: {
+    readonly total: number;
+    readonly synced: number;
+    readonly healthy: number;
+    readonly drifted: number;
+    readonly failed: number;
+    readonly unknown: number;
+  };
   readonly sources: readonly SourceView[];
   /** Everything that is wrong in what people wrote, and in publishing. */
   readonly problems: readonly ConditionView[];

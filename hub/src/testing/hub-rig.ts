@@ -28,7 +28,10 @@ export interface HubRig {
 
 const ROOT = join(import.meta.dirname, "../../..");
 
-export async function startHubRig(files: Readonly<Record<string, string>>, settings: Readonly<Record<string, object>> = {}): Promise<HubRig> {
+export async function startHubRig(
+  files: Readonly<Record<string, string>>,
+  settings: Readonly<Record<string, object>> = {},
+): Promise<HubRig> {
   const folder = createTempFolder("hub");
   const stops: (() => Promise<void> | void)[] = [() => folder.remove()];
   const started = <T extends { stop(): Promise<void> }>(part: T): T => {
@@ -38,7 +41,10 @@ export async function startHubRig(files: Readonly<Record<string, string>>, setti
   const dataDir = join(folder.path, "data");
   const [grpcPort, httpPort, natsPort] = [await freePort(), await freePort(), await freePort()];
   const identity = await loadIdentity({ dataDir, trustDomain: "muster.local", serverNames: ["localhost", "127.0.0.1"] });
-  const [git, nats] = await Promise.all([startGitServer().then(started), startNatsServer({ port: natsPort, config: await identity.natsConfig() }).then(started)]);
+  const [git, nats] = await Promise.all([
+    startGitServer().then(started),
+    startNatsServer({ port: natsPort, config: await identity.natsConfig() }).then(started),
+  ]);
   const repository = await git.createRepository("fleet");
   await repository.commit("Start the fleet", files);
   const configPath = join(folder.path, "hub.yaml");
@@ -60,12 +66,24 @@ export async function startHubRig(files: Readonly<Record<string, string>>, setti
   };
   const webhook = async (): Promise<void> => {
     const body = "{}";
-    const signature = createHmac("sha256", readFileSync(join(dataDir, "webhook-secret"), "utf8").trim()).update(body).digest("hex");
-    const answer = await fetch(`${url}/api/v1/hooks/git`, { method: "POST", body, headers: { "content-type": "application/json", "x-hub-signature-256": `sha256=${signature}` } });
+    const signature = createHmac("sha256", readFileSync(join(dataDir, "webhook-secret"), "utf8").trim())
+      .update(body)
+      .digest("hex");
+    const answer = await fetch(`${url}/api/v1/hooks/git`, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json", "x-hub-signature-256": `sha256=${signature}` },
+    });
     if (!answer.ok) throw new Error(`the webhook was answered with ${answer.status}`);
   };
   return {
-    nats, git, repository, identity, folder: folder.path, grpcPort, probe,
+    nats,
+    git,
+    repository,
+    identity,
+    folder: folder.path,
+    grpcPort,
+    probe,
     async startHub({ env = {}, until = "ready" } = {}) {
       running = await startPart({
         name: "muster-hub",

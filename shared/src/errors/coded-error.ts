@@ -1,5 +1,5 @@
-import { ERROR_CODES, type ErrorCode } from "./table.ts";
 import type { ErrorCodeInfo } from "./codes.ts";
+import { ERROR_CODES, type ErrorCode } from "./table.ts";
 
 /** Where in a person's input an error stands. */
 export interface InputPosition {

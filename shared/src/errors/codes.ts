@@ -17,5 +17,11 @@ export function entry(
   hint: string,
   options: { retryable?: boolean; exitCode?: ErrorCodeInfo["exitCode"]; httpStatus?: number } = {},
 ): ErrorCodeInfo {
-  return { meaning, hint, retryable: options.retryable ?? false, exitCode: options.exitCode ?? 1, ...(options.httpStatus && { httpStatus: options.httpStatus }) };
+  return {
+    meaning,
+    hint,
+    retryable: options.retryable ?? false,
+    exitCode: options.exitCode ?? 1,
+    ...(options.httpStatus && { httpStatus: options.httpStatus }),
+  };
 }

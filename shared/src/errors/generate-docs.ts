@@ -11,7 +11,11 @@ export function generate(): Record<string, string> {
     "",
   ];
   for (const [code, info] of Object.entries(ERROR_CODES).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const facts = [`exit ${info.exitCode}`, ...(info.httpStatus ? [`HTTP ${info.httpStatus}`] : []), info.retryable ? "tried again by itself" : "needs somebody to act"];
+    const facts = [
+      `exit ${info.exitCode}`,
+      ...(info.httpStatus ? [`HTTP ${info.httpStatus}`] : []),
+      info.retryable ? "tried again by itself" : "needs somebody to act",
+    ];
     lines.push(`## ${code}`, "", `${info.meaning} (${facts.join(", ")})`, "", info.hint, "");
   }
   return { "shared/docs/errors.md": lines.join("\n") };

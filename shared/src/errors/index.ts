@@ -1,6 +1,7 @@
 /** The one error class and the one table of codes. */
-export { CodedError, formatError, formatPosition } from "./coded-error.ts";
+
 export type { CodedErrorOptions, InputPosition } from "./coded-error.ts";
+export { CodedError, formatError, formatPosition } from "./coded-error.ts";
 export type { ErrorCodeInfo } from "./codes.ts";
-export { ERROR_CODES, isErrorCode } from "./table.ts";
 export type { ErrorCode } from "./table.ts";
+export { ERROR_CODES, isErrorCode } from "./table.ts";

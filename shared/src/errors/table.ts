@@ -1,6 +1,6 @@
+import type { ErrorCodeInfo } from "./codes.ts";
 import { INPUT_CODES } from "./codes-input.ts";
 import { RUNTIME_CODES } from "./codes-runtime.ts";
-import type { ErrorCodeInfo } from "./codes.ts";
 
 /** The one table of error codes. `shared/docs/errors.md` is generated from it. */
 export const ERROR_CODES = { ...INPUT_CODES, ...RUNTIME_CODES } as const satisfies Record<string, ErrorCodeInfo>;

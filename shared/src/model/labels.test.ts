@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type LabelSelector, isEmptySelector, matchesSelector } from "./labels.ts";
+import { isEmptySelector, type LabelSelector, matchesSelector } from "./labels.ts";
 
 describe("label selectors, as Kubernetes evaluates them", () => {
   const labels = { env: "prod", region: "eu" };
@@ -15,7 +15,11 @@ describe("label selectors, as Kubernetes evaluates them", () => {
     ["Exists needs the key", { matchExpressions: [{ key: "env", operator: "Exists" }] }, true],
     ["Exists does not match an absent label", { matchExpressions: [{ key: "tier", operator: "Exists" }] }, false],
     ["DoesNotExist needs its absence", { matchExpressions: [{ key: "tier", operator: "DoesNotExist" }] }, true],
-    ["labels and expressions must both hold", { matchLabels: { env: "prod" }, matchExpressions: [{ key: "region", operator: "In", values: ["us"] }] }, false],
+    [
+      "labels and expressions must both hold",
+      { matchLabels: { env: "prod" }, matchExpressions: [{ key: "region", operator: "In", values: ["us"] }] },
+      false,
+    ],
     ["an inherited property is no label", { matchExpressions: [{ key: "constructor", operator: "Exists" }] }, false],
     ["an empty selector matches everything (callers refuse it)", {}, true],
   ];
@@ -28,7 +32,10 @@ describe("label selectors, as Kubernetes evaluates them", () => {
     fc.assert(
       fc.property(fc.dictionary(token, token), token, fc.array(token, { minLength: 1 }), (set, key, values) => {
         const match = (operator: "In" | "NotIn" | "Exists" | "DoesNotExist") =>
-          matchesSelector({ matchExpressions: [operator === "In" || operator === "NotIn" ? { key, operator, values } : { key, operator }] }, set);
+          matchesSelector(
+            { matchExpressions: [operator === "In" || operator === "NotIn" ? { key, operator, values } : { key, operator }] },
+            set,
+          );
         expect(match("In")).toBe(!match("NotIn"));
         expect(match("Exists")).toBe(!match("DoesNotExist"));
       }),

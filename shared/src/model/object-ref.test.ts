@@ -20,7 +20,8 @@ describe("object refs", () => {
   });
 
   it("E031: the API version is not part of an object's identity", () => {
-    const of = (apiVersion: string) => formatObjectRef(objectRefOf({ apiVersion, kind: "Deployment", metadata: { name: "web", namespace: "a" } }));
+    const of = (apiVersion: string) =>
+      formatObjectRef(objectRefOf({ apiVersion, kind: "Deployment", metadata: { name: "web", namespace: "a" } }));
     expect(of("apps/v1")).toBe(of("apps/v1beta1"));
   });
 
@@ -31,7 +32,13 @@ describe("object refs", () => {
 
   it("what lacks apiVersion, kind or a name is no manifest", () => {
     expect(isManifest({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "a" } })).toBe(true);
-    for (const bad of [null, [], {}, { apiVersion: "v1", kind: "ConfigMap", metadata: {} }, { apiVersion: "", kind: "A", metadata: { name: "a" } }]) {
+    for (const bad of [
+      null,
+      [],
+      {},
+      { apiVersion: "v1", kind: "ConfigMap", metadata: {} },
+      { apiVersion: "", kind: "A", metadata: { name: "a" } },
+    ]) {
       expect(isManifest(bad)).toBe(false);
     }
   });

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { type GrpcObject, loadPackageDefinition } from "@grpc/grpc-js";
-import { type Options, fromJSON, loadSync } from "@grpc/proto-loader";
+import { fromJSON, loadSync, type Options } from "@grpc/proto-loader";
 import type { ProtoGrpcType } from "./gen/agent.ts";
 
 /** How messages become objects. The generated types are made with just these. */

@@ -3,7 +3,7 @@ import { silentLogger } from "../telemetry/index.ts";
 import { createBackoff, jitter } from "./backoff.ts";
 import { createFailpoints } from "./failpoint.ts";
 import { createLifecycle } from "./lifecycle.ts";
-import { Wakeup, forEachLimited } from "./signal.ts";
+import { forEachLimited, Wakeup } from "./signal.ts";
 
 describe("backoff", () => {
   it("grows to its bound, never beyond, and starts over after a reset", () => {

@@ -1,4 +1,4 @@
-import { type JsonValue, isJsonObject } from "../model/index.ts";
+import { isJsonObject, type JsonValue } from "../model/index.ts";
 
 /**
  * Canonical JSON: keys sorted by UTF-16 code units (as RFC 8785 sorts them), no white space, strings and numbers as

@@ -1,4 +1,4 @@
-import { type KeyObject, createHash, createPublicKey, sign, verify } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { CodedError } from "../errors/index.ts";
 
 /** The type that is signed together with the bytes, so that no signature serves for two purposes. */
@@ -26,7 +26,10 @@ export function keyId(key: KeyObject): string {
   let id = ids.get(key);
   if (id === undefined) {
     const publicKey = key.type === "private" ? createPublicKey(key) : key;
-    id = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("hex").slice(0, 16);
+    id = createHash("sha256")
+      .update(publicKey.export({ type: "spki", format: "der" }))
+      .digest("hex")
+      .slice(0, 16);
     ids.set(key, id);
   }
   return id;
@@ -37,9 +40,7 @@ export function sealEnvelope(payloadType: string, payload: Uint8Array, privateKe
   return {
     payloadType,
     payload: Buffer.from(payload).toString("base64"),
-    signatures: [
-      { keyid: keyId(privateKey), sig: sign(null, preAuthEncoding(payloadType, payload), privateKey).toString("base64") },
-    ],
+    signatures: [{ keyid: keyId(privateKey), sig: sign(null, preAuthEncoding(payloadType, payload), privateKey).toString("base64") }],
   };
 }
 
@@ -61,7 +62,10 @@ export function openEnvelope(text: string, payloadType: string, pinned: readonly
     }
   }
   const named = envelope.signatures.map((signature) => signature.keyid.slice(0, 16)).join(", ") || "nobody";
-  throw new CodedError("SLICE_SIGNATURE", `No pinned key has signed the slice (signed by ${named}; pinned: ${pinned.map(keyId).join(", ")})`);
+  throw new CodedError(
+    "SLICE_SIGNATURE",
+    `No pinned key has signed the slice (signed by ${named}; pinned: ${pinned.map(keyId).join(", ")})`,
+  );
 }
 
 function parseEnvelope(text: string): Envelope {

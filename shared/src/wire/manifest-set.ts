@@ -1,6 +1,14 @@
-import { zstdCompressSync, zstdDecompressSync, constants } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { CodedError } from "../errors/index.ts";
-import { type Digest, type Manifest, type ManifestSetRef, type ObjectRefText, formatObjectRef, isManifest, objectRefOf } from "../model/index.ts";
+import {
+  type Digest,
+  formatObjectRef,
+  isManifest,
+  type Manifest,
+  type ManifestSetRef,
+  type ObjectRefText,
+  objectRefOf,
+} from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
 import { digestBytes, digestHex } from "./digest.ts";
 

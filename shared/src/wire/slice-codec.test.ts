@@ -2,8 +2,8 @@ import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_DELETION_BUDGET, type Slice } from "../model/index.ts";
-import { decodeSlice, encodeSlice, sliceContentDigest } from "./slice-codec.ts";
 import { sealEnvelope } from "./envelope.ts";
+import { decodeSlice, encodeSlice, sliceContentDigest } from "./slice-codec.ts";
 
 const hub = generateKeyPairSync("ed25519");
 const stranger = generateKeyPairSync("ed25519");
@@ -67,7 +67,9 @@ describe("signed slices", () => {
     const payload = Buffer.from((JSON.parse(message) as { payload: string }).payload, "base64");
     const other = sealEnvelope("application/vnd.other+json", payload, hub.privateKey);
     expect(code(() => decodeSlice(JSON.stringify(other), [hub.publicKey]))).toBe("SLICE_SIGNATURE");
-    expect(code(() => decodeSlice(JSON.stringify({ ...other, payloadType: "application/vnd.muster.slice.v1+json" }), [hub.publicKey]))).toBe("SLICE_SIGNATURE");
+    expect(
+      code(() => decodeSlice(JSON.stringify({ ...other, payloadType: "application/vnd.muster.slice.v1+json" }), [hub.publicKey])),
+    ).toBe("SLICE_SIGNATURE");
   });
 
   it("E273: an unknown field in signed desired state is refused, never ignored", () => {

@@ -1,9 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "../errors/index.ts";
-import { BUNDLE_NAME_PATTERN, type Digest, type Slice, type SliceBundle, type SliceContent, isClusterName } from "../model/index.ts";
+import { BUNDLE_NAME_PATTERN, type Digest, isClusterName, type Slice, type SliceBundle, type SliceContent } from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
 import { digestBytes, digestJson } from "./digest.ts";
-import { SLICE_PAYLOAD_TYPE, openEnvelope, sealEnvelope } from "./envelope.ts";
+import { openEnvelope, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
 
 /** A slice and the digest of its signed bytes. */
 export interface VerifiedSlice {
@@ -30,12 +30,17 @@ export function decodeSlice(message: string, pinned: readonly KeyObject[]): Veri
   const slice = JSON.parse(payload.toString("utf8")) as Slice;
   // A field that this version does not know may change what the slice means, so it is refused rather than ignored (E273).
   const unknown = Object.keys(slice).filter((key) => !SLICE_FIELDS.has(key));
-  if (slice.version !== 1 || unknown.length > 0) throw malformed(`version ${slice.version}, unknown fields: ${unknown.join(", ") || "none"}`);
+  if (slice.version !== 1 || unknown.length > 0)
+    throw malformed(`version ${slice.version}, unknown fields: ${unknown.join(", ") || "none"}`);
   if (!isClusterName(slice.cluster)) throw malformed("it names no cluster");
-  for (const [name, value] of [["epoch", slice.epoch], ["generation", slice.generation]] as const) {
+  for (const [name, value] of [
+    ["epoch", slice.epoch],
+    ["generation", slice.generation],
+  ] as const) {
     if (!Number.isSafeInteger(value) || value < 1 || value > MAX_GENERATION) throw malformed(`its ${name} is ${value}`);
   }
-  if (!Array.isArray(slice.bundles) || !Array.isArray(slice.commits) || !Array.isArray(slice.approvedDeletions)) throw malformed("a list is missing");
+  if (!Array.isArray(slice.bundles) || !Array.isArray(slice.commits) || !Array.isArray(slice.approvedDeletions))
+    throw malformed("a list is missing");
   const names = new Set<string>();
   for (const bundle of slice.bundles) {
     if (!isSliceBundle(bundle)) throw malformed("it holds a bundle that this version does not know");
@@ -46,7 +51,17 @@ export function decodeSlice(message: string, pinned: readonly KeyObject[]): Veri
 }
 
 const SLICE_FIELDS = new Set([
-  "version", "trustDomain", "cluster", "epoch", "generation", "commits", "paused", "bundles", "deletionBudget", "approvedDeletions", "retained",
+  "version",
+  "trustDomain",
+  "cluster",
+  "epoch",
+  "generation",
+  "commits",
+  "paused",
+  "bundles",
+  "deletionBudget",
+  "approvedDeletions",
+  "retained",
 ]);
 
 function isSliceBundle(bundle: SliceBundle): boolean {

@@ -33,7 +33,12 @@ describe("NATS subjects", () => {
 
   it("an agent may publish to no subject that stores anything", () => {
     for (const allowed of agentPermissions("eu-1").publish) {
-      for (const subject of [sliceSubject("eu-1"), blobSubject("a".repeat(64), 0), "$JS.API.STREAM.DELETE.MUSTER_SLICES", "$JS.API.DIRECT.GET.MUSTER_SLICES"]) {
+      for (const subject of [
+        sliceSubject("eu-1"),
+        blobSubject("a".repeat(64), 0),
+        "$JS.API.STREAM.DELETE.MUSTER_SLICES",
+        "$JS.API.DIRECT.GET.MUSTER_SLICES",
+      ]) {
         expect(permits(allowed, subject)).toBe(false);
       }
     }

@@ -9,7 +9,9 @@ export function addCompletionCommand(program: Command, cli: Cli): void {
   program
     .command("completion")
     .summary("print a completion script for bash, zsh or fish")
-    .description('Print a completion script. bash and zsh: source <(muster completion bash). fish: muster completion fish > ~/.config/fish/completions/muster.fish')
+    .description(
+      "Print a completion script. bash and zsh: source <(muster completion bash). fish: muster completion fish > ~/.config/fish/completions/muster.fish",
+    )
     .addArgument(new Argument("<shell>").choices([...SHELLS]))
     .action(async (shell: Shell) => {
       const { completionScript } = await import("../completion-script.ts");

@@ -19,7 +19,9 @@ const configFile = () => join(folder, "muster", "config.yaml");
 describe("muster context", () => {
   it("adds, lists, chooses, changes and forgets contexts", async () => {
     expect((await muster("context", "list")).out).toContain("No contexts.");
-    expect((await muster("context", "set", "prod", "--url", "https://prod.example/", "--token-file", "/keys/prod")).out).toBe("Added prod: https://prod.example, in use.\n");
+    expect((await muster("context", "set", "prod", "--url", "https://prod.example/", "--token-file", "/keys/prod")).out).toBe(
+      "Added prod: https://prod.example, in use.\n",
+    );
     expect((await muster("context", "set", "lab", "--url", "http://lab.example:8080")).out).toBe("Added lab: http://lab.example:8080.\n");
     expect((await muster("context", "use", "lab")).code).toBe(0);
     await muster("context", "set", "lab", "--token-file", "/keys/lab");

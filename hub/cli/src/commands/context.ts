@@ -9,7 +9,10 @@ import { formatTable } from "../output/table.ts";
 /** `muster context list|use|set|delete`. */
 export function addContextCommand(program: Command, cli: Cli): void {
   const path = () => configPath(cli.terminal.env);
-  const context = program.command("context").summary("choose between hubs").description("Choose between hubs. They stand in the configuration file; tokens stay in files of their own.");
+  const context = program
+    .command("context")
+    .summary("choose between hubs")
+    .description("Choose between hubs. They stand in the configuration file; tokens stay in files of their own.");
   context
     .command("list")
     .alias("ls")
@@ -27,7 +30,9 @@ export function addContextCommand(program: Command, cli: Cli): void {
   context
     .command("set <name>")
     .summary("add or change a context: set NAME --url URL --token-file FILE [--ca-file FILE]")
-    .description("Add or change a context with the options --url, --token-file and --ca-file; what is not given stays. The first context is used at once.")
+    .description(
+      "Add or change a context with the options --url, --token-file and --ca-file; what is not given stays. The first context is used at once.",
+    )
     .action(async (name: string) => {
       const config = await readConfig(path());
       const before = Object.hasOwn(config.contexts, name) ? config.contexts[name] : undefined;
@@ -61,7 +66,9 @@ function entryOf(cli: Cli, before: ContextEntry | undefined): ContextEntry {
 function knownContext({ contexts }: CliConfig, name: string): void {
   if (Object.hasOwn(contexts, name)) return;
   const names = Object.keys(contexts).sort();
-  throw new CodedError("CLI_CONTEXT", `There is no context ${name}`, { data: { detail: names.length === 0 ? "There are none" : `There are: ${names.join(", ")}` } });
+  throw new CodedError("CLI_CONTEXT", `There is no context ${name}`, {
+    data: { detail: names.length === 0 ? "There are none" : `There are: ${names.join(", ")}` },
+  });
 }
 
 function contextLines(cli: Cli, { current, contexts }: CliConfig): string[] {

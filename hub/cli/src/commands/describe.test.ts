@@ -9,7 +9,8 @@ beforeAll(async () => {
 });
 afterAll(async () => hub.close());
 
-const described = async (...argv: string[]) => (await hub.muster(["describe", ...argv], { isTTY: true, columns: 80, env: { NO_COLOR: "1" } })).out;
+const described = async (...argv: string[]) =>
+  (await hub.muster(["describe", ...argv], { isTTY: true, columns: 80, env: { NO_COLOR: "1" } })).out;
 
 const CLUSTER = `\
 Cluster eu-west-1   ✗ Held
@@ -84,11 +85,14 @@ describe("muster describe", () => {
     expect(await described("cluster", "eu-west-1")).toBe(CLUSTER);
   });
 
-  it("target: each object that is not in order, once, with what to do", async () => expect(await described("target", "guestbook", "lab-1")).toBe(FAILED_TARGET));
+  it("target: each object that is not in order, once, with what to do", async () =>
+    expect(await described("target", "guestbook", "lab-1")).toBe(FAILED_TARGET));
 
   it("bundle: where in Git the mistake is", async () => {
     const text = await described("bundle", "podinfo");
-    expect(text).toContain("  ✗ Held  [VARIABLE_UNSET] · 25m ago\n      REPLICAS has no value for cluster lab-1 and no default\n      in Git at apps/podinfo/bundle.yaml:14\n");
+    expect(text).toContain(
+      "  ✗ Held  [VARIABLE_UNSET] · 25m ago\n      REPLICAS has no value for cluster lab-1 and no default\n      in Git at apps/podinfo/bundle.yaml:14\n",
+    );
     expect(text).toContain("In Git       fleet:apps/podinfo");
   });
 

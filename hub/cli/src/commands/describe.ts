@@ -9,7 +9,10 @@ interface DescribeOptions {
 
 /** `muster describe cluster|bundle|target`. */
 export function addDescribeCommand(program: Command, cli: Cli): void {
-  const describe = program.command("describe").summary("all about one cluster, bundle or target, what is wrong first").description("All about one thing. What is wrong comes first, and how to mend it.");
+  const describe = program
+    .command("describe")
+    .summary("all about one cluster, bundle or target, what is wrong first")
+    .description("All about one thing. What is wrong comes first, and how to mend it.");
   const output = () => new Option("-o, --output <format>", "how to print").choices(["text", "json", "yaml"]).default("text");
 
   describe

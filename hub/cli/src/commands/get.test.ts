@@ -45,7 +45,7 @@ describe("muster get", () => {
 
   it("cuts nothing and paints nothing where no terminal is", async () => {
     const { out } = await hub.muster(["get", "targets"]);
-    expect(out).toContain("KUBE_DENIED: admission webhook \"policy.acme.example\" denied the request: image tag latest is not allowed");
+    expect(out).toContain('KUBE_DENIED: admission webhook "policy.acme.example" denied the request: image tag latest is not allowed');
     expect(out).not.toContain("\u001b");
   });
 
@@ -61,7 +61,9 @@ describe("muster get", () => {
   });
 
   it("-o name gives what get takes as a name again", async () => {
-    expect((await hub.muster(["get", "targets", "-l", "env=lab", "-o", "name"])).out).toBe("target/guestbook/lab-1\ntarget/podinfo/lab-1\ntarget/baseline/lab-1\n");
+    expect((await hub.muster(["get", "targets", "-l", "env=lab", "-o", "name"])).out).toBe(
+      "target/guestbook/lab-1\ntarget/podinfo/lab-1\ntarget/baseline/lab-1\n",
+    );
     expect((await hub.muster(["get", "targets", "target/podinfo/lab-1", "-o", "name"])).out).toBe("target/podinfo/lab-1\n");
   });
 
@@ -75,18 +77,30 @@ describe("muster get", () => {
   });
 
   it("an empty list is told, and is no error", async () => {
-    expect(await hub.muster(["get", "drift", "lab-1"])).toEqual({ code: 0, out: "", err: "No drift: every object that was heard of is as Git says.\n" });
+    expect(await hub.muster(["get", "drift", "lab-1"])).toEqual({
+      code: 0,
+      out: "",
+      err: "No drift: every object that was heard of is as Git says.\n",
+    });
   });
 
   it("a name that nobody knows ends with 5 and a name that was perhaps meant", async () => {
     const { code, err, out } = await hub.muster(["get", "clusters", "eu-west-2"]);
     expect(code).toBe(5);
     expect(out).toBe("");
-    expect(err).toBe("error: There is no cluster eu-west-2 [API_NOT_FOUND]\n       Did you mean eu-west-1?\nfix:   Check the name; `muster get` lists what there is.\n");
+    expect(err).toBe(
+      "error: There is no cluster eu-west-2 [API_NOT_FOUND]\n       Did you mean eu-west-1?\nfix:   Check the name; `muster get` lists what there is.\n",
+    );
   });
 
   it("filters that a list does not have are refused, not left out", async () => {
-    for (const argv of [["bundles", "-l", "a=b"], ["revisions", "--cluster", "a"], ["clusters", "a", "-l", "b"], ["drift", "a", "--cluster", "b"], ["targets", "a", "--bundle", "b"]]) {
+    for (const argv of [
+      ["bundles", "-l", "a=b"],
+      ["revisions", "--cluster", "a"],
+      ["clusters", "a", "-l", "b"],
+      ["drift", "a", "--cluster", "b"],
+      ["targets", "a", "--bundle", "b"],
+    ]) {
       expect((await hub.muster(["get", ...argv])).code).toBe(2);
     }
   });

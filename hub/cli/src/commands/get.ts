@@ -1,7 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
-import { OUTPUT_FORMATS, type OutputFormat, formatStructured } from "../output/structured.ts";
+import { formatStructured, OUTPUT_FORMATS, type OutputFormat } from "../output/structured.ts";
 import { forEachResource } from "../resources/all-resources.ts";
 import { nameOf, tablePrinter } from "../resources/print-resource.ts";
 import type { ListRequest, Resource } from "../resources/resource.ts";
@@ -18,7 +18,10 @@ export interface GetOptions {
 
 /** `muster get RESOURCE [NAME]`. */
 export function addGetCommand(program: Command, cli: Cli): void {
-  const get = program.command("get").summary("list clusters, bundles, targets, drift, revisions or events").description("List what the hub knows. What needs somebody comes first.");
+  const get = program
+    .command("get")
+    .summary("list clusters, bundles, targets, drift, revisions or events")
+    .description("List what the hub knows. What needs somebody comes first.");
   forEachResource((resource) => {
     const command = get
       .command(`${resource.plural} [name]`)
@@ -27,7 +30,8 @@ export function addGetCommand(program: Command, cli: Cli): void {
       .description(`List ${resource.summary}. NAME is ${resource.nameHelp}.`)
       .addOption(new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table"))
       .option("-w, --watch", "go on, and print what changes");
-    if (resource.filters.includes("selector")) command.option("-l, --selector <selector>", "labels of the cluster, as kubectl takes them: env=prod,region in (eu,us)");
+    if (resource.filters.includes("selector"))
+      command.option("-l, --selector <selector>", "labels of the cluster, as kubectl takes them: env=prod,region in (eu,us)");
     if (resource.filters.includes("cluster")) command.option("--cluster <name>", "only of this cluster");
     if (resource.filters.includes("bundle")) command.option("--bundle <name>", "only of this bundle");
     command.action(async (name: string | undefined, options: GetOptions) => getResource(cli, resource, name, options));
@@ -36,7 +40,8 @@ export function addGetCommand(program: Command, cli: Cli): void {
 
 async function getResource<T>(cli: Cli, resource: Resource<T>, name: string | undefined, options: GetOptions): Promise<void> {
   if (name !== undefined && options.selector !== undefined) throw new CodedError("CLI_USAGE", "A name and a selector exclude each other");
-  if (name !== undefined && options.cluster !== undefined && resource.nameHelp === "a cluster") throw new CodedError("CLI_USAGE", "Name the cluster once: as the argument, or with --cluster");
+  if (name !== undefined && options.cluster !== undefined && resource.nameHelp === "a cluster")
+    throw new CodedError("CLI_USAGE", "Name the cluster once: as the argument, or with --cluster");
   const request: ListRequest = {
     ...(name !== undefined && { name: withoutKind(name, resource) }),
     ...(options.selector !== undefined && { selector: options.selector }),

@@ -7,7 +7,9 @@ export function addReconcileCommand(program: Command, cli: Cli): void {
   program
     .command("reconcile <cluster> [bundle]")
     .summary("ask a cluster's agent to apply its slice again now")
-    .description("Ask a cluster's agent to apply its slice again now, or only one bundle of it. The agent does so by itself, too; this is for not waiting.")
+    .description(
+      "Ask a cluster's agent to apply its slice again now, or only one bundle of it. The agent does so by itself, too; this is for not waiting.",
+    )
     .action(async (cluster: string, bundle: string | undefined) => {
       const api = await cli.api();
       const names = { cluster, ...(bundle !== undefined && { bundle }) };
@@ -16,6 +18,8 @@ export function addReconcileCommand(program: Command, cli: Cli): void {
         if (bundle !== undefined) await api.get(`/targets/${encodeURIComponent(bundle)}/${encodeURIComponent(cluster)}`);
         await api.post(`/clusters/${encodeURIComponent(cluster)}/reconcile`, bundle === undefined ? {} : { bundle });
       });
-      cli.print(`The agent of ${cluster} was asked to apply ${bundle ?? "its slice"} now. To follow it: muster get targets --cluster ${cluster} --watch`);
+      cli.print(
+        `The agent of ${cluster} was asked to apply ${bundle ?? "its slice"} now. To follow it: muster get targets --cluster ${cluster} --watch`,
+      );
     });
 }

@@ -6,7 +6,7 @@ import type { Checkout, CheckoutTarget } from "../offline.ts";
 import { errorLines } from "../output/error-text.ts";
 import { cleanText } from "../output/text.ts";
 import { nearest } from "../suggest-name.ts";
-import { type ToolOptions, addToolOptions, toolOptions } from "./tool-options.ts";
+import { addToolOptions, type ToolOptions, toolOptions } from "./tool-options.ts";
 
 type RenderFormat = "yaml" | "json" | "name";
 
@@ -20,7 +20,9 @@ export function addRenderCommand(program: Command, cli: Cli): void {
   const command = program
     .command("render <cluster> [bundle]")
     .summary("print what a cluster gets from a checkout, without a hub")
-    .description("Print the objects that a cluster would get from a checkout: all of its bundles, or one. Renders as the hub does. Remarks and errors go to standard error.")
+    .description(
+      "Print the objects that a cluster would get from a checkout: all of its bundles, or one. Renders as the hub does. Remarks and errors go to standard error.",
+    )
     .option("--dir <dir>", "the checkout", ".")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json", "name"]).default("yaml"));
   addToolOptions(command).action(async (cluster: string, bundle: string | undefined, options: RenderOptions) => {
@@ -33,28 +35,44 @@ export function addRenderCommand(program: Command, cli: Cli): void {
       } catch (error) {
         if (cli.terminal.signal?.aborted) throw error;
         const coded = CodedError.from(error);
-        const placed = new CodedError(coded.code, coded.message, { cause: coded, at: placeIn(options.dir, coded.at), data: { ...coded.data, detail: `Bundle ${target.bundle.name} on cluster ${cluster}. ${coded.info.meaning}` } });
+        const placed = new CodedError(coded.code, coded.message, {
+          cause: coded,
+          at: placeIn(options.dir, coded.at),
+          data: { ...coded.data, detail: `Bundle ${target.bundle.name} on cluster ${cluster}. ${coded.info.meaning}` },
+        });
         cli.exitCode ||= coded.info.exitCode;
         cli.remark(errorLines(placed, cli.paint, cli.width).join("\n"));
       }
     }
-    for (const { bundle: name, notices } of rendered) for (const notice of notices) cli.remark(`${name}: ${cleanText(notice.message)} [${notice.type}]`);
+    for (const { bundle: name, notices } of rendered)
+      for (const notice of notices) cli.remark(`${name}: ${cleanText(notice.message)} [${notice.type}]`);
     if (rendered.length > 0) cli.print(await formatRendered(rendered, options.output));
   });
 }
 
 /** The targets that are meant. Throws API_NOT_FOUND, or the first problem that holds back what was named. */
 function targetsOf({ model }: Checkout, cluster: string, bundle: string | undefined) {
-  for (const [kind, name, held] of [["cluster", cluster, model.heldClusters], ["bundle", bundle, model.heldBundles]] as const) {
-    const problem = name !== undefined && held.has(name) ? model.problems.find(({ scope }) => scope.kind === kind && scope.name === name) : undefined;
+  for (const [kind, name, held] of [
+    ["cluster", cluster, model.heldClusters],
+    ["bundle", bundle, model.heldBundles],
+  ] as const) {
+    const problem =
+      name !== undefined && held.has(name) ? model.problems.find(({ scope }) => scope.kind === kind && scope.name === name) : undefined;
     if (problem) throw new CodedError(problem.code, problem.message, problem.at ? { at: problem.at } : {});
   }
   if (!model.clusters.has(cluster)) throw notFound("cluster", cluster, [...model.clusters.keys()]);
   if (bundle !== undefined && !model.bundles.has(bundle)) throw notFound("bundle", bundle, [...model.bundles.keys()]);
-  const targets = model.targets.filter((target) => target.cluster.name === cluster && target.bundle.name === (bundle ?? target.bundle.name));
+  const targets = model.targets.filter(
+    (target) => target.cluster.name === cluster && target.bundle.name === (bundle ?? target.bundle.name),
+  );
   if (targets.length === 0) {
     const what = bundle === undefined ? `No bundle targets cluster ${cluster}` : `Bundle ${bundle} does not target cluster ${cluster}`;
-    throw new CodedError("API_NOT_FOUND", what, { data: { detail: "Its labels match none of the selectors.", hint: "Compare `spec.targets` of the bundle with `metadata.labels` of the cluster." } });
+    throw new CodedError("API_NOT_FOUND", what, {
+      data: {
+        detail: "Its labels match none of the selectors.",
+        hint: "Compare `spec.targets` of the bundle with `metadata.labels` of the cluster.",
+      },
+    });
   }
   return targets;
 }
@@ -62,7 +80,9 @@ function targetsOf({ model }: Checkout, cluster: string, bundle: string | undefi
 function notFound(kind: string, name: string, known: readonly string[]): CodedError {
   const near = nearest(name, known);
   const detail = near === undefined ? `It declares: ${[...known].sort().join(", ") || "none"}` : `Did you mean ${near}?`;
-  return new CodedError("API_NOT_FOUND", `The checkout declares no ${kind} ${name}`, { data: { detail, hint: "Check the name, and --dir." } });
+  return new CodedError("API_NOT_FOUND", `The checkout declares no ${kind} ${name}`, {
+    data: { detail, hint: "Check the name, and --dir." },
+  });
 }
 
 async function formatRendered(rendered: readonly CheckoutTarget[], format: RenderFormat): Promise<string> {
@@ -73,6 +93,10 @@ async function formatRendered(rendered: readonly CheckoutTarget[], format: Rende
   // Quoted so that YAML 1.1, which kubectl reads, takes `yes` and `1e3` for texts, too.
   const style = { lineWidth: 0, aliasDuplicateObjects: false, compat: "yaml-1.1" } as const;
   return rendered
-    .flatMap((target) => target.manifests.map((manifest, index) => `# ${target.bundle}: ${cleanText(target.origins[index] ?? "")}\n${stringify(manifest, style)}`))
+    .flatMap((target) =>
+      target.manifests.map(
+        (manifest, index) => `# ${target.bundle}: ${cleanText(target.origins[index] ?? "")}\n${stringify(manifest, style)}`,
+      ),
+    )
     .join("---\n");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createApi } from "../../../src/api/create-api.ts";
-import { type SampleFleet, createHealthyFleet, createSampleFleet } from "../testing/sample-fleet.ts";
+import { createHealthyFleet, createSampleFleet, type SampleFleet } from "../testing/sample-fleet.ts";
 import { type Printed, runMuster, startSampleHub } from "../testing/sample-hub.ts";
 
 async function statusOf(sample: SampleFleet, argv: readonly string[] = []): Promise<Printed> {
@@ -70,7 +70,8 @@ describe("muster status", () => {
     expect(code).toBe(1);
   });
 
-  it("is short and ends with 0 if all is well", async () => expect(await statusOf(createHealthyFleet())).toEqual({ code: 0, out: HEALTHY, err: "" }));
+  it("is short and ends with 0 if all is well", async () =>
+    expect(await statusOf(createHealthyFleet())).toEqual({ code: 0, out: HEALTHY, err: "" }));
 
   it("gives programs the whole answer with the same exit code", async () => {
     const sample = createSampleFleet();
@@ -82,6 +83,8 @@ describe("muster status", () => {
   it("ends with 3 and says what was tried if the hub cannot be reached", async () => {
     const { code, err } = await runMuster(["status", "--url", "http://127.0.0.1:1"]);
     expect(code).toBe(3);
-    expect(err).toMatch(/^error: The hub at http:\/\/127\.0\.0\.1:1 cannot be reached \[HUB_UNREACHABLE\]\n {7}\S.*\nfix: {3}Check the URL/);
+    expect(err).toMatch(
+      /^error: The hub at http:\/\/127\.0\.0\.1:1 cannot be reached \[HUB_UNREACHABLE\]\n {7}\S.*\nfix: {3}Check the URL/,
+    );
   });
 });

@@ -50,15 +50,45 @@ async function statusLines(cli: Cli, api: ApiClient, fleet: Fleet): Promise<read
 }
 
 function addCounts(report: Report, { clusters, targets, sources }: Fleet, nowMs: number): void {
-  const parts = (list: readonly (readonly [number, string])[]) => list.filter(([value]) => value > 0).map(([value, text]) => `${value} ${text}`).join(" · ");
+  const parts = (list: readonly (readonly [number, string])[]) =>
+    list
+      .filter(([value]) => value > 0)
+      .map(([value, text]) => `${value} ${text}`)
+      .join(" · ");
   report.fields([
-    ["Clusters", `${clusters.synced}/${clusters.total} synced · ${clusters.healthy}/${clusters.total} healthy`, clusters.healthy < clusters.total || clusters.synced < clusters.total ? "warn" : "good"],
-    ["", parts([[clusters.live, "live"], [clusters.stale, "stale"], [clusters.never, "never heard"]])],
-    ["Targets", `${targets.synced}/${targets.total} synced · ${targets.healthy}/${targets.total} healthy`, targets.healthy < targets.total || targets.synced < targets.total ? "warn" : "good"],
-    ["", parts([[targets.failed, "failed or held"], [targets.drifted, "drifted"], [targets.unknown, "unknown"]])],
+    [
+      "Clusters",
+      `${clusters.synced}/${clusters.total} synced · ${clusters.healthy}/${clusters.total} healthy`,
+      clusters.healthy < clusters.total || clusters.synced < clusters.total ? "warn" : "good",
+    ],
+    [
+      "",
+      parts([
+        [clusters.live, "live"],
+        [clusters.stale, "stale"],
+        [clusters.never, "never heard"],
+      ]),
+    ],
+    [
+      "Targets",
+      `${targets.synced}/${targets.total} synced · ${targets.healthy}/${targets.total} healthy`,
+      targets.healthy < targets.total || targets.synced < targets.total ? "warn" : "good",
+    ],
+    [
+      "",
+      parts([
+        [targets.failed, "failed or held"],
+        [targets.drifted, "drifted"],
+        [targets.unknown, "unknown"],
+      ]),
+    ],
     ...sources.map((source): [string, string] => [
       "Source",
-      [source.name, `${source.ref}@${source.commit?.slice(0, 7) ?? "none"}`, source.fetchedAt ? `fetched ${formatAge(source.fetchedAt, nowMs)} ago` : "never fetched"].join(" · "),
+      [
+        source.name,
+        `${source.ref}@${source.commit?.slice(0, 7) ?? "none"}`,
+        source.fetchedAt ? `fetched ${formatAge(source.fetchedAt, nowMs)} ago` : "never fetched",
+      ].join(" · "),
     ]),
   ]);
 }
@@ -69,16 +99,24 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
   const needing = (await api.list<Cluster>("/clusters")).filter((cluster) => !isClusterInOrder(cluster)).sort(CLUSTERS.compare);
   if (needing.length === 0) return;
   const told = needing.slice(0, MAX_CLUSTERS);
-  const targets = await Promise.all(told.map((cluster) => (isTold(cluster) ? api.list<Target>("/targets", { cluster: cluster.name }) : [])));
+  const targets = await Promise.all(
+    told.map((cluster) => (isTold(cluster) ? api.list<Target>("/targets", { cluster: cluster.name }) : [])),
+  );
   report.section(`${plural(needing.length, "cluster")} to look at`);
   for (const [index, cluster] of told.entries()) {
     const word = clusterWord(cluster, nowMs);
     const { synced, total } = cluster.targets;
-    report.item(word.tone === "good" ? "warn" : word.tone, `${cluster.name}: ${word.tone === "good" ? cluster.health : word.text}`, `${synced}/${total} synced`);
+    report.item(
+      word.tone === "good" ? "warn" : word.tone,
+      `${cluster.name}: ${word.tone === "good" ? cluster.health : word.text}`,
+      `${synced}/${total} synced`,
+    );
     const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4, { hints: false });
     addSliceProblem(inner, cluster);
     if (cluster.heldDeletion) addHeldDeletion(inner, cluster.heldDeletion);
-    const wrong = (targets[index] ?? []).filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare);
+    const wrong = (targets[index] ?? [])
+      .filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD"))
+      .sort(TARGETS.compare);
     for (const target of wrong.slice(0, MAX_TARGETS)) addTarget(inner, target, target.bundle, nowMs);
     if (wrong.length > MAX_TARGETS) inner.note(`… and ${plural(wrong.length - MAX_TARGETS, "more target")}`, "faint");
     report.raw(inner.lines.map((line) => `    ${line}`));

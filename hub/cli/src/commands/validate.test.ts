@@ -18,8 +18,10 @@ function write(path: string, text: string): void {
   writeFileSync(join(folder, path), text);
 }
 
-const cluster = (name: string, zone: string) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { zone: ${zone} } }\n`;
-const bundle = (name: string, more = "") => `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: web\n${more}`;
+const cluster = (name: string, zone: string) =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { zone: ${zone} } }\n`;
+const bundle = (name: string, more = "") =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: web\n${more}`;
 const configMap = (name: string, value = "x") => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata:\n  key: ${value}\n`;
 
 /** What `muster validate` says, with the checkout's place taken out. */
@@ -35,7 +37,10 @@ describe("muster validate", () => {
 
   it("says where each mistake stands, with its code, and ends with 2", async () => {
     write("apps/api/bundle.yaml", bundle("api", "  namspace: x\n"));
-    write("apps/db/bundle.yaml", "apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: db }\nspec: { targets: [{ clusters: [three] }] }\n");
+    write(
+      "apps/db/bundle.yaml",
+      "apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: db }\nspec: { targets: [{ clusters: [three] }] }\n",
+    );
     const { code, out } = await validate();
     expect(out.split("\n").sort()).toEqual([
       "",
@@ -48,7 +53,9 @@ describe("muster validate", () => {
   it("renders every target, and tells one mistake once with those that it holds back", async () => {
     write("apps/web/config.yaml", configMap("web", "${ZONE}"));
     const { code, out, err } = await validate();
-    expect(out).toMatch(/^DIR\/apps\/web\/config\.yaml:\d.*ZONE.*\(web on one and 1 more\) \[VARIABLE_UNSET\]\n$|^(DIR\/apps\/web\/config\.yaml:\d.*ZONE.* \[VARIABLE_UNSET\]\n){2}$/);
+    expect(out).toMatch(
+      /^DIR\/apps\/web\/config\.yaml:\d.*ZONE.*\(web on one and 1 more\) \[VARIABLE_UNSET\]\n$|^(DIR\/apps\/web\/config\.yaml:\d.*ZONE.* \[VARIABLE_UNSET\]\n){2}$/,
+    );
     expect(err).toContain("✗ ");
     expect(code).toBe(2);
   });
@@ -97,12 +104,19 @@ data:
   });
 
   it("a name that the checkout does not declare ends with 5", async () => {
-    expect(await runMuster(["render", "on", "--dir", folder])).toMatchObject({ code: 5, err: expect.stringContaining("Did you mean one?") as string });
+    expect(await runMuster(["render", "on", "--dir", folder])).toMatchObject({
+      code: 5,
+      err: expect.stringContaining("Did you mean one?") as string,
+    });
     expect((await runMuster(["render", "one", "nothing", "--dir", folder])).code).toBe(5);
   });
 
   it("a bundle that is held is told with its mistake", async () => {
     write("apps/web/bundle.yaml", bundle("web", "  namspace: x\n"));
-    expect(await runMuster(["render", "one", "web", "--dir", folder])).toMatchObject({ code: 1, out: "", err: expect.stringContaining("[FLEET_UNKNOWN_FIELD]") as string });
+    expect(await runMuster(["render", "one", "web", "--dir", folder])).toMatchObject({
+      code: 1,
+      out: "",
+      err: expect.stringContaining("[FLEET_UNKNOWN_FIELD]") as string,
+    });
   });
 });

@@ -4,7 +4,7 @@ import type { Cli } from "../cli.ts";
 import type { CheckoutProblem } from "../offline.ts";
 import { cleanText } from "../output/text.ts";
 import { plural } from "../words.ts";
-import { type ToolOptions, addToolOptions, toolOptions } from "./tool-options.ts";
+import { addToolOptions, type ToolOptions, toolOptions } from "./tool-options.ts";
 
 /** Something is wrong in what was written. */
 const PROBLEMS_EXIT_CODE = 2;
@@ -23,7 +23,9 @@ export function addValidateCommand(program: Command, cli: Cli): void {
     const problems = await checkout.validate(cli.terminal.signal);
     for (const problem of problems) {
       const place = formatPosition(placeIn(directory, problem.at));
-      cli.print(`${cli.paint("strong", cleanText(place))}: ${cleanText(problem.message)}${onTargets(problem)} ${cli.paint("faint", `[${problem.code}]`)}`);
+      cli.print(
+        `${cli.paint("strong", cleanText(place))}: ${cleanText(problem.message)}${onTargets(problem)} ${cli.paint("faint", `[${problem.code}]`)}`,
+      );
     }
     const { clusters, bundles, targets } = checkout.model;
     const found = problems.length === 0 ? cli.paint("good", "✓ no problems") : cli.paint("bad", `✗ ${plural(problems.length, "problem")}`);

@@ -10,6 +10,8 @@ export function addVersionCommand(program: Command, cli: Cli): void {
     .summary("version of this command")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json", "yaml"]).default("text"))
     .action(async ({ output }: { output: "text" | "json" | "yaml" }) => {
-      cli.print(output === "text" ? `muster ${CLI_VERSION}` : await formatStructured({ version: CLI_VERSION, node: process.versions.node }, output));
+      cli.print(
+        output === "text" ? `muster ${CLI_VERSION}` : await formatStructured({ version: CLI_VERSION, node: process.versions.node }, output),
+      );
     });
 }

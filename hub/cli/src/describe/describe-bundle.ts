@@ -44,16 +44,29 @@ export function bundleLines(cli: Cli, { bundle, targets, drift, events }: Bundle
   // A bundle that is held everywhere for one reason is told once, by its condition.
   const saidOf = new Set(bundle.conditions.map(({ reason, message }) => `${reason}${message}`));
   const wrong = targets
-    .filter((target) => !isInOrder(target) && target.freshness === Freshness.Live && !target.conditions.some((condition) => isHolding(condition) && saidOf.has(`${condition.reason}${condition.message}`)))
+    .filter(
+      (target) =>
+        !isInOrder(target) &&
+        target.freshness === Freshness.Live &&
+        !target.conditions.some((condition) => isHolding(condition) && saidOf.has(`${condition.reason}${condition.message}`)),
+    )
     .sort(TARGETS.compare);
-  if (bundle.conditions.length > 0 || wrong.length > 0) report.section(bundle.conditions.some(isHolding) || wrong.length > 0 ? "What is wrong" : "Remarks");
-  for (const condition of [...bundle.conditions].sort((a, b) => Number(isHolding(b)) - Number(isHolding(a)))) addCondition(report, condition, nowMs);
+  if (bundle.conditions.length > 0 || wrong.length > 0)
+    report.section(bundle.conditions.some(isHolding) || wrong.length > 0 ? "What is wrong" : "Remarks");
+  for (const condition of [...bundle.conditions].sort((a, b) => Number(isHolding(b)) - Number(isHolding(a))))
+    addCondition(report, condition, nowMs);
   for (const target of wrong.slice(0, MAX_TOLD)) addTarget(report, target, target.cluster, nowMs);
   if (wrong.length > MAX_TOLD) report.note(`… and ${plural(wrong.length - MAX_TOLD, "more target")}, below`, "faint");
   const style = { paint: cli.paint, width: cli.width, indent: 2 };
   if (drift.length > 0) {
     report.section("Drift");
-    report.raw(formatTable(DRIFT.columns(nowMs).filter(({ title }) => title !== "BUNDLE"), [...drift].sort(DRIFT.compare), style));
+    report.raw(
+      formatTable(
+        DRIFT.columns(nowMs).filter(({ title }) => title !== "BUNDLE"),
+        [...drift].sort(DRIFT.compare),
+        style,
+      ),
+    );
   }
   report.section("About");
   report.fields([

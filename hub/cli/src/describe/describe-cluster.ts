@@ -42,7 +42,9 @@ export function clusterLines(cli: Cli, { cluster, targets, drift, events }: Clus
   const report = new Report(cli.paint, cli.width);
   report.headline("Cluster", cluster.name, clusterWord(cluster, nowMs));
   const live = cluster.freshness === Freshness.Live;
-  const wrong = live ? targets.filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare) : [];
+  const wrong = live
+    ? targets.filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD")).sort(TARGETS.compare)
+    : [];
   const told = ["DeletionHeld", "SliceRefused"];
   const conditions = cluster.conditions.filter((condition) => !told.includes(condition.type));
   if (!live || cluster.heldDeletion || cluster.sliceProblem || conditions.length > 0 || wrong.length > 0) report.section("What is wrong");
@@ -59,7 +61,10 @@ export function clusterLines(cli: Cli, { cluster, targets, drift, events }: Clus
   report.fields([
     ["State", clusterWord(cluster, nowMs).text],
     ["Health", healthWord(cluster.health).text],
-    ["Heard", cluster.lastHeard ? `${formatAge(cluster.lastHeard, nowMs)} ago, ${cluster.connected ? "connected" : "not connected"}` : "never"],
+    [
+      "Heard",
+      cluster.lastHeard ? `${formatAge(cluster.lastHeard, nowMs)} ago, ${cluster.connected ? "connected" : "not connected"}` : "never",
+    ],
     ["Paused", cluster.paused ? "yes, in Git" : undefined],
     ["Generation", generation(cluster)],
     ["Revision", shortRevision(cluster.revision)],
@@ -79,7 +84,9 @@ export function clusterLines(cli: Cli, { cluster, targets, drift, events }: Clus
 export function addSilence(report: Report, cluster: Cluster, nowMs: number): void {
   const never = cluster.freshness === Freshness.Never;
   const title = never ? "Never heard" : `Not heard for ${formatAge(cluster.lastHeard, nowMs)}`;
-  const message = never ? "No agent of this cluster has reported to this hub yet." : "Everything below is as it was then; the cluster goes on with its last good slice.";
+  const message = never
+    ? "No agent of this cluster has reported to this hub yet."
+    : "Everything below is as it was then; the cluster goes on with its last good slice.";
   report.item("bad", title, message);
   report.note("Look at the agent's pod (kubectl -n muster-system get pods) and its way to the hub.", "faint");
 }

@@ -1,4 +1,4 @@
-import { Freshness, describeObjectRef } from "@muster/shared/model";
+import { describeObjectRef, Freshness } from "@muster/shared/model";
 import type { ApiClient } from "../api-client.ts";
 import type { Cluster, Drift, FleetEvent, LiveObject, TargetDetail } from "../api-views.ts";
 import type { Cli } from "../cli.ts";
@@ -8,7 +8,7 @@ import { type Column, formatTable } from "../output/table.ts";
 import { addCondition, addException, addHeldDeletion, addSliceProblem, isInOrder } from "../problem-lines.ts";
 import { bundlePlace } from "../resources/bundles.ts";
 import { healthWord, shortDigest, shortRevision, targetWord } from "../words.ts";
-import { EVENTS_SHOWN, addSilence } from "./describe-cluster.ts";
+import { addSilence, EVENTS_SHOWN } from "./describe-cluster.ts";
 import { addEvents } from "./event-lines.ts";
 
 /** All that is known of a target. */
@@ -40,7 +40,10 @@ const OBJECT_COLUMNS: readonly Column<LiveObject>[] = [
   { title: "OBJECT", cell: ({ ref }) => describeObjectRef(ref), elastic: true },
   { title: "HEALTH", cell: ({ health }) => healthWord(health) },
   { title: "LAST ACTION", cell: ({ lastAction }) => lastAction },
-  { title: "DRIFT", cell: ({ drift }) => (drift ? { text: `${drift.kind}${drift.manager ? ` by ${drift.manager}` : ""}`, tone: "warn" } : "") },
+  {
+    title: "DRIFT",
+    cell: ({ drift }) => (drift ? { text: `${drift.kind}${drift.manager ? ` by ${drift.manager}` : ""}`, tone: "warn" } : ""),
+  },
   { title: "MESSAGE", cell: ({ message }) => message, elastic: true },
 ];
 
@@ -57,10 +60,18 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
     ["State", state.text],
     ["Health", healthWord(target.health).text],
     ["Heard", cluster.lastHeard ? `${formatAge(cluster.lastHeard, nowMs)} ago` : "never"],
-    ["Objects", `${target.objects}${target.drifted > 0 ? `, ${target.drifted} drifted` : ""}${target.failed > 0 ? `, ${target.failed} failed` : ""}`],
+    [
+      "Objects",
+      `${target.objects}${target.drifted > 0 ? `, ${target.drifted} drifted` : ""}${target.failed > 0 ? `, ${target.failed} failed` : ""}`,
+    ],
     ["Revision", shortRevision(target.revision)],
     ["Wanted", shortDigest(target.desired)],
-    ["Applied", target.applied === undefined ? "nothing yet" : `${shortDigest(target.applied)}${target.applied === target.desired ? " (as wanted)" : ""}`],
+    [
+      "Applied",
+      target.applied === undefined
+        ? "nothing yet"
+        : `${shortDigest(target.applied)}${target.applied === target.desired ? " (as wanted)" : ""}`,
+    ],
     ["In Git", bundlePlace(target)],
     ["Layers", target.layers.join(", ")],
     ["Drift mode", target.driftMode],
@@ -76,12 +87,14 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
 function addProblems(report: Report, { target, cluster, drift }: TargetPage, nowMs: number): void {
   const state = targetWord(target, cluster.lastHeard, nowMs);
   const live = target.freshness === Freshness.Live;
-  if (!isInOrder(target) || !live || target.exceptions.length > 0 || target.conditions.length > 0) report.section(isInOrder(target) ? "Remarks" : "What is wrong");
+  if (!isInOrder(target) || !live || target.exceptions.length > 0 || target.conditions.length > 0)
+    report.section(isInOrder(target) ? "Remarks" : "What is wrong");
   if (!live) addSilence(report, cluster, nowMs);
   for (const condition of target.conditions) addCondition(report, condition, nowMs);
   addSliceProblem(report, cluster);
   const told = target.exceptions.some(({ code, message }) => code === target.reason && message === target.message);
-  if (!told && (target.reason || target.message)) report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
+  if (!told && (target.reason || target.message))
+    report.item(state.tone === "good" ? "faint" : state.tone, state.text, target.message ?? "", { code: target.reason });
   if (target.reason === "DELETION_HELD" && cluster.heldDeletion) addHeldDeletion(report, cluster.heldDeletion);
   const since = new Map(drift.map((one) => [describeObjectRef(one.ref), one.since]));
   for (const exception of target.exceptions) addException(report, exception, since.get(describeObjectRef(exception.ref)), nowMs);

@@ -11,7 +11,9 @@ export function errorLines(error: CodedError, paint: Paint, width: number | unde
   const detail = typeof error.data["detail"] === "string" ? error.data["detail"] : error.info.meaning;
   const hint = typeof error.data["hint"] === "string" ? error.data["hint"] : error.info.hint;
   const part = (label: string, text: string) =>
-    wrapText(cleanText(text), Math.max(40, (width ?? Number.POSITIVE_INFINITY) - 7)).map((line, index) => `${index === 0 ? label.padEnd(7) : "       "}${line}`);
+    wrapText(cleanText(text), Math.max(40, (width ?? Number.POSITIVE_INFINITY) - 7)).map(
+      (line, index) => `${index === 0 ? label.padEnd(7) : "       "}${line}`,
+    );
   return [
     ...part("error:", `${where}${error.message}`).map((line, index, all) => {
       const told = index === 0 ? line.replace("error:", paint("bad", "error:")) : line;

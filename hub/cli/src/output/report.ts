@@ -29,7 +29,9 @@ export class Report {
 
   /** `Cluster eu-west-1   Held`. */
   headline(what: string, name: string, state: { readonly text: string; readonly tone: Tone }): void {
-    this.#lines.push(`${what} ${this.#paint("strong", cleanText(name))}   ${this.#paint(state.tone, `${MARKS[state.tone]} ${state.text}`)}`);
+    this.#lines.push(
+      `${what} ${this.#paint("strong", cleanText(name))}   ${this.#paint(state.tone, `${MARKS[state.tone]} ${state.text}`)}`,
+    );
   }
 
   section(title: string): void {
@@ -48,15 +50,23 @@ export class Report {
     for (const [label, value = "", tone = "plain"] of shown) {
       const indent = 2 + labelWidth + 3;
       for (const [index, line] of wrapText(cleanText(value), this.#width - indent).entries()) {
-        const head = index === 0 ? `  ${this.#paint("faint", label)}${" ".repeat(labelWidth - displayWidth(label) + 3)}` : " ".repeat(indent);
+        const head =
+          index === 0 ? `  ${this.#paint("faint", label)}${" ".repeat(labelWidth - displayWidth(label) + 3)}` : " ".repeat(indent);
         this.#lines.push(`${head}${this.#paint(tone, line)}`);
       }
     }
   }
 
   /** One thing that is wrong: `  ✗ Held  the message … [CODE] · 3m`. */
-  item(tone: Tone, title: string, message: string, options: { readonly code?: string | undefined; readonly age?: string | undefined } = {}): void {
-    const tail = [options.code ? `[${options.code}]` : undefined, options.age && options.age !== "-" ? `${options.age} ago` : undefined].filter((part) => part !== undefined).join(" · ");
+  item(
+    tone: Tone,
+    title: string,
+    message: string,
+    options: { readonly code?: string | undefined; readonly age?: string | undefined } = {},
+  ): void {
+    const tail = [options.code ? `[${options.code}]` : undefined, options.age && options.age !== "-" ? `${options.age} ago` : undefined]
+      .filter((part) => part !== undefined)
+      .join(" · ");
     const head = `  ${this.#paint(tone, MARKS[tone])} ${this.#paint("strong", cleanText(title))}`;
     const one = message === "" ? "" : `  ${cleanText(message)}`;
     const oneLine = 4 + displayWidth(cleanText(title)) + displayWidth(one) + (tail === "" ? 0 : 2 + displayWidth(tail));

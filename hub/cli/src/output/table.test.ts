@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Column, TablePrinter, formatTable } from "./table.ts";
 import { createPaint } from "./style.ts";
+import { type Column, formatTable, TablePrinter } from "./table.ts";
 import { cleanText, displayWidth, truncate, wrapText } from "./text.ts";
 
 interface Row {
@@ -35,9 +35,18 @@ describe("tables", () => {
   it("fit into the terminal, with whatever characters", () => {
     const style = { paint: plain, width: 60 };
     fc.assert(
-      fc.property(fc.array(fc.record({ name: fc.string({ maxLength: 12 }), size: fc.string({ maxLength: 6 }), note: fc.string({ unit: "grapheme", maxLength: 200 }) })), (rows) => {
-        for (const line of formatTable(COLUMNS, rows, style)) expect(displayWidth(line)).toBeLessThanOrEqual(60);
-      }),
+      fc.property(
+        fc.array(
+          fc.record({
+            name: fc.string({ maxLength: 12 }),
+            size: fc.string({ maxLength: 6 }),
+            note: fc.string({ unit: "grapheme", maxLength: 200 }),
+          }),
+        ),
+        (rows) => {
+          for (const line of formatTable(COLUMNS, rows, style)) expect(displayWidth(line)).toBeLessThanOrEqual(60);
+        },
+      ),
     );
   });
 

@@ -65,7 +65,9 @@ export class TablePrinter<T> {
 
   /** The lines for some items; with the header if asked for. `gone` items are marked so. */
   lines(items: readonly T[], options: { readonly header?: boolean; readonly gone?: boolean } = {}): string[] {
-    const rows = items.map((item) => this.#columns.map((column) => toCell(options.gone && column.gone ? { text: column.gone, tone: "faint" } : column.cell(item))));
+    const rows = items.map((item) =>
+      this.#columns.map((column) => toCell(options.gone && column.gone ? { text: column.gone, tone: "faint" } : column.cell(item))),
+    );
     this.#widths = this.#widths.map((width, index) => Math.max(width, ...rows.map((row) => displayWidth(row[index]?.text ?? ""))));
     const layout = this.#layout();
     const header = this.#columns.map(({ title }) => ({ text: title, tone: "faint" as const }));

@@ -1,6 +1,6 @@
 import type { Bundle } from "../api-views.ts";
 import { bundleWord, count, ratio } from "../words.ts";
-import { type Resource, byRank, filterQuery } from "./resource.ts";
+import { byRank, filterQuery, type Resource } from "./resource.ts";
 
 /** `muster get bundles`. */
 export const BUNDLES: Resource<Bundle> = {
@@ -17,7 +17,10 @@ export const BUNDLES: Resource<Bundle> = {
     return { items: [await api.get<Bundle>(`/bundles/${encodeURIComponent(request.name)}`)], single: true };
   },
   key: (bundle) => bundle.name,
-  compare: byRank((bundle) => bundleWord(bundle).rank, (bundle) => bundle.name),
+  compare: byRank(
+    (bundle) => bundleWord(bundle).rank,
+    (bundle) => bundle.name,
+  ),
   columns: () => [
     { title: "NAME", cell: ({ name }) => name },
     { title: "STATE", cell: bundleWord, gone: "Gone" },

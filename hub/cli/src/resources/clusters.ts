@@ -1,7 +1,7 @@
 import type { Cluster } from "../api-views.ts";
 import { formatAge } from "../output/age.ts";
 import { clusterWord, count, formatLabels, healthRank, healthWord, ratio, shortRevision } from "../words.ts";
-import { type Resource, byRank, filterQuery } from "./resource.ts";
+import { byRank, filterQuery, type Resource } from "./resource.ts";
 
 /** `muster get clusters`. */
 export const CLUSTERS: Resource<Cluster> = {
@@ -18,7 +18,10 @@ export const CLUSTERS: Resource<Cluster> = {
     return { items: [await api.get<Cluster>(`/clusters/${encodeURIComponent(request.name)}`)], single: true };
   },
   key: (cluster) => cluster.name,
-  compare: byRank((cluster) => clusterWord(cluster, 0).rank * 10 + healthRank(cluster.health), (cluster) => cluster.name),
+  compare: byRank(
+    (cluster) => clusterWord(cluster, 0).rank * 10 + healthRank(cluster.health),
+    (cluster) => cluster.name,
+  ),
   columns: (nowMs) => [
     { title: "NAME", cell: ({ name }) => name },
     { title: "STATE", cell: (cluster) => clusterWord(cluster, nowMs), gone: "Gone" },

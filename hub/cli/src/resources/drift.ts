@@ -1,7 +1,7 @@
-import { Freshness, type ObjectException, describeObjectRef } from "@muster/shared/model";
+import { describeObjectRef, Freshness, type ObjectException } from "@muster/shared/model";
 import type { Drift } from "../api-views.ts";
 import { formatAge } from "../output/age.ts";
-import { type Resource, byRank, filterQuery } from "./resource.ts";
+import { byRank, filterQuery, type Resource } from "./resource.ts";
 
 /** `muster get drift`. */
 export const DRIFT: Resource<Drift> = {
@@ -20,12 +20,19 @@ export const DRIFT: Resource<Drift> = {
     return { items, single: false };
   },
   key: (drift) => `${drift.cluster}/${describeObjectRef(drift.ref).replace(" ", "/")}`,
-  compare: byRank((drift) => Date.parse(drift.since), (drift) => `${drift.cluster}/${describeObjectRef(drift.ref)}`),
+  compare: byRank(
+    (drift) => Date.parse(drift.since),
+    (drift) => `${drift.cluster}/${describeObjectRef(drift.ref)}`,
+  ),
   columns: (nowMs) => [
     { title: "CLUSTER", cell: ({ cluster }) => cluster },
     { title: "BUNDLE", cell: ({ bundle }) => bundle, optional: true },
     { title: "OBJECT", cell: ({ ref }) => describeObjectRef(ref), elastic: true },
-    { title: "CHANGE", cell: (drift) => ({ text: `${drift.drift?.kind ?? "drifted"}${drift.freshness === Freshness.Live ? "" : " (stale)"}`, tone: "warn" }), gone: "resolved" },
+    {
+      title: "CHANGE",
+      cell: (drift) => ({ text: `${drift.drift?.kind ?? "drifted"}${drift.freshness === Freshness.Live ? "" : " (stale)"}`, tone: "warn" }),
+      gone: "resolved",
+    },
     { title: "BY", cell: ({ drift }) => drift?.manager ?? "", elastic: true },
     { title: "SINCE", cell: ({ since }) => formatAge(since, nowMs) },
     { title: "FIELDS", cell: (drift) => driftFields(drift), elastic: true },

@@ -26,7 +26,11 @@ export const REVISIONS: Resource<Revision> = {
   compare: () => 0,
   columns: (nowMs) => [
     { title: "REVISION", cell: ({ revision }) => shortRevision(revision), elastic: true },
-    { title: "STATE", cell: ({ current }) => (current ? { text: "Current", tone: "good" } : { text: "Past", tone: "faint" }), gone: "Gone" },
+    {
+      title: "STATE",
+      cell: ({ current }) => (current ? { text: "Current", tone: "good" } : { text: "Past", tone: "faint" }),
+      gone: "Gone",
+    },
     { title: "AGE", cell: ({ at }) => formatAge(at, nowMs) },
     { title: "APPLIED", cell: ({ clusters }) => ratio(clusters.applied, clusters.total) },
     { title: "SLICES", align: "right", cell: ({ publishedSlices }) => String(publishedSlices), wide: true },

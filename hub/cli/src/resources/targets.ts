@@ -3,7 +3,7 @@ import { Freshness } from "@muster/shared/model";
 import type { ApiClient } from "../api-client.ts";
 import type { Cluster, Target } from "../api-views.ts";
 import { count, formatLabels, healthRank, healthWord, isHolding, shortDigest, shortRevision, targetWord } from "../words.ts";
-import { type Resource, byRank, filterQuery } from "./resource.ts";
+import { byRank, filterQuery, type Resource } from "./resource.ts";
 
 /** A target, and when its cluster was last heard, if that is of interest. */
 export interface TargetRow extends Target {
@@ -26,14 +26,18 @@ export const TARGETS: Resource<TargetRow> = {
       const target = await api.get<Target>(`/targets/${encodeURIComponent(bundle)}/${encodeURIComponent(cluster)}`);
       return { items: await withLastHeard(api, [target]), single: true };
     }
-    if (bundle !== undefined && request.bundle !== undefined) throw new CodedError("CLI_USAGE", "Name the bundle once: as the argument, or with --bundle");
+    if (bundle !== undefined && request.bundle !== undefined)
+      throw new CodedError("CLI_USAGE", "Name the bundle once: as the argument, or with --bundle");
     const targets = await api.list<Target>("/targets", filterQuery({ ...request, ...(bundle !== undefined && { bundle }) }));
     // A bundle without targets and a name that is none look alike in a list.
     if (bundle !== undefined && targets.length === 0) await api.get(`/bundles/${encodeURIComponent(bundle)}`);
     return { items: await withLastHeard(api, targets), single: false };
   },
   key: (target) => `${target.bundle}/${target.cluster}`,
-  compare: byRank((target) => targetWord(target, undefined, 0).rank * 10 + healthRank(target.health), (target) => `${target.bundle}/${target.cluster}`),
+  compare: byRank(
+    (target) => targetWord(target, undefined, 0).rank * 10 + healthRank(target.health),
+    (target) => `${target.bundle}/${target.cluster}`,
+  ),
   columns: (nowMs) => [
     { title: "BUNDLE", cell: ({ bundle }) => bundle },
     { title: "CLUSTER", cell: ({ cluster }) => cluster },
@@ -68,7 +72,8 @@ async function withLastHeard(api: ApiClient, targets: readonly Target[]): Promis
   const stale = new Set(targets.filter((target) => target.freshness === Freshness.Stale).map((target) => target.cluster));
   if (stale.size === 0) return targets;
   const [only = ""] = stale;
-  const clusters = stale.size === 1 ? [await api.get<Cluster>(`/clusters/${encodeURIComponent(only)}`)] : await api.list<Cluster>("/clusters");
+  const clusters =
+    stale.size === 1 ? [await api.get<Cluster>(`/clusters/${encodeURIComponent(only)}`)] : await api.list<Cluster>("/clusters");
   const heard = new Map(clusters.map((cluster) => [cluster.name, cluster.lastHeard]));
   return targets.map((target) => {
     const lastHeard = stale.has(target.cluster) ? heard.get(target.cluster) : undefined;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
-import { type Logger, type Metrics, createMetrics, silentLogger } from "@muster/shared/telemetry";
+import { createMetrics, type Logger, type Metrics, silentLogger } from "@muster/shared/telemetry";
 import type { ChangeNotice, LiveObject } from "../api-views.ts";
 import { run } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
@@ -18,7 +18,8 @@ function sampleQueries(sample: SampleFleet, onWatch: () => void) {
     cluster: (name: string) => sample.clusters.find((one) => one.name === name),
     bundles: () => sample.bundles,
     bundle: (name: string) => sample.bundles.find((one) => one.name === name),
-    targets: (filter: { cluster?: string; bundle?: string } = {}) => sample.targets.filter((one) => one.cluster === (filter.cluster ?? one.cluster) && one.bundle === (filter.bundle ?? one.bundle)),
+    targets: (filter: { cluster?: string; bundle?: string } = {}) =>
+      sample.targets.filter((one) => one.cluster === (filter.cluster ?? one.cluster) && one.bundle === (filter.bundle ?? one.bundle)),
     target: (bundle: string, cluster: string) => sample.targets.find((one) => one.bundle === bundle && one.cluster === cluster),
     drift: () => sample.drift,
     revisions: () => sample.revisions,
@@ -34,7 +35,10 @@ function sampleQueries(sample: SampleFleet, onWatch: () => void) {
 /** What the real `createApi` is called with; the CLI may not know the hub's types, so tests hand the function in. */
 interface SampleApiOptions {
   readonly queries: ReturnType<typeof sampleQueries>;
-  readonly commands: { reconcile(cluster: string, bundle?: string): Promise<void>; inspect(cluster: string, bundle: string): Promise<LiveObject[]> };
+  readonly commands: {
+    reconcile(cluster: string, bundle?: string): Promise<void>;
+    inspect(cluster: string, bundle: string): Promise<LiveObject[]>;
+  };
   readonly look: () => void;
   readonly sources: readonly { readonly name: string; readonly url: string }[];
   readonly token: () => string;
@@ -47,7 +51,11 @@ interface SampleApiOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
-type CreateApi = (options: SampleApiOptions) => Promise<{ listen(options: { port: number; host: string }): Promise<string>; close(): PromiseLike<unknown>; readonly server: { closeAllConnections?(): void } }>;
+type CreateApi = (options: SampleApiOptions) => Promise<{
+  listen(options: { port: number; host: string }): Promise<string>;
+  close(): PromiseLike<unknown>;
+  readonly server: { closeAllConnections?(): void };
+}>;
 
 /** What a command printed. */
 export interface Printed {
@@ -72,7 +80,11 @@ export interface SampleHub {
 }
 
 /** Starts the real API on a free port; with `tls`, over HTTPS. */
-export async function startSampleHub(createApi: CreateApi, sample: SampleFleet, tls?: { readonly cert: string; readonly key: string }): Promise<SampleHub> {
+export async function startSampleHub(
+  createApi: CreateApi,
+  sample: SampleFleet,
+  tls?: { readonly cert: string; readonly key: string },
+): Promise<SampleHub> {
   const folder = mkdtempSync(join(tmpdir(), "muster-cli-"));
   const tokenFile = join(folder, "token");
   writeFileSync(tokenFile, `${TOKEN}\n`, { mode: 0o600 });
@@ -112,7 +124,11 @@ export async function startSampleHub(createApi: CreateApi, sample: SampleFleet, 
     url,
     tokenFile,
     reconciled,
-    muster: (argv, terminal) => runMuster(argv, { ...terminal, env: { MUSTER_URL: url, MUSTER_TOKEN_FILE: tokenFile, MUSTER_CONFIG: join(folder, "config.yaml"), ...terminal?.env } }),
+    muster: (argv, terminal) =>
+      runMuster(argv, {
+        ...terminal,
+        env: { MUSTER_URL: url, MUSTER_TOKEN_FILE: tokenFile, MUSTER_CONFIG: join(folder, "config.yaml"), ...terminal?.env },
+      }),
     cutConnections: () => app.server.closeAllConnections?.(),
     nextWatch: () =>
       new Promise((resolve) => {

@@ -74,10 +74,16 @@ export function revision(objects: Readonly<Record<string, readonly string[]>>, p
   const targets = Object.keys(objects).map((cluster) => makeTarget("app", cluster));
   const outcomes = targets.map((target) => {
     const names = objects[target.cluster.name] ?? [];
-    const set = encodeManifestSet(names.map((name) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "a" }, data: { name } })));
+    const set = encodeManifestSet(
+      names.map((name) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "a" }, data: { name } })),
+    );
     sets.set(set.ref.blob, set);
     return { target, set };
   });
-  const slices: ReadonlyMap<string, SliceContent> = composeSlices({ model: makeModel(targets, Object.keys(objects)), outcomes, previous }).slices;
+  const slices: ReadonlyMap<string, SliceContent> = composeSlices({
+    model: makeModel(targets, Object.keys(objects)),
+    outcomes,
+    previous,
+  }).slices;
   return { slices, sets, commits: [{ source: "fleet", ref: "main", commit: "a".repeat(40) }] };
 }

@@ -1,10 +1,16 @@
-import { DEFAULT_DELETION_BUDGET, type BundleOptions, type Manifest, type Slice } from "@muster/shared/model";
+import { type BundleOptions, DEFAULT_DELETION_BUDGET, type Manifest, type Slice } from "@muster/shared/model";
 import { encodeManifestSet } from "@muster/shared/wire";
 import type { BundleDefinition, ClusterDefinition, FleetModel, Target } from "../../fleet/model.ts";
 import type { Composition, TargetOutcome } from "../compose-slices.ts";
 
 /** Small fleets for tests of what is made of them. */
-export const makeCluster = (name: string): ClusterDefinition => ({ name, labels: {}, variables: {}, paused: false, at: { file: `clusters/${name}.yaml` } });
+export const makeCluster = (name: string): ClusterDefinition => ({
+  name,
+  labels: {},
+  variables: {},
+  paused: false,
+  at: { file: `clusters/${name}.yaml` },
+});
 
 export const makeBundle = (name: string, options: Partial<BundleOptions> = {}): BundleDefinition => ({
   name,
@@ -24,9 +30,17 @@ export const makeTarget = (bundle: string | BundleDefinition, cluster = "one"): 
   layers: [],
 });
 
-const configMap = (name: string): Manifest => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "a" }, data: { data: "x" } });
+const configMap = (name: string): Manifest => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace: "a" },
+  data: { data: "x" },
+});
 
-export const rendered = (target: Target, objects: readonly string[]): TargetOutcome => ({ target, set: encodeManifestSet(objects.map(configMap)) });
+export const rendered = (target: Target, objects: readonly string[]): TargetOutcome => ({
+  target,
+  set: encodeManifestSet(objects.map(configMap)),
+});
 export const failed = (target: Target): TargetOutcome => ({ target, error: { code: "RENDER_HELM", message: "no" } });
 
 /** A sound model of just these targets. */
