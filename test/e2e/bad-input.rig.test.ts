@@ -5,8 +5,7 @@ import { connect, credsAuthenticator } from "nats";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { FleetView } from "../../hub/src/status/views.ts";
 import { eventually } from "../rig/eventually.ts";
-import type { AuditMark } from "../rig/kube-apiserver.ts";
-import { AGENT_USER, type Muster, startMuster } from "../rig/muster.ts";
+import { type Muster, startMuster } from "../rig/muster.ts";
 
 /** Whatever is wrong in Git or between the parts: it has a code and a place, everything else goes on, and nothing is deleted. */
 
@@ -27,11 +26,10 @@ const GOOD: Readonly<Record<string, string>> = {
 };
 
 let muster: Muster;
-let marks: { name: string; mark: AuditMark }[];
 let counter = 0;
 
 const fleet = async () => (await muster.api<FleetView>("/fleet")).body;
-const valueOf = async (name: string, where = "one") =>
+const liveValue = async (name: string, where = "one") =>
   (await muster.clusters.get(where).admin.get<{ data: { value: string } }>(`/api/v1/namespaces/apps/configmaps/${name}`))?.data.value;
 
 /** Commits something bad together with a change of the steady bundle, and waits until that change is on every cluster. */
@@ -43,7 +41,7 @@ async function pushBad(files: Readonly<Record<string, string | null>>): Promise<
 
 async function steadyIs(value: string): Promise<void> {
   for (const where of ["one", "two"])
-    await eventually(async () => expect(await valueOf("steady", where)).toBe(value), { timeoutMs: 20_000 });
+    await eventually(async () => expect(await liveValue("steady", where)).toBe(value), { timeoutMs: 20_000 });
 }
 
 /** Restores the good fleet and waits until all of it is in force. */
@@ -73,22 +71,15 @@ beforeAll(async () => {
     hub: { source: { pollIntervalMs: 1_000 } },
   });
   await eventually(async () => expect(await fleet()).toMatchObject({ healthy: true }), { timeoutMs: 30_000 });
-  marks = muster.clusters.all.map((apiserver) => ({ name: apiserver.name, mark: apiserver.auditMark() }));
 });
 afterEach(async () => {
   await mend();
-  expect(await valueOf("victim")).toBe("good");
+  expect(await liveValue("victim")).toBe("good");
 });
 afterAll(async () => {
-  const deleted = marks.flatMap(({ name, mark }) =>
-    muster.clusters
-      .get(name)
-      .audit(mark)
-      .filter((entry) => entry.user === AGENT_USER && entry.verb.startsWith("delete") && !entry.name.startsWith("muster-state-")),
-  );
+  const deletions = await muster.deletions();
   await muster.stop();
-  // Only objects that a test itself had added and removed again may have gone.
-  expect(deleted.filter((entry) => entry.name === "victim" || entry.name === "steady" || entry.resource === "namespaces")).toEqual([]);
+  expect(deletions).toEqual({ total: 0, unexplained: [] });
 });
 
 describe("bad input holds back what it names, tells where it stands, and deletes nothing", () => {
@@ -154,14 +145,14 @@ describe("bad input holds back what it names, tells where it stands, and deletes
     if (code === "FLEET_DUPLICATE" && "clusters/again.yaml" in files) await muster.push("Something bad", files);
     else await pushBad(files);
     await expectProblem(code, text);
-    for (const where of ["one", "two"]) expect(await valueOf("victim", where)).toBe("good");
+    for (const where of ["one", "two"]) expect(await liveValue("victim", where)).toBe("good");
   });
 
   it("a symlink out of the bundle", async () => {
     muster.repository.symlink("victim/link.yaml", "../steady/map.yaml");
     await pushBad({});
     await expectProblem("BUNDLE_PATH_ESCAPE", "link.yaml");
-    expect(await valueOf("victim")).toBe("good");
+    expect(await liveValue("victim")).toBe("good");
   });
 
   it("an object that the API server refuses fails alone", async () => {
@@ -175,7 +166,7 @@ describe("bad input holds back what it names, tells where it stands, and deletes
         expect.arrayContaining([expect.stringMatching(/KUBE_INVALID|OBJECT_INVALID/)]),
       );
     });
-    expect(await valueOf("victim")).toBe("good");
+    expect(await liveValue("victim")).toBe("good");
   });
 });
 
@@ -186,7 +177,7 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
     await muster.repository.git("rm", "-rqf", ".");
     await muster.push("Remove everything", { "README.md": "empty\n" });
     await expectProblem("FLEET_EMPTY", "");
-    for (const where of ["one", "two"]) expect(await valueOf("victim", where)).toBe("good");
+    for (const where of ["one", "two"]) expect(await liveValue("victim", where)).toBe("good");
   });
 
   it("E151: a deleted branch", async () => {
@@ -195,7 +186,7 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
     await muster.repository.push({ refspec: ":refs/heads/main", force: true });
     await muster.webhook();
     await eventually(async () => expect(await sourceReason()).toBe("SOURCE_REF_MISSING"));
-    expect(await valueOf("victim")).toBe("good");
+    expect(await liveValue("victim")).toBe("good");
     await muster.repository.push({ refspec: `${head}:refs/heads/main` });
   });
 
@@ -222,7 +213,7 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
       muster.git.setCredentials(null);
       muster.git.setFault(null);
     }
-    expect(await valueOf("victim")).toBe("good");
+    expect(await liveValue("victim")).toBe("good");
     expect(muster.hub.logTail(10_000)).not.toContain("canary-secret");
   });
 
@@ -266,7 +257,7 @@ describe("somebody else writes to the broker, or a part is away", () => {
     await muster.clusters.get("two").kill();
     const value = String(++counter);
     await muster.push("Change while a cluster is away", { "steady/map.yaml": configMap("steady", value) });
-    await eventually(async () => expect(await valueOf("steady", "one")).toBe(value));
+    await eventually(async () => expect(await liveValue("steady", "one")).toBe(value));
     await muster.clusters.get("two").restart();
     await steadyIs(value);
   });
@@ -275,7 +266,7 @@ describe("somebody else writes to the broker, or a part is away", () => {
     await muster.hub.kill();
     const apiserver = muster.clusters.get("one");
     await apiserver.admin.request("DELETE", "/api/v1/namespaces/apps/configmaps/victim");
-    await eventually(async () => expect(await valueOf("victim")).toBe("good"));
+    await eventually(async () => expect(await liveValue("victim")).toBe("good"));
     await muster.hub.restart();
     await eventually(async () => expect(await fleet()).toMatchObject({ healthy: true }), { timeoutMs: 30_000 });
   });

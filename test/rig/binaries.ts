@@ -81,10 +81,11 @@ export const ALL_TOOLS = Object.keys(TOOLS) as ToolName[];
  * Throws RIG_GO_MISSING or RIG_BUILD_FAILED.
  */
 export async function resolveBinary(name: ToolName): Promise<string> {
-  return (resolved[name] ??= find(name).catch((error: unknown) => {
+  resolved[name] ??= find(name).catch((error: unknown) => {
     delete resolved[name];
     throw error;
-  }));
+  });
+  return resolved[name];
 }
 
 const resolved: Partial<Record<ToolName, Promise<string>>> = {};

@@ -6,6 +6,7 @@ import { Agent } from "undici";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
 import { type Clusters, startClusters } from "./clusters.ts";
+import { type DeletionReport, startDeleteOracle } from "./delete-oracle.ts";
 import { freePort } from "./free-port.ts";
 import { type GitRepository, type GitServer, startGitServer } from "./git-server.ts";
 import type { KubeApiserver } from "./kube-apiserver.ts";
@@ -42,6 +43,9 @@ export interface MusterOptions {
   readonly agentKubeconfig?: (cluster: KubeApiserver) => Promise<string>;
 }
 
+/** The user name of the agent in the audit log. */
+export const AGENT_USER = "system:serviceaccount:muster-system:muster-agent";
+
 /** Answer of the hub's API. */
 export interface ApiAnswer<T> {
   readonly status: number;
@@ -66,6 +70,8 @@ export interface Muster {
   /** Commits, pushes and tells the hub. */
   push(message: string, files: Readonly<Record<string, string | null>>): Promise<string>;
   agent(cluster: string): Part;
+  /** What the agents' deletions were, by the audit logs and the slices that were published; see {@link DeleteOracle}. */
+  deletions(): Promise<DeletionReport>;
   startAgent(cluster: string): Promise<Part>;
   stop(): Promise<void>;
 }
@@ -133,6 +139,8 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       }),
     );
 
+    // Before the first agent, so that it hears every slice that one may act upon.
+    const oracle = started(await startDeleteOracle({ natsUrl: nats.url, hubDataDir: dataDir, clusters, agentUser: AGENT_USER }));
     const agents = new Map<string, Part>();
     const startAgent = async (name: string): Promise<Part> => {
       const credentials = join(folder.path, `agent-${name}`);
@@ -226,6 +234,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         if (!found) throw new Error(`no agent ${name}`);
         return found;
       },
+      deletions: () => oracle.report(),
       stop,
     };
     return muster;
@@ -248,6 +257,3 @@ export async function fullRights(cluster: KubeApiserver): Promise<string> {
   }
   return token;
 }
-
-/** The user name of the agent in the audit log. */
-export const AGENT_USER = "system:serviceaccount:muster-system:muster-agent";

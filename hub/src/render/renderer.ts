@@ -35,14 +35,3 @@ export interface Renderer {
    */
   render(target: Target, snapshot: CommitSnapshot, capabilities: ClusterCapabilities, signal?: AbortSignal): Promise<RenderedTarget>;
 }
-
-/** The outcome for one target. */
-export type RenderOutcome =
-  | { readonly target: Target; readonly rendered: RenderedTarget }
-  | { readonly target: Target; readonly error: CodedError };
-
-/** Two bundles of one cluster that have the same object. */
-export interface ObjectConflict {
-  readonly ref: ObjectRef;
-  readonly bundles: readonly [string, string];
-}
