@@ -22,7 +22,8 @@ export async function generate(): Promise<Record<string, string>> {
     clock: systemClock,
     version: HUB_VERSION,
   });
-  const { payload } = await api.inject("/openapi.json");
+  await api.ready();
+  const description = api.swagger();
   await api.close();
-  return { "shared/docs/openapi.json": `${JSON.stringify(JSON.parse(payload), null, 2)}\n` };
+  return { "shared/docs/openapi.json": `${JSON.stringify(description, null, 2)}\n` };
 }
