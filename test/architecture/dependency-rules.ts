@@ -1,7 +1,7 @@
 import type { IConfiguration, IForbiddenRuleType, IRegularForbiddenRuleType } from "dependency-cruiser";
 
 const SOURCE = "^(shared|hub|agent)/";
-const TEST = "(\\.test\\.ts$|^test/)";
+const TEST = "(\\.test\\.ts$|/testing/|^test/)";
 const PURE = "^(shared/src/(model|wire)|hub/src/(fleet|release)|agent/src/plan)/";
 
 /** Modules of Node that reach the outside world, the clock or chance. `crypto` is for digests and signatures (shared/wire only). */
