@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { buildBundles } from "../build/bundle.ts";
+import { buildBundles, IMAGE_ENV, NODE_ARGS } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { type BenchFigures, measure } from "./measure.ts";
 import type { Percentiles } from "./statistics.ts";
@@ -49,7 +49,8 @@ function rows(figures: BenchFigures): Row[] {
 const programs = await (async () => {
   await ensureBinaries(["nats-server", "etcd", "kube-apiserver", "helm", "kustomize"]);
   const built = await buildBundles({ outDir: mkdtempSync(join(tmpdir(), "muster-bench-")), programs: ["hub", "agent"] });
-  return { hub: built.hub, agent: built.agent };
+  // As the images run them.
+  return { hub: built.hub, agent: built.agent, nodeArgs: NODE_ARGS, imageEnv: IMAGE_ENV };
 })();
 const figures = await measure({
   programs,

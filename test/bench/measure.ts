@@ -46,6 +46,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     clusters: CLUSTERS,
     programs: options.programs,
     startAgents: false,
+    lowMemory: false,
     files: {
       "clusters/all.yaml": clusterFile(CLUSTERS),
       "small/bundle.yaml": bundleFile("small", "{ all: true }"),

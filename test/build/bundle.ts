@@ -29,6 +29,16 @@ export const NODE_ARGS: Readonly<Record<Program, readonly string[]>> = {
   cli: [],
 };
 
+/**
+ * What the images set before Node starts. glibc gives every thread an arena of its own, of which little is used: one arena for
+ * all took 7 MiB off the agent, which allocates on one thread almost alone.
+ */
+export const IMAGE_ENV: Readonly<Record<Program, Readonly<Record<string, string>>>> = {
+  hub: {},
+  agent: { MALLOC_ARENA_MAX: "1" },
+  cli: {},
+};
+
 /** The file of a program's bundle. */
 export function bundleFile(program: Program): string {
   return PROGRAMS[program].file;

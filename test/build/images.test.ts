@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bundleFile, NODE_ARGS } from "./bundle.ts";
+import { bundleFile, IMAGE_ENV, NODE_ARGS } from "./bundle.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (path: string) => readFileSync(`${root}/${path}`, "utf8");
@@ -23,6 +23,8 @@ describe.each(["hub", "agent"] as const)("the image of the %s", (side) => {
     const entrypoint = JSON.parse(lastOf(path, "ENTRYPOINT") ?? "[]") as string[];
     expect(entrypoint[0]).toMatch(/^(\/usr\/local\/bin\/)?node$/);
     expect(entrypoint.slice(1)).toEqual([...NODE_ARGS[side], `/opt/muster/${bundleFile(side)}`]);
+    const env = Object.fromEntries((lastOf(path, "ENV") ?? "").split(/\s+/).map((entry) => entry.split("=")));
+    expect(env).toMatchObject(IMAGE_ENV[side]);
   });
 
   it("runs as the user that the chart names, never as root", () => {

@@ -1,5 +1,5 @@
 import { type Etcd, startEtcd } from "./etcd.ts";
-import { type KubeApiserver, startKubeApiserver } from "./kube-apiserver.ts";
+import { type KubeApiserver, type KubeApiserverOptions, startKubeApiserver } from "./kube-apiserver.ts";
 
 /** API servers on one etcd. */
 export interface Clusters {
@@ -11,9 +11,12 @@ export interface Clusters {
 }
 
 /** Starts one API server per name, all at once, on one etcd. */
-export async function startClusters(names: readonly string[], args: readonly string[] = []): Promise<Clusters> {
+export async function startClusters(
+  names: readonly string[],
+  options: Pick<KubeApiserverOptions, "args" | "lowMemory"> = {},
+): Promise<Clusters> {
   const etcd = await startEtcd();
-  const started = await Promise.allSettled(names.map((name) => startKubeApiserver({ name, etcdUrl: etcd.url, args })));
+  const started = await Promise.allSettled(names.map((name) => startKubeApiserver({ ...options, name, etcdUrl: etcd.url })));
   const all = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
   const stop = async () => {
     await Promise.all(all.map((apiserver) => apiserver.stop()));

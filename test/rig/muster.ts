@@ -19,6 +19,10 @@ const ROOT = join(import.meta.dirname, "../..");
 export interface Programs {
   readonly hub: string;
   readonly agent: string;
+  /** Flags of Node for each. Default: none. */
+  readonly nodeArgs?: { readonly hub: readonly string[]; readonly agent: readonly string[] };
+  /** Environment of each, as its image sets it. Default: none. */
+  readonly imageEnv?: { readonly hub: Readonly<Record<string, string>>; readonly agent: Readonly<Record<string, string>> };
 }
 
 /** The sources, run by the Node that runs us. */
@@ -35,6 +39,8 @@ export interface MusterOptions {
   readonly hub?: Readonly<Record<string, Record<string, unknown>>>;
   /** More environment for every agent. */
   readonly agent?: Readonly<Record<string, string>>;
+  /** false: API servers run as they come, to measure; see `KubeApiserverOptions`. Default true. */
+  readonly lowMemory?: boolean;
   /** Start the agents too. Default true. */
   readonly startAgents?: boolean;
   /** Called with what is being started, for people. */
@@ -100,7 +106,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         await made.commit("Start the fleet", options.files);
         return made;
       })(),
-      startClusters(options.clusters).then(started),
+      startClusters(options.clusters, { lowMemory: options.lowMemory ?? true }).then(started),
     ]);
     const config = {
       dataDir,
@@ -127,9 +133,9 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       await startPart({
         name: "muster-hub",
         command: process.execPath,
-        args: [programs.hub, "--config", configPath],
+        args: [...(programs.nodeArgs?.hub ?? []), programs.hub, "--config", configPath],
         cwd: ROOT,
-        env: { PATH: process.env["PATH"] ?? "", ...(options.hub?.["env"] as Record<string, string> | undefined) },
+        env: { PATH: process.env["PATH"] ?? "", ...programs.imageEnv?.hub, ...(options.hub?.["env"] as Record<string, string> | undefined) },
         logPath: join(folder.path, "hub.log"),
         ports: [grpcPort, httpPort],
         ready: async () => {
@@ -156,7 +162,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         await startPart({
           name: `muster-agent ${name}`,
           command: process.execPath,
-          args: [programs.agent],
+          args: [...(programs.nodeArgs?.agent ?? []), programs.agent],
           cwd: ROOT,
           env: {
             MUSTER_CLUSTER: name,
@@ -170,6 +176,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
             MUSTER_SIGNING_KEYS_FILE: join(credentials, "signing-keys.pem"),
             MUSTER_METRICS_LISTEN: `127.0.0.1:${port}`,
             KUBECONFIG: kubeconfig,
+            ...programs.imageEnv?.agent,
             ...options.agent,
           },
           logPath: join(folder.path, `agent-${name}.log`),
