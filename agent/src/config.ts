@@ -44,7 +44,7 @@ const SCHEMA = z.object({
   MUSTER_POLL_INTERVAL_MS: milliseconds(30_000),
   MUSTER_RELIST_INTERVAL_MS: milliseconds(300_000),
   /** Applies at once. */
-  MUSTER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(8),
+  MUSTER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(16),
   MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   /** host:port for /healthz, /readyz and /metrics; empty: off. */
   MUSTER_METRICS_LISTEN: z.string().default(":8081"),
