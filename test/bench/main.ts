@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { buildBundles, IMAGE_ENV, NODE_ARGS } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { type BenchFigures, measure } from "./measure.ts";
+import type { Stages } from "./stages.ts";
 import type { Percentiles } from "./statistics.ts";
 
 /** `npm run bench [-- --json FILE] [--quick]`: measures against the targets, on real parts. */
@@ -33,6 +34,7 @@ function rows(figures: BenchFigures): Row[] {
     row("10 objects, push → applied, p50 / p99", pair(push), "< 250 / < 600 ms", push.p50 < 250 && push.p99 < 600),
     row("1 of 1,000 objects changed, p50 / p99", pair(one), "p50 < 300 ms", one.p50 < 300),
     row("1,000 of 1,000 changed, p50 / p99", pair(all), "p50 < 1,500 ms", all.p50 < 1_500),
+    row("… of which a bare client takes, p50 / p99", pair(figures.bareApply1000Ms), ""),
     row("first sync of 1,000 objects", `${figures.initialSync1000ObjectsMs} ms`, "< 2,000 ms", figures.initialSync1000ObjectsMs < 2_000),
     row("drift found, on the hub, p50 / p99", pair(detect), "p99 < 500 ms", detect.p99 < 500),
     row("drift repaired, p50 / p99", pair(repair), "p99 < 1,000 ms", repair.p99 < 1_000),
@@ -44,6 +46,12 @@ function rows(figures: BenchFigures): Row[] {
     row("hub RSS", `${figures.hubRssMiB} MiB`, ""),
     row("cold start of hub / agent", `${figures.coldStartMs.hub} / ${figures.coldStartMs.agent} ms`, ""),
   ];
+}
+
+/** `fetch 91 · render 55 · …`, what is worth a word. */
+function describeStages(stages: Stages): string {
+  const told = Object.entries(stages).filter(([, ms]) => ms >= 1);
+  return told.map(([name, ms]) => `${name} ${Math.round(ms)}`).join(" · ");
 }
 
 const programs = await (async () => {
@@ -75,3 +83,8 @@ for (const { name, measured, target, met } of table) {
     `${name.padEnd(width)}  ${measured.padStart(20)}  ${target.padEnd(18)} ${met === undefined ? "" : met ? "met" : "MISSED"}\n`,
   );
 }
+process.stdout.write(`
+in the hub, mean ms per commit
+  10 objects     ${describeStages(figures.hubStagesMs.objects10)}
+  1,000 objects  ${describeStages(figures.hubStagesMs.objects1000)}
+`);

@@ -3,8 +3,10 @@ import type { Manifest } from "@muster/shared/model";
 import { isMutating } from "../rig/audit-log.ts";
 import { eventually } from "../rig/eventually.ts";
 import { AGENT_USER, type Muster, type Programs, startMuster } from "../rig/muster.ts";
+import { timeBareApplies } from "./bare-applies.ts";
 import { bundleFile, clusterFile, configMaps, largeFiles, PER_FILE } from "./fleet-files.ts";
 import { type ObjectWatch, watchConfigMaps } from "./object-watch.ts";
+import { countStages, type Stages } from "./stages.ts";
 import { type Percentiles, percentiles } from "./statistics.ts";
 
 /** Every figure that the bench tells. */
@@ -12,6 +14,10 @@ export interface BenchFigures {
   readonly pushToAppliedMs: Percentiles;
   readonly pushToApplied1of1000Ms: Percentiles;
   readonly pushToApplied1000Ms: Percentiles;
+  /** The same 1,000 applies by a bare client, in the same run: what the API server itself takes on this machine. */
+  readonly bareApply1000Ms: Percentiles;
+  /** Where a push spends its time in the hub, in means. */
+  readonly hubStagesMs: { readonly objects10: Stages; readonly objects1000: Stages };
   readonly driftDetectMs: Percentiles;
   readonly driftRepairMs: Percentiles;
   readonly noopPublishedSlices: number;
@@ -72,6 +78,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
 
     progress(`10 objects on 3 clusters, ${options.commits} commits`);
     const pushes: number[] = [];
+    const stagesOf10 = await countStages(muster.hubUrl);
     for (let round = 1; round <= options.commits; round++) {
       pushes.push(
         await timePush(
@@ -83,6 +90,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
         ),
       );
     }
+    const objects10Stages = await stagesOf10();
     const objects10 = rssMiB(muster.agent("bench-2").pid);
 
     progress("first sync of 1,000 objects");
@@ -108,6 +116,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     }
     progress(`1,000 of 1,000 objects, ${options.largeCommits} commits`);
     const all: number[] = [];
+    const stagesOf1000 = await countStages(muster.hubUrl);
     for (let round = 1; round <= options.largeCommits; round++) {
       all.push(
         await timePush(
@@ -120,6 +129,10 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
       );
       await allSynced(muster);
     }
+
+    const objects1000Stages = await stagesOf1000();
+    progress("1,000 applies by a bare client");
+    const bare = await timeBareApplies(muster.clusters.get("bench-1"), 1_000, Math.min(options.largeCommits, 5));
 
     progress(`drift: ${options.drifts} edits and deletions`);
     const { detect, repair } = await measureDrift(muster, options.drifts);
@@ -144,6 +157,8 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
       pushToAppliedMs: percentiles(pushes),
       pushToApplied1of1000Ms: percentiles(one),
       pushToApplied1000Ms: percentiles(all),
+      bareApply1000Ms: percentiles(bare),
+      hubStagesMs: { objects10: objects10Stages, objects1000: objects1000Stages },
       driftDetectMs: percentiles(detect),
       driftRepairMs: percentiles(repair),
       noopPublishedSlices: noop,
