@@ -99,6 +99,8 @@ const ITEMS_PER_MESSAGE = 100;
 /** Instances of a cluster that were replaced lately: one of them coming back means that two run. */
 const REPLACED_KEPT = 4;
 
+const NO_IDENTITY: [status, string] = [status.UNAUTHENTICATED, "the client certificate names no cluster of this fleet [AGENT_IDENTITY]"];
+
 export function createAgentSessions(options: AgentSessionsOptions): AgentSessions {
   const { listener, clock, logger, helloTimeoutMs = 5_000, commandTimeoutMs = 10_000 } = options;
   const sessions = new Map<string, Session>();
@@ -126,11 +128,10 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       end();
       stream.end();
     });
-    if (!cluster) return refuse(status.UNAUTHENTICATED, "the client certificate names no cluster of this fleet [AGENT_IDENTITY]");
-    if (!options.isReady()) return refuse(status.UNAVAILABLE, "the hub has not loaded its state yet");
-    if (!options.isDeclared(cluster)) {
-      logger.warn({ [LogField.Cluster]: cluster, code: "AGENT_IDENTITY" }, "an agent of a cluster that Git does not declare was refused");
-      return refuse(status.PERMISSION_DENIED, `the cluster ${cluster} is not declared in Git [AGENT_IDENTITY]`);
+    const refusal = cluster === undefined ? NO_IDENTITY : admission(cluster);
+    if (cluster === undefined || refusal) {
+      refuse(...(refusal ?? NO_IDENTITY));
+      return;
     }
     stream.on("data", (message: AgentMessage__Output) => {
       if (over) return;
@@ -139,6 +140,14 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       if (!message.hello) return refuse(status.INVALID_ARGUMENT, "the first message must be Hello");
       session = open(cluster, stream, message.hello);
     });
+  }
+
+  /** Why a cluster's agent may not come in now; undefined: it may. */
+  function admission(cluster: string): [status, string] | undefined {
+    if (!options.isReady()) return [status.UNAVAILABLE, "the hub has not loaded its state yet"];
+    if (options.isDeclared(cluster)) return undefined;
+    logger.warn({ [LogField.Cluster]: cluster, code: "AGENT_IDENTITY" }, "an agent of a cluster that Git does not declare was refused");
+    return [status.PERMISSION_DENIED, `the cluster ${cluster} is not declared in Git [AGENT_IDENTITY]`];
   }
 
   function open(cluster: string, stream: AgentStream, hello: NonNullable<AgentMessage__Output["hello"]>): Session {

@@ -42,7 +42,7 @@ export function registerCommandRoutes(base: FastifyInstance, options: ApiOptions
   );
 
   // In a scope of its own, because its body is wanted as bytes: the signature is over just these.
-  base.register(async (scope) => {
+  base.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: WEBHOOK_BODY_BYTES }, (_request, body, done) => done(null, body));
     scope.post(
@@ -63,5 +63,6 @@ export function registerCommandRoutes(base: FastifyInstance, options: ApiOptions
         return reply.code(202).send({ accepted: true, sources: names ?? options.sources.map((source) => source.name) });
       },
     );
+    done();
   });
 }

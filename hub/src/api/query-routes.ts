@@ -37,12 +37,13 @@ export function registerQueryRoutes(base: FastifyInstance, { queries, loaded = (
   );
 
   // Everything else is a list, or a thing of one: before Git was read, nobody can say that it is empty.
-  base.register(async (scope) => {
+  base.register((scope, _options, done) => {
     scope.addHook("preHandler", async () => {
       if (!loaded()) throw new CodedError("API_NOT_READY", "The hub has not read Git yet");
     });
     registerFleetRoutes(scope.withTypeProvider<ZodTypeProvider>(), queries);
     registerHistoryRoutes(scope.withTypeProvider<ZodTypeProvider>(), queries);
+    done();
   });
 }
 

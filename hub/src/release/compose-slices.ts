@@ -9,7 +9,7 @@ import {
   type SliceContent,
 } from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
-import type { BundleDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
+import type { FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
 import { resolveConflicts } from "./resolve-conflicts.ts";
 

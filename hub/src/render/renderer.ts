@@ -1,5 +1,4 @@
-import type { CodedError } from "@muster/shared/errors";
-import type { Manifest, ObjectRef } from "@muster/shared/model";
+import type { Manifest } from "@muster/shared/model";
 import type { Target } from "../fleet/model.ts";
 import type { CommitSnapshot } from "../source/snapshot.ts";
 

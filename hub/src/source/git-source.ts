@@ -71,6 +71,12 @@ export function createGitSource(options: GitSourceOptions): Source {
     throw new CodedError("SOURCE_REF_MISSING", `${url} has no branch or tag ${ref}`);
   }
 
+  /** One per clone, for its cache of packs. */
+  function currentReader(): NonNullable<typeof reader> {
+    reader ??= createObjectReader(folder);
+    return reader;
+  }
+
   async function download(remote: RemoteRef, signal: AbortSignal): Promise<string> {
     const http = createGitHttp(
       { url, timeoutMs, maxBytes: MAX_ANSWER_BYTES, ...(options.credentialsFile && { credentialsFile: options.credentialsFile }) },
@@ -83,7 +89,7 @@ export function createGitSource(options: GitSourceOptions): Source {
       await git.addRemote({ fs, gitdir: folder, remote: "origin", url, force: true });
       packs = 0;
     }
-    const cache = (reader ??= createObjectReader(folder)).cache;
+    const { cache } = currentReader();
     const result = await git.fetch({
       fs,
       http,
@@ -120,11 +126,10 @@ export function createGitSource(options: GitSourceOptions): Source {
     const remote = await lookAtRemote(signal);
     if (last?.commit === remote.commit) return last;
     if (packs >= maxPacks) await startAfresh();
-    reader ??= createObjectReader(folder);
     const here = await readFile(join(folder, "muster-head"), "utf8").catch(() => "");
     const commit = here === remote.commit ? here : await download(remote, signal);
     if (last?.commit === commit) return last;
-    return readSnapshot({ reader: (reader ??= createObjectReader(folder)), source: name, ref, commit, root });
+    return readSnapshot({ reader: currentReader(), source: name, ref, commit, root });
   }
 
   return {

@@ -149,7 +149,11 @@ export function createFakeCluster(): FakeCluster {
     async *watch(of, _scope, signal) {
       const queue: WatchEvent[] = [];
       let wake = () => {};
-      const watcher = { type: of, push: (event: WatchEvent) => void (queue.push(event), wake()) };
+      const push = (event: WatchEvent) => {
+        queue.push(event);
+        wake();
+      };
+      const watcher = { type: of, push };
       watchers.add(watcher);
       signal.addEventListener("abort", () => wake(), { once: true });
       try {
