@@ -26,63 +26,13 @@ type BundleRead = Extract<ReadDocument, { kind: "Bundle" }>;
 
 /** Resolves what the sources say into clusters, bundles and targets. Pure. One document's error holds back that one only. */
 export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
-  const problems: FleetProblem[] = [];
-  const held = { Cluster: new Set<string>(), Bundle: new Set<string>() };
-  let complete = true;
-  const documents: { source: string; read: ReadDocument }[] = [];
-  for (const input of inputs) {
-    if (!input.commit) complete = false;
-    for (const file of input.files) {
-      documents.push(...file.documents.map((read) => ({ source: input.source, read })));
-      for (const { kind, name, ...problem } of file.problems) {
-        const named = name !== undefined && (kind === "Cluster" || kind === "Bundle");
-        if (named) held[kind].add(name);
-        else complete = false;
-        problems.push({ ...problem, scope: named ? { kind: kind === "Cluster" ? "cluster" : "bundle", name } : { kind: "document" } });
-      }
-    }
-  }
-
-  const fleet = documents.map(({ read }) => read).find((read) => read.kind === "Fleet")?.document as FleetDocument | undefined;
-  const clusters = new Map<string, ClusterDefinition>();
-  for (const read of unique(documents, "Cluster", held.Cluster, problems)) {
-    const { metadata, spec } = read.document as {
-      metadata: { name: string; labels?: Record<string, string> };
-      spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null;
-    };
-    clusters.set(metadata.name, {
-      name: metadata.name,
-      labels: metadata.labels ?? {},
-      variables: spec?.variables ?? {},
-      paused: spec?.paused ?? false,
-      at: read.at,
-    });
-  }
-  const bundles = new Map<string, BundleDefinition>();
-  for (const read of unique(documents, "Bundle", held.Bundle, problems)) {
-    const found: FleetProblem[] = [];
-    const bundle = toBundle(read as BundleRead, fleet, found);
-    for (const name of namedClusters(bundle)) {
-      if (!clusters.has(name) && !held.Cluster.has(name))
-        found.push({
-          code: "FLEET_UNKNOWN_CLUSTER",
-          message: `the cluster ${name} is not declared`,
-          at: read.at,
-          scope: { kind: "bundle", name: bundle.name },
-        });
-    }
-    problems.push(...found);
-    if (found.length > 0) held.Bundle.add(bundle.name);
-    else bundles.set(bundle.name, bundle);
-  }
-  const { order, problems: dependencyProblems } = orderByDependencies(bundles, held.Bundle);
-  for (const problem of dependencyProblems) {
-    problems.push(problem);
-    if (problem.scope.kind === "bundle") {
-      held.Bundle.add(problem.scope.name);
-      bundles.delete(problem.scope.name);
-    }
-  }
+  const found: Found = { problems: [], held: { Cluster: new Set(), Bundle: new Set() }, complete: inputs.every(({ commit }) => commit) };
+  const documents = collectDocuments(inputs, found);
+  const fleet = documents.find((read) => read.kind === "Fleet")?.document as FleetDocument | undefined;
+  const clusters = readClusters(documents, found);
+  const bundles = readBundles(documents, fleet, clusters, found);
+  const order = settleDependencies(bundles, found);
+  const { problems, held, complete } = found;
   if (complete && (clusters.size + held.Cluster.size === 0 || bundles.size + held.Bundle.size === 0)) {
     const what = clusters.size === 0 ? "cluster" : "bundle";
     problems.push({ code: "FLEET_EMPTY", message: `the sources declare no ${what} at all`, scope: { kind: "fleet" } });
@@ -108,15 +58,87 @@ export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
   };
 }
 
+/** What is wrong so far, and what that makes uncertain. */
+interface Found {
+  readonly problems: FleetProblem[];
+  /** Names whose document exists and cannot be used. */
+  readonly held: Readonly<Record<"Cluster" | "Bundle", Set<string>>>;
+  /** False: something could not be read at all, so absence proves nothing (ADR 0003). */
+  complete: boolean;
+}
+
+function collectDocuments(inputs: readonly FleetSourceInput[], found: Found): ReadDocument[] {
+  const files = inputs.flatMap((input) => input.files);
+  for (const { kind, name, ...problem } of files.flatMap((file) => file.problems)) {
+    const named = name !== undefined && (kind === "Cluster" || kind === "Bundle");
+    if (named) found.held[kind].add(name);
+    else found.complete = false;
+    const scope = named ? ({ kind: kind === "Cluster" ? "cluster" : "bundle", name } as const) : ({ kind: "document" } as const);
+    found.problems.push({ ...problem, scope });
+  }
+  return files.flatMap((file) => file.documents);
+}
+
+function readClusters(documents: readonly ReadDocument[], found: Found): Map<string, ClusterDefinition> {
+  const clusters = new Map<string, ClusterDefinition>();
+  for (const read of unique(documents, "Cluster", found)) {
+    const { metadata, spec } = read.document as {
+      metadata: { name: string; labels?: Record<string, string> };
+      spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null;
+    };
+    clusters.set(metadata.name, {
+      name: metadata.name,
+      labels: metadata.labels ?? {},
+      variables: spec?.variables ?? {},
+      paused: spec?.paused ?? false,
+      at: read.at,
+    });
+  }
+  return clusters;
+}
+
+function readBundles(
+  documents: readonly ReadDocument[],
+  fleet: FleetDocument | undefined,
+  clusters: ReadonlyMap<string, ClusterDefinition>,
+  { problems, held }: Found,
+): Map<string, BundleDefinition> {
+  const bundles = new Map<string, BundleDefinition>();
+  for (const read of unique(documents, "Bundle", { problems, held })) {
+    const wrong: FleetProblem[] = [];
+    const bundle = toBundle(read as BundleRead, fleet, wrong);
+    const { name } = bundle;
+    for (const unknown of namedClusters(bundle).filter((cluster) => !clusters.has(cluster) && !held.Cluster.has(cluster))) {
+      const message = `the cluster ${unknown} is not declared`;
+      wrong.push({ code: "FLEET_UNKNOWN_CLUSTER", message, at: read.at, scope: { kind: "bundle", name } });
+    }
+    problems.push(...wrong);
+    if (wrong.length > 0) held.Bundle.add(name);
+    else bundles.set(name, bundle);
+  }
+  return bundles;
+}
+
+/** Names of bundles, each after what it depends on. Those that cannot be ordered leave the map and are held. */
+function settleDependencies(bundles: Map<string, BundleDefinition>, { problems, held }: Found): string[] {
+  const { order, problems: wrong } = orderByDependencies(bundles, held.Bundle);
+  problems.push(...wrong);
+  for (const { scope } of wrong) {
+    if (scope.kind !== "bundle") continue;
+    held.Bundle.add(scope.name);
+    bundles.delete(scope.name);
+  }
+  return order;
+}
+
 /** Documents of a kind, less those whose name stands twice: with two, neither is known to be meant. */
 function unique(
-  documents: readonly { source: string; read: ReadDocument }[],
+  documents: readonly ReadDocument[],
   kind: "Cluster" | "Bundle",
-  held: Set<string>,
-  problems: FleetProblem[],
+  { problems, held }: Pick<Found, "problems" | "held">,
 ): ReadDocument[] {
   const byName = new Map<string, ReadDocument[]>();
-  for (const { read } of documents) {
+  for (const read of documents) {
     if (read.kind !== kind) continue;
     const name = read.document.metadata.name;
     byName.set(name, [...(byName.get(name) ?? []), read]);
@@ -124,12 +146,12 @@ function unique(
   const sound: ReadDocument[] = [];
   for (const [name, reads] of byName) {
     const [first, second] = reads;
-    if (!first || held.has(name)) continue;
+    if (!first || held[kind].has(name)) continue;
     if (!second) {
       sound.push(first);
       continue;
     }
-    held.add(name);
+    held[kind].add(name);
     const message = `the ${kind.toLowerCase()} ${name} is declared twice: ${reads.map((read) => `${read.at.file}:${read.at.line ?? 1}`).join(" and ")}`;
     problems.push({ code: "FLEET_DUPLICATE", message, at: second.at, scope: { kind: kind === "Cluster" ? "cluster" : "bundle", name } });
   }
