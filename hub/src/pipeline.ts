@@ -125,7 +125,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     for (const [cluster, error] of failed)
       logger.error({ [LogField.Cluster]: cluster, code: error.code, err: error }, "a slice was not published");
     await timed("record", () => record(next, { ...composition, notices: rendered.notices, moved, failed }));
-    logger.info({ [LogField.Count]: moved.size }, `${formatRevision(next.commits)}: ${moved.size} slices published`);
+    // A README, or facts of an agent that nobody asks for, are nothing to tell an operator.
+    const level = moved.size > 0 ? "info" : "debug";
+    logger[level]({ [LogField.Count]: moved.size }, `${formatRevision(next.commits)}: ${moved.size} slices published`);
     const [first] = failed.values();
     if (first) throw first;
   }
@@ -173,45 +175,51 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   /** One turn of the loop. Each phase says by itself whether there is something to do; the error of one does not stop the next. */
   async function turn(signal: AbortSignal): Promise<void> {
     const errors: unknown[] = [];
-    const phase = async (work: () => Promise<void>): Promise<void> => {
+    const phase = async (work: () => Promise<void>): Promise<boolean> => {
       try {
         await work();
+        return true;
       } catch (error) {
         if (signal.aborted) throw error;
         errors.push(error);
+        return false;
       }
     };
+    const isDue = (ms: number) => ms <= clock.monotonicMs();
     if (!link.connected) {
       // What was published before is not known until NATS answers, and composing without it could forget something. The fleet
       // itself can be read, so that agents are taken in and operators are told.
-      if (!loaded && composeDueMs <= clock.monotonicMs()) {
-        composeDueMs = Number.POSITIVE_INFINITY;
-        await phase(async () => {
-          const next = await readModel();
-          if (next) record(next, { problems: [], notices: new Map(), failed: new Map(), moved: new Map() });
-        });
-      }
+      if (!loaded && isDue(composeDueMs)) await phase(readOnly);
     } else {
-      if (natsCame || !loaded) {
-        await timed("recall", () => publisher.load());
-        natsCame = false;
-        loaded = true;
-        auditDueMs = 0;
-        composeBy(0);
-      }
-      if (composeDueMs <= clock.monotonicMs()) {
+      if (natsCame || !loaded) await recall();
+      if (isDue(composeDueMs)) {
         composeDueMs = Number.POSITIVE_INFINITY;
         const started = clock.monotonicMs();
-        await phase(() => release(signal));
+        const done = await phase(() => release(signal));
         releaseMs = clock.monotonicMs() - started;
-        if (errors.length > 0) composeBy(0);
+        if (!done) composeBy(0);
       }
-      if ((auditDueMs <= clock.monotonicMs() || deepAsked) && link.connected) {
+      if ((isDue(auditDueMs) || deepAsked) && link.connected) {
         auditDueMs = clock.monotonicMs() + jitter(options.auditIntervalMs, random);
         await phase(audit);
       }
     }
     if (errors.length > 0) throw errors[0];
+  }
+
+  async function readOnly(): Promise<void> {
+    composeDueMs = Number.POSITIVE_INFINITY;
+    const next = await readModel();
+    if (next) record(next, { problems: [], notices: new Map(), failed: new Map(), moved: new Map() });
+  }
+
+  /** What JetStream has, after a start and after every loss of the connection. */
+  async function recall(): Promise<void> {
+    await timed("recall", () => publisher.load());
+    natsCame = false;
+    loaded = true;
+    auditDueMs = 0;
+    composeBy(0);
   }
 
   return {

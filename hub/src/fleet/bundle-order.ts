@@ -17,17 +17,19 @@ export function orderByDependencies(
     problems.push({ code: "FLEET_DEPENDENCY", message, at: bundle.at, scope: { kind: "bundle", name: bundle.name } });
   };
 
+  function breakCircle(members: readonly string[]): void {
+    const round = [...members, members[0]].join(" → ");
+    for (const bundle of members.flatMap((member) => bundles.get(member) ?? [])) {
+      if (!broken.has(bundle.name)) problem(bundle, `dependsOn goes round in a circle: ${round}`);
+    }
+  }
+
   function visit(name: string, path: readonly string[]): void {
     if (done.has(name) || broken.has(name)) return;
     const bundle = bundles.get(name);
     if (!bundle) return;
-    const circle = path.indexOf(name);
-    if (circle >= 0) {
-      for (const member of path.slice(circle)) {
-        const inCircle = bundles.get(member);
-        if (inCircle && !broken.has(member))
-          problem(inCircle, `dependsOn goes round in a circle: ${[...path.slice(circle), name].join(" → ")}`);
-      }
+    if (path.includes(name)) {
+      breakCircle(path.slice(path.indexOf(name)));
       return;
     }
     for (const dependency of [...bundle.options.dependsOn].sort()) {

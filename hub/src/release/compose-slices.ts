@@ -9,7 +9,7 @@ import {
   type SliceContent,
 } from "@muster/shared/model";
 import type { EncodedManifestSet } from "@muster/shared/wire";
-import type { FleetModel, FleetProblem, Target } from "../fleet/model.ts";
+import type { ClusterDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
 import { resolveConflicts } from "./resolve-conflicts.ts";
 
@@ -52,72 +52,69 @@ export function composeSlices(options: ComposeOptions): Composition {
   const hadSomething = [...previous.values()].some((slice) => slice.bundles.length > 0);
   if (empty && (hadSomething || model.targets.length === 0)) return { slices: new Map(), problems: [], held: empty };
 
-  const byCluster = new Map<string, TargetOutcome[]>();
-  for (const outcome of options.outcomes) {
-    const name = outcome.target.cluster.name;
-    const list = byCluster.get(name);
-    if (list) list.push(outcome);
-    else byCluster.set(name, [outcome]);
-  }
+  const byCluster = Map.groupBy(options.outcomes, ({ target }) => target.cluster.name);
   const problems: TargetProblem[] = [];
   const slices = new Map<string, SliceContent>();
   for (const cluster of model.clusters.values()) {
     const before = previous.get(cluster.name);
     // An incomplete model cannot say what is gone; without the slice before there is nothing to keep either.
     if (!model.complete && !before) continue;
-    const wanted = composeBundles({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster: cluster.name, problems });
-    // The document that could not be read may be the one with the fleet's defaults, so these stay as they were.
-    const settled = model.complete ? undefined : before;
-    const { bundles, conflicts } = resolveConflicts(wanted, before);
-    for (const [name, { ref, other }] of conflicts) {
-      const message = `${describeObjectRef(parseObjectRef(ref))} stands in the bundles ${name} (${fileOf(model, name)}) and ${other} (${fileOf(model, other)})`;
-      problems.push({ cluster: cluster.name, bundle: name, code: "OBJECT_DUPLICATE", message });
-    }
-    const isHeld = problems.some((problem) => problem.cluster === cluster.name) || model.heldBundles.size > 0;
-    const retained = isHeld && before ? leftWhileHeld(before, bundles) : [];
-    slices.set(cluster.name, {
-      cluster: cluster.name,
-      paused: cluster.paused,
-      bundles: orderBundles(bundles),
-      ...(retained.length > 0 && { retained }),
-      deletionBudget: settled?.deletionBudget ?? model.deletionBudget,
-      approvedDeletions: settled?.approvedDeletions ?? model.approvedDeletions,
-    });
+    const composed = composeSlice({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster });
+    slices.set(cluster.name, composed.slice);
+    problems.push(...composed.problems);
   }
   return { slices, problems };
 }
 
-function composeBundles(options: {
-  model: FleetModel;
-  before: Slice | undefined;
-  outcomes: readonly TargetOutcome[];
-  cluster: string;
-  problems: TargetProblem[];
-}): SliceBundle[] {
-  const { model, before, outcomes, cluster, problems } = options;
+function composeSlice(options: ClusterInput & { readonly cluster: ClusterDefinition }): { slice: SliceContent; problems: TargetProblem[] } {
+  const { model, before, cluster } = options;
+  const { wanted, problems } = composeBundles(options);
+  const { bundles, conflicts } = resolveConflicts(wanted, before);
+  for (const [name, { ref, other }] of conflicts) {
+    const message = `${describeObjectRef(parseObjectRef(ref))} stands in the bundles ${name} (${fileOf(model, name)}) and ${other} (${fileOf(model, other)})`;
+    problems.push({ cluster: cluster.name, bundle: name, code: "OBJECT_DUPLICATE", message });
+  }
+  // The document that could not be read may be the one with the fleet's defaults, so these stay as they were.
+  const settled = model.complete ? undefined : before;
+  const isHeld = problems.length > 0 || model.heldBundles.size > 0;
+  const retained = isHeld && before ? leftWhileHeld(before, bundles) : [];
+  const slice = {
+    cluster: cluster.name,
+    paused: cluster.paused,
+    bundles: orderBundles(bundles),
+    ...(retained.length > 0 && { retained }),
+    deletionBudget: settled?.deletionBudget ?? model.deletionBudget,
+    approvedDeletions: settled?.approvedDeletions ?? model.approvedDeletions,
+  };
+  return { slice, problems };
+}
+
+/** What one cluster's slice is made of. */
+interface ClusterInput {
+  readonly model: FleetModel;
+  readonly before: Slice | undefined;
+  readonly outcomes: readonly TargetOutcome[];
+}
+
+function composeBundles({ model, before, outcomes }: ClusterInput): { wanted: SliceBundle[]; problems: TargetProblem[] } {
   const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
-  const result: SliceBundle[] = [];
-  const placed = new Set<string>();
-  for (const outcome of outcomes) {
-    const { bundle } = outcome.target;
-    placed.add(bundle.name);
-    if ("set" in outcome) {
-      const known = old.get(bundle.name);
-      const options = !model.complete && known?.state === "desired" ? known.options : bundle.options;
-      result.push({ name: bundle.name, state: "desired", manifestSet: outcome.set.ref, objects: outcome.set.objects, options });
-      continue;
-    }
-    problems.push({ cluster, bundle: bundle.name, ...outcome.error });
-    result.push(old.get(bundle.name) ?? keep(bundle.name, outcome.error.code));
-  }
-  for (const [name, entry] of old) {
-    if (placed.has(name)) continue;
-    // A bundle that exists but is not sound, or whose absence proves nothing, stays as it is.
-    if (model.heldBundles.has(name) || !model.complete) result.push(entry);
-  }
+  const placed = new Set(outcomes.map(({ target }) => target.bundle.name));
+  const wanted = outcomes.map((outcome) => entryOf(outcome, old.get(outcome.target.bundle.name), model.complete));
+  // A bundle that exists but is not sound, or whose absence proves nothing, stays as it is.
+  for (const [name, entry] of old) if (!placed.has(name) && (model.heldBundles.has(name) || !model.complete)) wanted.push(entry);
   // Without a slice before, a held bundle may be in the cluster all the same: say so, so that nothing of it is pruned.
-  if (!before) for (const name of [...model.heldBundles].sort()) if (!placed.has(name)) result.push(keep(name, "FLEET_INVALID"));
-  return result;
+  if (!before) for (const name of [...model.heldBundles].sort()) if (!placed.has(name)) wanted.push(keep(name, "FLEET_INVALID"));
+  const problems = outcomes.flatMap((outcome) =>
+    "error" in outcome ? [{ cluster: outcome.target.cluster.name, bundle: outcome.target.bundle.name, ...outcome.error }] : [],
+  );
+  return { wanted, problems };
+}
+
+function entryOf(outcome: TargetOutcome, known: SliceBundle | undefined, complete: boolean): SliceBundle {
+  const { bundle } = outcome.target;
+  if ("error" in outcome) return known ?? keep(bundle.name, outcome.error.code);
+  const options = !complete && known?.state === "desired" ? known.options : bundle.options;
+  return { name: bundle.name, state: "desired", manifestSet: outcome.set.ref, objects: outcome.set.objects, options };
 }
 
 /** What the slice before had and this one has not, although a held bundle might have it now: a move is not a deletion (E078). */

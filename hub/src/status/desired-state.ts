@@ -48,46 +48,7 @@ const NONE: readonly ConditionView[] = [];
 
 /** Indexes a result; what was wrong before keeps its date. `now` is RFC 3339. */
 export function indexResult(result: PipelineResult, before: DesiredState | undefined, now: string): DesiredState {
-  const byTarget = new Map<string, ConditionView[]>();
-  const byCluster = new Map<string, ConditionView[]>();
-  const byBundle = new Map<string, ConditionView[]>();
-  const troubles = new Map<string, Trouble>();
-  const trouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string): ConditionView => {
-    const key = [event, bundle, condition.reason, condition.message, condition.at].join("\n");
-    const since = before?.troubles.get(key)?.condition.since ?? now;
-    const dated: ConditionView = { ...condition, status: "True", since };
-    if (!troubles.has(key)) troubles.set(key, { condition: dated, event, ...(bundle && { bundle }) });
-    return dated;
-  };
-
-  for (const { code, message, at, scope } of result.model.problems) {
-    const condition = trouble(
-      "FleetInvalid",
-      { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) },
-      scope.kind === "bundle" ? scope.name : undefined,
-    );
-    if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
-    if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
-  }
-  for (const [text, problems] of grouped(result.problems)) {
-    const [first] = problems;
-    if (!first) continue;
-    const where = problems.length === 1 ? first.cluster : `${problems.length} clusters`;
-    const shown = trouble("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
-    const condition = { ...shown, message: first.message };
-    for (const { bundle, cluster } of problems) append(byTarget, `${bundle}/${cluster}`, condition);
-    append(byBundle, first.bundle, shown);
-  }
-  for (const [cluster, { code, message }] of result.failed)
-    append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
-  if (result.held) trouble("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
-  for (const [key, notices] of result.notices) {
-    for (const { type, message } of notices) {
-      const known = before?.targetConditions(...split(key)).find((condition) => condition.type === type && condition.message === message);
-      append(byTarget, key, { type, status: "True", reason: type, message, since: known?.since ?? now });
-    }
-  }
-
+  const { troubles, byTarget, byCluster, byBundle } = indexTroubles(result, before, now);
   const targetsOfCluster = new Map<string, Target[]>();
   const targetsOfBundle = new Map<string, Target[]>();
   const byKey = new Map<string, Target>();
@@ -126,6 +87,53 @@ export function indexResult(result: PipelineResult, before: DesiredState | undef
     clusterConditions: (cluster) => byCluster.get(cluster) ?? NONE,
     bundleConditions: (bundle) => byBundle.get(bundle) ?? NONE,
   };
+}
+
+interface IndexedTroubles {
+  readonly troubles: Map<string, Trouble>;
+  readonly byTarget: Map<string, ConditionView[]>;
+  readonly byCluster: Map<string, ConditionView[]>;
+  readonly byBundle: Map<string, ConditionView[]>;
+}
+
+function indexTroubles(result: PipelineResult, before: DesiredState | undefined, now: string): IndexedTroubles {
+  const index: IndexedTroubles = { troubles: new Map(), byTarget: new Map(), byCluster: new Map(), byBundle: new Map() };
+  const { troubles, byTarget, byCluster, byBundle } = index;
+  const trouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string): ConditionView => {
+    const key = [event, bundle, condition.reason, condition.message, condition.at].join("\n");
+    const since = before?.troubles.get(key)?.condition.since ?? now;
+    const dated: ConditionView = { ...condition, status: "True", since };
+    if (!troubles.has(key)) troubles.set(key, { condition: dated, event, ...(bundle && { bundle }) });
+    return dated;
+  };
+  for (const { code, message, at, scope } of result.model.problems) {
+    const invalid = { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) };
+    const condition = trouble("FleetInvalid", invalid, scope.kind === "bundle" ? scope.name : undefined);
+    if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
+    if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
+  }
+  for (const [text, problems] of grouped(result.problems)) {
+    const [first] = problems;
+    if (!first) continue;
+    const where = problems.length === 1 ? first.cluster : `${problems.length} clusters`;
+    const shown = trouble("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
+    const condition = { ...shown, message: first.message };
+    for (const { bundle, cluster } of problems) append(byTarget, `${bundle}/${cluster}`, condition);
+    append(byBundle, first.bundle, shown);
+  }
+  for (const [cluster, { code, message }] of result.failed) {
+    append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
+  }
+  if (result.held) trouble("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
+  // Notices are no troubles: nothing is held back by them.
+  for (const [key, notices] of result.notices) {
+    const known = before?.targetConditions(...split(key)) ?? [];
+    for (const { type, message } of notices) {
+      const since = known.find((condition) => condition.type === type && condition.message === message)?.since ?? now;
+      append(byTarget, key, { type, status: "True", reason: type, message, since });
+    }
+  }
+  return index;
 }
 
 function append<T>(map: Map<string, T[]>, key: string, item: T): void {
