@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyInstance } from "fastify";
-import { createJsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { ApiOptions } from "./api-options.ts";
 import { requireToken } from "./authentication.ts";
 import { registerCommandRoutes } from "./command-routes.ts";
@@ -40,7 +40,9 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
       components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
       security: [{ token: [] }],
     },
-    transform: createJsonSchemaTransform({ skipList: ["/healthz", "/readyz", "/metrics", "/openapi.json"] }),
+    transform: jsonSchemaTransform,
+    // Puts the shapes that have a name into the components that the others refer to.
+    transformObject: jsonSchemaTransformObject,
   });
   // Before the routes: a hook holds for what is registered after it.
   registerTelemetry(app, options.logger, options.metrics);
