@@ -135,7 +135,11 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         command: process.execPath,
         args: [...(programs.nodeArgs?.hub ?? []), programs.hub, "--config", configPath],
         cwd: ROOT,
-        env: { PATH: process.env["PATH"] ?? "", ...programs.imageEnv?.hub, ...(options.hub?.["env"] as Record<string, string> | undefined) },
+        env: {
+          PATH: process.env["PATH"] ?? "",
+          ...programs.imageEnv?.hub,
+          ...(options.hub?.["env"] as Record<string, string> | undefined),
+        },
         logPath: join(folder.path, "hub.log"),
         ports: [grpcPort, httpPort],
         ready: async () => {
