@@ -52,8 +52,10 @@ function codeOf(status: number, answer: KubeStatus): ErrorCode {
       // RBAC's message is made by `responsewriters.Forbidden`: “User "x" cannot get resource …”.
       return / cannot \w+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
     case 404:
+      // A path that is not served, and a proxy that has lost its way, also answer 404: that says nothing of the object.
+      if (answer.reason !== "NotFound") return "KUBE_SERVER";
       // Creating into a missing namespace names the namespace, not the object.
-      return answer.details?.kind === "namespaces" && answer.reason === "NotFound" ? "NAMESPACE_MISSING" : "KUBE_NOT_FOUND";
+      return answer.details?.kind === "namespaces" ? "NAMESPACE_MISSING" : "KUBE_NOT_FOUND";
     case 409:
     case 410:
       return "KUBE_CONFLICT";
