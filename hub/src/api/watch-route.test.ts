@@ -1,37 +1,10 @@
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
-import type { Clock } from "@muster/shared/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
+import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { BEARER, createSampleApi, type SampleApi } from "./testing/sample-api.ts";
-
-/** Time that goes on when a test says so. */
-class ManualClock implements Clock {
-  #now = 0;
-  readonly #sleepers = new Set<{ due: number; wake: () => void }>();
-  monotonicMs = () => this.#now;
-  wallMs = () => this.#now;
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const sleeper = { due: this.#now + ms, wake: resolve };
-      this.#sleepers.add(sleeper);
-      signal?.addEventListener("abort", () => {
-        this.#sleepers.delete(sleeper);
-        reject(signal.reason);
-      });
-    });
-  }
-  async advance(ms: number): Promise<void> {
-    this.#now += ms;
-    for (const sleeper of [...this.#sleepers]) {
-      if (sleeper.due > this.#now) continue;
-      this.#sleepers.delete(sleeper);
-      sleeper.wake();
-    }
-    await new Promise(setImmediate);
-  }
-}
 
 const open: { end(): void }[] = [];
 const apis: SampleApi[] = [];
