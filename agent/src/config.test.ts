@@ -42,6 +42,10 @@ describe("settings", () => {
     );
     expect(messageOf({ ...GOOD, MUSTER_CLUSTER: "a.b" })).toContain("MUSTER_CLUSTER is no cluster name");
     expect(messageOf({ ...GOOD, MUSTER_HUB_ADDRESS: "https://hub" })).toContain("MUSTER_HUB_ADDRESS is not host:port");
+    expect(messageOf({ ...GOOD, MUSTER_HUB_ADDRESS: "10.0.0.5:8443" })).toContain("MUSTER_HUB_SERVER_NAME");
+    expect(loadConfig({ ...GOOD, MUSTER_HUB_ADDRESS: "10.0.0.5:8443", MUSTER_HUB_SERVER_NAME: "hub" })).toMatchObject({
+      MUSTER_HUB_SERVER_NAME: "hub",
+    });
     expect(messageOf({ ...GOOD, MUSTER_NAMESPACE: undefined })).toContain("MUSTER_NAMESPACE is not set");
   });
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { CodedError } from "@muster/shared/errors";
 import { CLUSTER_NAME_PATTERN } from "@muster/shared/model";
 import { z } from "zod";
@@ -13,7 +14,7 @@ const optional = z
 const milliseconds = (fallback: number) => z.coerce.number().int().min(100).max(86_400_000).default(fallback);
 
 /** The agent's settings, all from the environment; secrets are file paths, never values. */
-const SCHEMA = z.object({
+const FIELDS = z.object({
   /** Name of this cluster, as Git declares it. */
   MUSTER_CLUSTER: z.string().regex(CLUSTER_NAME_PATTERN, "is no cluster name (lower case letters, digits and -, at most 63)"),
   /** Trust domain of the hub. */
@@ -52,6 +53,15 @@ const SCHEMA = z.object({
   /** Outside of a cluster. */
   KUBECONFIG: optional,
 });
+
+/** TLS asks for names only (RFC 6066, section 3), so with an address the name must be told. */
+const SCHEMA = FIELDS.refine(
+  ({ MUSTER_HUB_ADDRESS: address, MUSTER_HUB_SERVER_NAME: name }) => name || !isIP(address.split(":")[0] ?? ""),
+  {
+    path: ["MUSTER_HUB_ADDRESS"],
+    message: "is an IP address; then MUSTER_HUB_SERVER_NAME (chart: hub.serverName) must be a name in the hub's certificate",
+  },
+);
 
 /** Settings of the agent, with their defaults filled in. */
 export type AgentConfig = z.output<typeof SCHEMA> & { readonly namespace: string };

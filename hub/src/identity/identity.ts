@@ -69,7 +69,8 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
   writeAtomically(path("ca.pem"), authority.cert);
   const server = await serverCertificate(path("server.json"), authority, serverNames);
   const seeds = JSON.parse(await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()))) as NatsSeeds;
-  await keep("nats/hub.creds", () => hubCreds(seeds));
+  // Made anew at every start: what the hub may do follows the version that runs, not the one that was installed first.
+  writeAtomically(path("nats/hub.creds"), await hubCreds(seeds));
 
   return {
     trustDomain,

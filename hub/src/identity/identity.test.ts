@@ -1,0 +1,106 @@
+import { X509Certificate } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTempFolder } from "../../../test/rig/temp-folder.ts";
+import { type HubIdentity, loadIdentity } from "./identity.ts";
+
+let folder: ReturnType<typeof createTempFolder>;
+beforeEach(() => {
+  folder = createTempFolder("identity");
+});
+afterEach(() => folder.remove());
+
+const load = (serverNames: readonly string[] = ["hub.example", "127.0.0.1"]): Promise<HubIdentity> =>
+  loadIdentity({ dataDir: join(folder.path, "data"), trustDomain: "example.org", serverNames });
+const filesBelow = (path: string): string[] =>
+  readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+/** The permissions in a NATS credentials file. */
+function permissionsOf(creds: string): { pub: string[]; sub: string[] } {
+  const payload = /BEGIN NATS USER JWT-----\s+[^.]+\.([^.]+)\./.exec(creds)?.[1] ?? "";
+  const claims = JSON.parse(Buffer.from(payload, "base64url").toString()) as {
+    nats: { pub: { allow: string[] }; sub: { allow: string[] } };
+  };
+  return { pub: [...claims.nats.pub.allow].sort(), sub: [...claims.nats.sub.allow].sort() };
+}
+
+describe("the hub's identity", () => {
+  it("is made once: keys, CA, tokens and NATS accounts are the same after a restart", async () => {
+    const [first, second] = [await load(), await load()];
+    for (const key of ["signingPublicPem", "ca", "apiToken", "webhookSecret"] as const) expect(second[key]).toBe(first[key]);
+    expect(second.server.cert).toBe(first.server.cert);
+    const issued = await second.issueAgent("one");
+    expect(new X509Certificate(issued.cert).verify(new X509Certificate(first.ca).publicKey)).toBe(true);
+  });
+
+  it("S3: is readable by nobody else, in no file", async () => {
+    await load();
+    const files = filesBelow(folder.path);
+    expect(files.length).toBeGreaterThan(8);
+    for (const file of files) expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
+  });
+
+  it("gets another server certificate when its names change, from the same CA", async () => {
+    const before = await load();
+    const after = await load(["hub.example", "hub.other"]);
+    expect(after.ca).toBe(before.ca);
+    const certificate = new X509Certificate(after.server.cert);
+    expect([certificate.checkHost("hub.other"), certificate.checkIP("127.0.0.1")]).toEqual(["hub.other", undefined]);
+    expect(certificate.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
+  });
+
+  it("gives its NATS user just the rights that this version needs, though an older one had others", async () => {
+    const { natsCredsFile } = await load();
+    const before = permissionsOf(readFileSync(natsCredsFile, "utf8"));
+    writeFileSync(natsCredsFile, "of an older version");
+    await load();
+    expect(permissionsOf(readFileSync(natsCredsFile, "utf8"))).toEqual(before);
+    expect(before.pub).toEqual(
+      [
+        "$JS.API.STREAM.CREATE.MUSTER_BLOBS",
+        "$JS.API.STREAM.CREATE.MUSTER_SLICES",
+        "$JS.API.STREAM.INFO.MUSTER_BLOBS",
+        "$JS.API.STREAM.INFO.MUSTER_SLICES",
+        "$JS.API.STREAM.MSG.GET.MUSTER_BLOBS",
+        "$JS.API.STREAM.MSG.GET.MUSTER_SLICES",
+        "$JS.API.STREAM.PURGE.MUSTER_BLOBS",
+        "muster.v1.blob.*.*",
+        "muster.v1.slice.*",
+      ].sort(),
+    );
+  });
+
+  it("A5: gives an agent its own slice, blobs by name, and replies of its own, and nothing else", async () => {
+    const { natsCreds } = await (await load()).issueAgent("one");
+    expect(permissionsOf(natsCreds)).toEqual({
+      pub: ["$JS.API.DIRECT.GET.MUSTER_BLOBS.muster.v1.blob.>", "$JS.API.DIRECT.GET.MUSTER_SLICES.muster.v1.slice.one"],
+      sub: ["_INBOX_one.>", "muster.v1.slice.one"],
+    });
+  });
+
+  it("names the cluster whole in an agent's certificate, which serves as a client's only", async () => {
+    const { cert, key, ca } = await (await load()).issueAgent("eu-1");
+    const certificate = new X509Certificate(cert);
+    expect(certificate.subjectAltName).toBe("URI:spiffe://example.org/cluster/eu-1");
+    expect(certificate.keyUsage).toEqual(["1.3.6.1.5.5.7.3.2"]);
+    expect(certificate.ca).toBe(false);
+    expect(new X509Certificate(ca).ca).toBe(true);
+    expect(key).toContain("PRIVATE KEY");
+  });
+
+  it.each(["", "One", "a/b", "a.b", "x".repeat(64), "../etc", "*", "one,two"])(
+    "is issued to no cluster that is called %j",
+    async (name) => {
+      await expect((await load()).issueAgent(name)).rejects.toMatchObject({ code: "CLI_USAGE" });
+    },
+  );
+
+  it("leaves no half-written file behind", async () => {
+    await load();
+    expect(filesBelow(folder.path).filter((file) => file.endsWith(".partial"))).toEqual([]);
+    expect(existsSync(join(folder.path, "data/signing-key.pem"))).toBe(true);
+  });
+});
