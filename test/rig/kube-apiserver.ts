@@ -145,6 +145,9 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
     ports: [port],
     ready: async () => {
       if (!existsSync(caPath)) throw new Error("no certificate yet");
+      // The file may have been read while it was being written: as long as nothing was answered, it is read again.
+      await dispatcher?.destroy();
+      dispatcher = undefined;
       await call("GET", "/readyz");
       // RBAC's own roles are made after readiness; without them a first binding may be refused.
       await call("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin");

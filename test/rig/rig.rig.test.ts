@@ -48,7 +48,7 @@ describe("API servers in the rig", () => {
   beforeAll(async () => {
     clusters = await startClusters(["one", "two"]);
   });
-  afterAll(() => clusters.stop());
+  afterAll(() => clusters?.stop());
 
   it("are isolated from each other on one etcd", async () => {
     await clusters.get("one").admin.request("POST", "/api/v1/namespaces", { metadata: { name: "only-here" } });
