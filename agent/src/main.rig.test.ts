@@ -67,7 +67,7 @@ async function newCluster() {
         MUSTER_CLUSTER: name,
         MUSTER_NAMESPACE: state,
         MUSTER_NATS_URL: more.natsUrl ?? nats.url,
-        MUSTER_HUB_ADDRESS: "127.0.0.1:1",
+        MUSTER_HUB_ADDRESS: "localhost:1",
         MUSTER_HUB_CA_FILE: keys,
         MUSTER_CERT_FILE: keys,
         MUSTER_KEY_FILE: keys,

@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir, totalmem } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { buildBundles, IMAGE_ENV, NODE_ARGS } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
+import { createTempFolder } from "../rig/temp-folder.ts";
 import { type BenchFigures, measure } from "./measure.ts";
 import type { Stages } from "./stages.ts";
 import type { Percentiles } from "./statistics.ts";
@@ -56,7 +56,7 @@ function describeStages(stages: Stages): string {
 
 const programs = await (async () => {
   await ensureBinaries(["nats-server", "etcd", "kube-apiserver", "helm", "kustomize"]);
-  const built = await buildBundles({ outDir: mkdtempSync(join(tmpdir(), "muster-bench-")), programs: ["hub", "agent"] });
+  const built = await buildBundles({ outDir: createTempFolder("bench").path, programs: ["hub", "agent"] });
   // As the images run them.
   return { hub: built.hub, agent: built.agent, nodeArgs: NODE_ARGS, imageEnv: IMAGE_ENV };
 })();
