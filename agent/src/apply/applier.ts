@@ -5,6 +5,7 @@ import {
   describeObjectRef,
   Health,
   type Manifest,
+  type ObjectRef,
   type ObjectRefText,
   parseObjectRef,
   splitApiVersion,
@@ -69,29 +70,39 @@ export function createApplier(options: ApplierOptions): Applier {
     const known = observer.get(line.ref);
     // An object that we do not own yet may be somebody else's: look before taking it. Ignored fields are taken from what is there.
     const look = !task.owned || !known || ignored.length > 0;
-    const before = !look
-      ? undefined
-      : task.before === undefined
-        ? await cluster.get(type, ref.namespace, ref.name, signal)
-        : (task.before ?? undefined);
-    const owner = before && !task.owned ? foreignOwner(before) : undefined;
-    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
+    const before = look ? await whatIsThere(task, type, ref, signal) : undefined;
+    if (before && !task.owned) refuseForeign(before, ref);
     const wanted = inScope(line.manifest, type);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
+    const live = await send(task, type, manifest, signal);
+    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore });
+    const uid = String(live.metadata["uid"] ?? "");
+    if (look && !before) return { action: Action.Created, uid };
+    const last = before
+      ? { uid: before.metadata["uid"], version: before.metadata["resourceVersion"] }
+      : { uid: known?.uid, version: known?.resourceVersion };
+    if (last.uid !== undefined && last.uid !== uid) return { action: Action.Created, uid };
+    return { action: last.version === live.metadata["resourceVersion"] ? Action.Unchanged : Action.Configured, uid };
+  }
+
+  async function whatIsThere(task: ApplyTask, type: ResourceType, ref: ObjectRef, signal: AbortSignal): Promise<Manifest | undefined> {
+    if (task.before !== undefined) return task.before ?? undefined;
+    return cluster.get(type, ref.namespace, ref.name, signal);
+  }
+
+  async function send({ line, dryRun }: ApplyTask, type: ResourceType, manifest: Manifest, signal: AbortSignal): Promise<Manifest> {
     observer.expectApply(line.ref);
-    let live: Manifest;
     try {
-      live = await cluster.apply(type, manifest, { force: true, signal, ...(task.dryRun && { dryRun: true }) });
+      return await cluster.apply(type, manifest, { force: true, signal, ...(dryRun && { dryRun }) });
     } catch (error) {
       observer.applyFailed(line.ref);
       throw error;
     }
-    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore });
-    const uid = String(live.metadata["uid"] ?? "");
-    const uidBefore = before ? String(before.metadata["uid"] ?? "") : known?.uid;
-    if ((look && !before) || (uidBefore !== undefined && uidBefore !== uid)) return { action: Action.Created, uid };
-    const versionBefore = before ? before.metadata["resourceVersion"] : known?.resourceVersion;
-    return { action: versionBefore === live.metadata["resourceVersion"] ? Action.Unchanged : Action.Configured, uid };
+  }
+
+  function refuseForeign(before: Manifest, ref: ObjectRef): void {
+    const owner = foreignOwner(before);
+    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
   }
 
   function refuseReserved(namespace: string, kind: string, name: string): void {

@@ -1,6 +1,6 @@
 import { CodedError } from "@muster/shared/errors";
-import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, parseObjectRef } from "@muster/shared/model";
-import type { Cluster } from "../kube/cluster.ts";
+import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, type ObjectRef, parseObjectRef } from "@muster/shared/model";
+import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
@@ -22,15 +22,8 @@ export function createPruner(options: PrunerOptions): Pruner {
   const { cluster, discovery, observer } = options;
   return async (entry, signal) => {
     const ref = parseObjectRef(entry.ref);
-    const known = await discovery.current(signal);
-    let type = known.find(ref.group, ref.kind);
-    if (!type) {
-      const fresh = await discovery.refresh({ signal });
-      type = fresh.find(ref.group, ref.kind);
-      // A kind that is absent from a complete discovery has no objects (E087); an incomplete one proves nothing (E006).
-      if (!type && !fresh.failedGroups.has(ref.group)) return "gone";
-      if (!type) throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
-    }
+    const type = await typeOf(ref, signal);
+    if (!type) return "gone";
     const live = await cluster.get(type, ref.namespace, ref.name, signal);
     if (!live) return "gone";
     const uid = String(live.metadata["uid"] ?? "");
@@ -38,17 +31,23 @@ export function createPruner(options: PrunerOptions): Pruner {
     if ((entry.uid !== undefined && entry.uid !== uid) || !isMarked(live)) return "released";
     if (live.metadata["deletionTimestamp"]) return "terminating";
     observer.forget(entry.ref);
-    try {
-      const left = await cluster.delete(type, ref.namespace, ref.name, { uid, signal });
-      return left ? "terminating" : "gone";
-    } catch (error) {
+    const left = await cluster.delete(type, ref.namespace, ref.name, { uid, signal }).catch((error: unknown) => {
       const coded = CodedError.from(error);
-      if (coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN") {
-        throw new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded });
-      }
-      throw coded;
-    }
+      const blocked = coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN";
+      throw blocked ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
+    });
+    return left ? "terminating" : "gone";
   };
+
+  /** undefined: a kind that is absent from a complete discovery has no objects (E087); an incomplete one proves nothing (E006). */
+  async function typeOf(ref: ObjectRef, signal: AbortSignal): Promise<ResourceType | undefined> {
+    const known = (await discovery.current(signal)).find(ref.group, ref.kind);
+    if (known) return known;
+    const fresh = await discovery.refresh({ signal });
+    const found = fresh.find(ref.group, ref.kind);
+    if (found || !fresh.failedGroups.has(ref.group)) return found;
+    throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
+  }
 }
 
 function isMarked(live: Manifest): boolean {

@@ -43,6 +43,8 @@ export function createIntake(options: IntakeOptions): Intake {
   let highWater: HighWater | undefined;
   let problem: SliceCondition | undefined;
   let staleInARow = 0;
+  /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
+  let unfinished: string | undefined;
 
   function tell(next: SliceCondition | undefined): void {
     if (problem?.code === next?.code && problem?.message === next?.message) return;
@@ -69,6 +71,21 @@ export function createIntake(options: IntakeOptions): Intake {
     await options.take(desired, fetched);
     highWater = { epoch: slice.epoch, generation: slice.generation, digest };
     tell(undefined);
+  }
+
+  /** Gives the delay until what is unfinished is tried again; undefined if nothing is. */
+  async function take(message: string): Promise<number | undefined> {
+    try {
+      await process(message);
+      unfinished = undefined;
+      backoff.reset();
+      return undefined;
+    } catch (error) {
+      const retryMs = refuse(CodedError.from(error));
+      if (retryMs !== undefined) unfinished = message;
+      else if (unfinished === message) unfinished = undefined;
+      return retryMs ?? (unfinished === undefined ? undefined : backoff.next());
+    }
   }
 
   /** Gives the delay until the same message is tried again; undefined if that would not help. */
@@ -100,24 +117,10 @@ export function createIntake(options: IntakeOptions): Intake {
     },
     onChange: (listener) => void listeners.push(listener),
     async run(signal) {
-      /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
-      let unfinished: string | undefined;
       while (!signal.aborted) {
         const message = waiting ?? unfinished;
         waiting = undefined;
-        let retryMs: number | undefined;
-        if (message !== undefined) {
-          try {
-            await process(message);
-            unfinished = undefined;
-            backoff.reset();
-          } catch (error) {
-            retryMs = refuse(CodedError.from(error));
-            if (retryMs !== undefined) unfinished = message;
-            else if (unfinished === message) unfinished = undefined;
-            else if (unfinished !== undefined) retryMs = backoff.next();
-          }
-        }
+        const retryMs = message === undefined ? undefined : await take(message);
         if (waiting === undefined) await wakeup.wait(retryMs, signal);
       }
     },

@@ -32,6 +32,7 @@ const LIST_THRESHOLD = 8;
 
 /** What the apply of one bundle did. */
 export interface ApplySummary {
+  readonly bundle: string;
   readonly counts: Readonly<Partial<Record<Action, number>>>;
   /** UIDs of objects that had none in the inventory. */
   readonly uids: ReadonlyMap<ObjectRefText, string>;
@@ -57,7 +58,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const { state, observer, applier, failpoint } = phase;
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = state.desired && contentOf(bundle, state.desired);
-  if (!content) return { counts: {}, uids: new Map(), corrected: [] };
+  if (!content) return { bundle: bundle.name, counts: {}, uids: new Map(), corrected: [] };
   const { options } = content;
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(bundle.name, gate);
@@ -66,7 +67,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const counts: Partial<Record<Action, number>> = {};
   const uids = new Map<ObjectRefText, string>();
   const corrected: ObjectRefText[] = [];
-  if (needed.length === 0) return { counts, uids, corrected };
+  if (needed.length === 0) return { bundle: bundle.name, counts, uids, corrected };
 
   const before = await lookAtNew(phase, needed, signal);
   const dryRun = options.drift.mode === DriftMode.Report && state.inventory.applied.get(bundle.name) === content.manifestSet.digest;
@@ -104,7 +105,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     });
     await waitForDefinitions(phase, rank, lines, bundle.name, failedBefore, signal);
   }
-  return { counts, uids, corrected };
+  return { bundle: bundle.name, counts, uids, corrected };
 }
 
 /** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "@muster/shared/errors";
+import type { CodedError, ErrorCode } from "@muster/shared/errors";
 import {
   type BundleReport,
   type ClusterReport,
@@ -53,23 +53,23 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     drifted,
     failed: failures.filter((failure) => !WAITING.has(failure.error.code)).length,
   };
-  if (state.desired?.slice.paused) return { ...base, state: SyncState.Paused, reason: "Paused" };
-  if (first) {
-    const waiting = WAITING.has(first.error.code);
-    const more = failures.length > 1 ? ` (and ${failures.length - 1} more)` : "";
-    return {
-      ...base,
-      state: waiting ? SyncState.Pending : SyncState.Failed,
-      reason: first.error.code,
-      message: `${first.error.message}${more}`,
-    };
+  return { ...base, ...standing() };
+
+  /** The first of these that holds says where the bundle stands. */
+  function standing(): Pick<BundleReport, "state" | "reason" | "message"> {
+    if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
+    if (first) return failing(first, failures.length);
+    if (gate && pending > 0) return { state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
+    if (bundle.state === "keep" && lines.length === 0) return { state: SyncState.Pending, reason: bundle.reason };
+    if (pending > 0) return { state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
+    if (drifted > 0) return { state: SyncState.OutOfSync, reason: "Drifted" };
+    return { state: SyncState.Synced };
   }
-  if (gate && pending > 0) return { ...base, state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
-  if (bundle.state === "keep" && lines.length === 0) return { ...base, state: SyncState.Pending, reason: bundle.reason };
-  if (pending > 0)
-    return { ...base, state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
-  if (drifted > 0) return { ...base, state: SyncState.OutOfSync, reason: "Drifted" };
-  return { ...base, state: SyncState.Synced };
+}
+
+function failing({ error }: { readonly error: CodedError }, count: number): Pick<BundleReport, "state" | "reason" | "message"> {
+  const more = count > 1 ? ` (and ${count - 1} more)` : "";
+  return { state: WAITING.has(error.code) ? SyncState.Pending : SyncState.Failed, reason: error.code, message: `${error.message}${more}` };
 }
 
 /** Everything about the cluster apart from single objects. */

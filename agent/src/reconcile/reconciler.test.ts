@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest, Slice } from "@muster/shared/model";
+import type { Manifest, ReportedEvent, Slice } from "@muster/shared/model";
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -40,7 +40,11 @@ function startAgent(cluster: FakeCluster = createFakeCluster()) {
     prune: createPruner({ cluster, discovery, observer }),
   });
   const events: string[] = [];
-  reconciler.onEvent((event) => void events.push(event.type));
+  const told: ReportedEvent[] = [];
+  reconciler.onEvent((event) => {
+    events.push(event.type);
+    told.push(event);
+  });
   void observer.run(stop.signal);
   void reconciler.run(stop.signal);
   const take = async (bundles: readonly MadeBundle[], more: Partial<Slice> = {}) => {
@@ -61,6 +65,7 @@ function startAgent(cluster: FakeCluster = createFakeCluster()) {
     cluster,
     reconciler,
     events,
+    told,
     take,
     bundle,
     synced,
@@ -79,7 +84,16 @@ const writes = (cluster: FakeCluster) =>
     .splice(0)
     .filter((call) => !["get", "list"].includes(call.verb))
     .map((call) => `${call.verb} ${call.ref.split("_")[1]}`);
-const settle = () => new Promise((resolve) => setTimeout(resolve, 30));
+
+/** Resolves when the agent has come to rest: everything here runs in this process, so 50 turns without a call mean that none will come. */
+async function settle(cluster: FakeCluster): Promise<void> {
+  for (let [calls, turns] = [cluster.calls.length, 0]; turns < 50; turns += 1) {
+    await new Promise(setImmediate);
+    if (cluster.calls.length === calls) continue;
+    calls = cluster.calls.length;
+    turns = 0;
+  }
+}
 
 describe("reconciling", () => {
   it("I5: an object is in the inventory before its first apply, with its UID after it", async () => {
@@ -90,7 +104,7 @@ describe("reconciling", () => {
     };
     await take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
     await synced("a");
-    await settle();
+    await settle(cluster);
     expect(known).toEqual([true, true]);
     expect([...(await inventory()).entries.values()].every((entry) => entry.uid !== undefined)).toBe(true);
   });
@@ -100,14 +114,14 @@ describe("reconciling", () => {
     const objects = Array.from({ length: 20 }, (_, index) => configMap(`m${index}`));
     await take([{ name: "a", objects }]);
     await synced("a");
-    await settle();
+    await settle(cluster);
     writes(cluster);
     await take([{ name: "a", objects: [...objects.slice(1), configMap("m0", "2")] }]);
     await synced("a");
-    await settle();
+    await settle(cluster);
     expect(writes(cluster).filter((write) => write.startsWith("apply"))).toEqual(["apply m0"]);
     await take([{ name: "a", objects: [...objects.slice(1), configMap("m0", "2")] }]);
-    await settle();
+    await settle(cluster);
     expect(writes(cluster).filter((write) => !write.includes("muster-state"))).toEqual([]);
   });
 
@@ -136,7 +150,7 @@ describe("reconciling", () => {
     writes(cluster);
     await take([{ name: "new", objects: [configMap("x"), configMap("y")] }]);
     await synced("new");
-    await settle();
+    await settle(cluster);
     expect(cluster.objects.get("web_x__ConfigMap")?.metadata).toMatchObject({ uid, labels: { "muster.dev/bundle": "new" } });
     expect((await inventory()).entries.get("web_x__ConfigMap")).toMatchObject({ bundle: "new", uid });
     expect(writes(cluster).filter((write) => write.startsWith("delete") && !write.includes("muster-state"))).toEqual([]);
@@ -149,7 +163,7 @@ describe("reconciling", () => {
     await synced("a");
     await take([{ name: "a", objects: [configMap("y")] }]);
     await vi.waitFor(() => expect(cluster.objects.get("web_x__ConfigMap")?.metadata["deletionTimestamp"]).toBeDefined());
-    await settle();
+    await settle(cluster);
     expect((await inventory()).entries.has("web_x__ConfigMap")).toBe(true);
     cluster.take("web_x__ConfigMap");
     await vi.waitFor(async () => expect((await inventory()).entries.has("web_x__ConfigMap")).toBe(false), { timeout: 5_000 });
@@ -191,25 +205,26 @@ describe("reconciling", () => {
     await take([{ name: "a", objects }]);
     goOn.resolve();
     await synced("a");
-    await settle();
+    await settle(cluster);
     expect(deleted).toBe(1);
     expect(Object.keys(values(cluster))).toHaveLength(20);
   });
 
   it("drift is told and put back; in report mode it is only told", async () => {
-    const { cluster, take, synced, bundle, events } = startAgent();
+    const { cluster, take, synced, bundle, events, told } = startAgent();
     await take([
       { name: "a", objects: [configMap("x")] },
       { name: "r", objects: [configMap("y")], options: { drift: { mode: "report", ignore: [] } } },
     ]);
     await synced("a");
     await synced("r");
-    await settle();
+    await settle(cluster);
     for (const name of ["x", "y"]) cluster.put({ ...cluster.objects.get(`web_${name}__ConfigMap`)!, data: { value: "edited" } });
     await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "edited" }));
     expect(bundle("r")).toMatchObject({ state: "OutOfSync", drifted: 1 });
     expect(events.filter((type) => type === "DriftDetected")).toHaveLength(2);
     expect(events.filter((type) => type === "DriftCorrected")).toHaveLength(1);
+    expect(told.find((event) => event.type === "DriftCorrected")).toMatchObject({ bundle: "a", object: { name: "x" } });
     cluster.take("web_x__ConfigMap");
     await vi.waitFor(() => expect(values(cluster)["x"]).toBe("1"));
   });
@@ -218,14 +233,15 @@ describe("reconciling", () => {
     const { cluster, take, synced } = startAgent();
     await take([{ name: "a", objects: [configMap("x")] }]);
     await synced("a");
-    await settle();
+    await settle(cluster);
     writes(cluster);
-    const until = Date.now() + 600;
-    while (Date.now() < until) {
+    // The other one never gives up; we come to rest all the same.
+    for (let round = 0; round < 40; round += 1) {
       const live = cluster.objects.get("web_x__ConfigMap")!;
       if ((live["data"] as { value: string }).value === "1") cluster.put({ ...live, data: { value: "theirs" } });
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await settle(cluster);
     }
+    expect(values(cluster)).toEqual({ x: "theirs" });
     expect(writes(cluster).length).toBeLessThanOrEqual(6);
   });
 
@@ -235,7 +251,7 @@ describe("reconciling", () => {
     await first.synced("a");
     const desired = first.reconciler.desired!;
     first.stop.abort();
-    await settle();
+    await settle(first.cluster);
     first.cluster.put({ ...first.cluster.objects.get("web_x__ConfigMap")!, data: { value: "edited" } });
     first.cluster.take("web_y__ConfigMap");
     const second = startAgent(first.cluster);
@@ -272,7 +288,7 @@ describe("reconciling", () => {
     await take([{ name: "a", objects: [configMap("bad"), configMap("x")] }]);
     await vi.waitFor(() => expect(bundle("a")?.state).toBe("Failed"));
     await take([{ name: "a", objects: [] }], { paused: true });
-    await settle();
+    await settle(cluster);
     expect(bundle("a")?.state).toBe("Paused");
     expect(values(cluster)).toEqual({ x: "1" });
     let passes = 0;
@@ -290,11 +306,11 @@ describe("reconciling", () => {
     await synced("k");
     await take([{ name: "a", objects: [configMap("x"), configMap("z", "moved")] }, { name: "k" }]);
     await synced("a");
-    await settle();
+    await settle(cluster);
     cluster.put({ ...cluster.objects.get("web_y__ConfigMap")!, data: { value: "edited" } });
     await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "1", z: "moved" }));
     writes(cluster);
-    await settle();
+    await settle(cluster);
     expect(writes(cluster)).toEqual([]);
   });
 
@@ -302,14 +318,14 @@ describe("reconciling", () => {
     const first = startAgent();
     await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
     await first.synced("a");
-    await settle();
+    await settle(first.cluster);
     first.stop.abort();
     const ref = "muster-system_muster-state-inventory__Secret";
     first.cluster.put({ ...first.cluster.objects.get(ref)!, data: {} });
     const second = startAgent(first.cluster);
     await second.take([{ name: "a", objects: [configMap("y")] }]);
     await second.synced("a");
-    await settle();
+    await settle(first.cluster);
     expect(Object.keys(values(first.cluster)).sort()).toEqual(["x", "y"]);
     expect([...(await second.inventory()).entries.keys()]).toEqual(["web_y__ConfigMap"]);
   });

@@ -144,8 +144,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   function tellCorrections(summaries: readonly ApplySummary[]): void {
-    for (const ref of summaries.flatMap((summary) => summary.corrected)) {
-      event("DriftCorrected", `${describeObjectRef(parseObjectRef(ref))} is as Git says again`, { ref });
+    for (const { bundle, corrected } of summaries) {
+      for (const ref of corrected)
+        event("DriftCorrected", `${describeObjectRef(parseObjectRef(ref))} is as Git says again`, { ref, bundle });
     }
   }
 

@@ -173,7 +173,8 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
         type: "AgentConnected",
         severity: "info",
         cluster,
-        message: `Agent ${facts.agentVersion} on Kubernetes ${facts.kubernetesVersion}${highWater ? `, at generation ${highWater.generation}` : ""}`,
+        // An agent that has just started may not have asked its API server yet.
+        message: `Agent ${facts.agentVersion}${facts.kubernetesVersion && ` on Kubernetes ${facts.kubernetesVersion}`}${highWater ? `, at generation ${highWater.generation}` : ""}`,
       });
       notify("cluster", cluster);
     },
