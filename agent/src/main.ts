@@ -55,6 +55,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     observer,
     applier,
     store,
+    metrics,
     failpoint,
     prune: createPruner({ cluster, discovery, observer }),
     ownNamespace: config.namespace,
@@ -120,6 +121,11 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   metrics.observed("muster_agent_hub_connected", "1 while the stream to the hub is up", () => Number(reporter.connected));
   metrics.observed("muster_agent_nats_connected", "1 while NATS is connected", () => Number(puller.connected));
   metrics.observed("muster_agent_generation", "Generation of the slice in force", () => reconciler.desired?.slice.generation ?? 0);
+  const sumOf = (key: "objects" | "drifted" | "failed") =>
+    reconciler.report(undefined).bundles.reduce((sum, bundle) => sum + bundle[key], 0);
+  metrics.observed("muster_agent_objects", "Objects that the slice wants", () => sumOf("objects"));
+  metrics.observed("muster_agent_objects_drifted", "Objects that differ from Git", () => sumOf("drifted"));
+  metrics.observed("muster_agent_objects_failed", "Objects that could not be applied or deleted", () => sumOf("failed"));
   if (config.MUSTER_METRICS_LISTEN !== "") {
     const health = await startHealthServer({
       listen: config.MUSTER_METRICS_LISTEN,

@@ -1,7 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import type { Manifest, ReportedEvent, Slice } from "@muster/shared/model";
 import { systemClock } from "@muster/shared/runtime";
-import { silentLogger } from "@muster/shared/telemetry";
+import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createApplier } from "../apply/applier.ts";
 import { createPruner } from "../apply/pruner.ts";
@@ -24,7 +24,7 @@ const maker = createSliceMaker();
 function startAgent(cluster: FakeCluster = createFakeCluster()) {
   const stop = new AbortController();
   stops.push(stop);
-  const base = { cluster, clock: systemClock, random: () => 0, logger: silentLogger() };
+  const base = { cluster, clock: systemClock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, systemClock);
   const observer = createObserver(base);
   const store = createStateStore({ cluster, namespace: "muster-system" });

@@ -12,7 +12,7 @@ import {
   type SliceCondition,
 } from "@muster/shared/model";
 import { type Clock, createBackoff, type Failpoint, type Random, Wakeup } from "@muster/shared/runtime";
-import { LogField, type Logger } from "@muster/shared/telemetry";
+import { LogField, type Logger, type Metrics } from "@muster/shared/telemetry";
 import type { Applier } from "../apply/applier.ts";
 import type { Pruner } from "../apply/pruner.ts";
 import type { Cluster } from "../kube/cluster.ts";
@@ -35,11 +35,12 @@ export interface ReconcilerOptions {
   readonly prune: Pruner;
   readonly store: StateStore;
   readonly ownNamespace: string;
-  /** Applies at once. Default 8. */
+  /** Applies at once. */
   readonly concurrency: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   readonly failpoint: Failpoint;
 }
 
@@ -65,6 +66,8 @@ export interface Reconciler {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
+  const applies = options.metrics.counter("muster_agent_applies_total", "Objects that were applied, by what came of it", ["action"]);
+  const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
   const phase: ApplyPhase = { ...options, state };
@@ -156,6 +159,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const [action, count] of Object.entries(summary.counts)) counts[action as Action] = (counts[action as Action] ?? 0) + count;
     }
     if (Object.keys(counts).length === 0) return;
+    duration.observe((clock.monotonicMs() - started) / 1_000);
+    for (const [action, count] of Object.entries(counts)) applies.add(count, { action });
     const text = Object.entries(counts)
       .map(([action, count]) => `${count} ${action}`)
       .join(", ");
