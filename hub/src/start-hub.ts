@@ -88,6 +88,7 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
       }),
     })),
     record: (view, problem) => status.recordSource(view, problem),
+    onRewrite: (message) => status.event({ type: "SourceRewritten", severity: "warning", message }),
     onNews: () => pipeline.news(),
   });
   const pipeline = createPipeline({

@@ -17,6 +17,8 @@ export interface SourceWatchOptions {
   readonly sources: readonly WatchedSource[];
   /** Told after every fetch. */
   readonly record: (view: Omit<SourceView, "conditions">, problem: CodedError | undefined) => void;
+  /** Told when a ref was rewritten: its new commit is taken all the same. */
+  readonly onRewrite: (message: string) => void;
   /** Called when a commit is new, or when every source has been tried for the first time. */
   readonly onNews: () => void;
   readonly failpoint: Failpoint;
@@ -66,6 +68,7 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
       record({ ...view, commit: snapshot.commit, fetchedAt: new Date(clock.wallMs()).toISOString() }, undefined);
       const ms = clock.monotonicMs() - started;
       duration.observe(ms / 1000, { source: view.name, result: "ok" });
+      if (isNew && snapshot.rewrites) tellRewrite(snapshot, snapshot.rewrites);
       if (isNew)
         logger.info(
           { [LogField.Source]: view.name, [LogField.Commit]: snapshot.commit, [LogField.DurationMs]: Math.round(ms) },
@@ -84,6 +87,15 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
       record({ ...view, ...(watch.snapshot && { commit: watch.snapshot.commit }) }, coded);
       return false;
     }
+  }
+
+  function tellRewrite({ source, ref, commit }: CommitSnapshot, before: string): void {
+    const { code, message } = new CodedError(
+      "SOURCE_REWRITTEN",
+      `${ref} was rewritten: ${before.slice(0, 12)} is not in the history of ${commit.slice(0, 12)}, which is taken`,
+    );
+    logger.warn({ [LogField.Source]: source, code }, message);
+    options.onRewrite(`${source}: ${message} [${code}]`);
   }
 
   async function follow(watch: Watch, signal: AbortSignal): Promise<void> {

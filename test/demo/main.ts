@@ -87,6 +87,7 @@ function showFleet(cli: { run(...args: string[]): string }): void {
 function instructions(running: Muster, cli: { command: string }): string {
   const [eu] = running.clusters.all;
   const kubectl = (name: string) => `kubectl --kubeconfig ${running.clusters.get(name).kubeconfigPath}`;
+  const podinfo = `${eu?.url}/api/v1/namespaces/web/configmaps/podinfo`;
   return `The hub's API     ${running.hubUrl}/openapi.json (token in ${running.tokenFile})
 The fleet in Git  ${running.repository.url}, with a work tree in ${running.repository.workTree}
 
@@ -103,6 +104,7 @@ Things to try, in another shell:
 
   # drift: edit something in a cluster, and watch it come back
   ${kubectl(eu?.name ?? "")} -n web edit configmap podinfo
+  curl -sSK ${curlConfig(running, eu?.name ?? "")} -X DELETE ${podinfo}    # the same without kubectl
   muster get events --cluster ${eu?.name}
 
   # another label in Git: the production bundles come to the lab, and leave again
@@ -113,6 +115,15 @@ Things to try, in another shell:
   kill -STOP ${running.nats.pid}    # and later: kill -CONT ${running.nats.pid}
 
 No kubelet runs here: a stand-in reports Deployments as available. Everything else is real. Ctrl-C ends it all.`;
+}
+
+/** What curl needs to speak to a cluster as its administrator; in a file, because arguments can be seen by everybody. */
+function curlConfig(running: Muster, cluster: string): string {
+  const { adminToken, caPem } = running.clusters.get(cluster);
+  const [path, caPath] = [join(running.folder, `curl-${cluster}`), join(running.folder, `ca-${cluster}.pem`)];
+  writeFileSync(caPath, caPem);
+  writeFileSync(path, `header = "Authorization: Bearer ${adminToken}"\ncacert = "${caPath}"\n`, { mode: 0o600 });
+  return path;
 }
 
 async function tour(running: Muster): Promise<void> {

@@ -190,7 +190,7 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
     await muster.repository.push({ refspec: `${head}:refs/heads/main` });
   });
 
-  it("E150: a force-push is followed, with a new generation", async () => {
+  it("E150: a force-push is followed with a new generation, and told", async () => {
     const before = (await muster.api<{ desiredGeneration: number }>("/clusters/one")).body.desiredGeneration;
     await muster.repository.git("commit", "--amend", "-qm", "Rewritten");
     const value = String(++counter);
@@ -200,6 +200,8 @@ describe("the repository misbehaves, and the last commit stays in force", () => 
     await muster.webhook();
     await steadyIs(value);
     expect((await muster.api<{ desiredGeneration: number }>("/clusters/one")).body.desiredGeneration).toBeGreaterThan(before);
+    const { body } = await muster.api<{ items: { type: string; message: string }[] }>("/events");
+    expect(body.items.find((event) => event.type === "SourceRewritten")?.message).toContain("SOURCE_REWRITTEN");
   });
 
   it("E154: credentials that are wrong, and Git that is down", async () => {

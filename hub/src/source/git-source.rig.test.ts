@@ -64,17 +64,21 @@ describe("a Git source", () => {
     expect((await fleet.fetch(signal)).commit).toBe(commit);
   });
 
-  it("E150: a force-push gives the new commit", async () => {
+  it("E150: a force-push gives the new commit, and says which one it has replaced", async () => {
     const repo = await repository();
     await repo.commit("one", { "a.txt": "one" });
-    await repo.commit("two", { "a.txt": "two" });
     const fleet = source(repo.url);
-    await fleet.fetch(signal);
+    expect((await fleet.fetch(signal)).rewrites).toBeUndefined();
+    const lost = await repo.commit("two", { "a.txt": "two" });
+    expect((await fleet.fetch(signal)).rewrites).toBeUndefined();
     await repo.git("reset", "--hard", "HEAD~1");
     repo.write({ "a.txt": "three" });
     await repo.git("commit", "-qam", "three");
     await repo.push({ force: true });
-    expect(await text(await fleet.fetch(signal), "a.txt")).toBe("three");
+    const rewritten = await fleet.fetch(signal);
+    expect([await text(rewritten, "a.txt"), rewritten.rewrites]).toEqual(["three", lost]);
+    await repo.commit("four", { "a.txt": "four" });
+    expect((await fleet.fetch(signal)).rewrites).toBeUndefined();
   });
 
   it("E153: follows tags, light and annotated, and a pinned commit", async () => {

@@ -29,6 +29,9 @@ export interface GitSourceOptions {
 
 const MAX_ANSWER_BYTES = 2 * 1024 * 1024 * 1024;
 
+/** Commits that are looked through to find out whether a ref was rewritten. */
+const MAX_ANCESTORS = 5_000;
+
 /** Where a ref stands on the server. */
 interface RemoteRef {
   /** Full name to fetch, `refs/heads/main`; undefined for a commit id. */
@@ -129,7 +132,19 @@ export function createGitSource(options: GitSourceOptions): Source {
     const here = await readFile(join(folder, "muster-head"), "utf8").catch(() => "");
     const commit = here === remote.commit ? here : await download(remote, signal);
     if (last?.commit === commit) return last;
-    return readSnapshot({ reader: currentReader(), source: name, ref, commit, root });
+    const snapshot = await readSnapshot({ reader: currentReader(), source: name, ref, commit, root });
+    const before = last?.commit ?? here;
+    return before !== "" && (await isRewrite(before, commit)) ? { ...snapshot, rewrites: before } : snapshot;
+  }
+
+  /** Whether a commit is missing in the history of the one that follows it. A history that is too long to tell is none. */
+  async function isRewrite(before: string, commit: string): Promise<boolean> {
+    if (before === commit) return false;
+    const { cache } = currentReader();
+    return git.isDescendent({ fs, gitdir: folder, oid: commit, ancestor: before, depth: MAX_ANCESTORS, cache }).then(
+      (follows) => !follows,
+      () => false,
+    );
   }
 
   return {

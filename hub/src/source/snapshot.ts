@@ -16,6 +16,8 @@ export interface CommitSnapshot {
   readonly ref: string;
   /** Full commit id. */
   readonly commit: string;
+  /** The commit before it, if that is not in its history: somebody has rewritten the ref (a force-push). */
+  readonly rewrites?: string;
   /** First line of the commit message, author and date (RFC 3339), for people. */
   readonly subject: string;
   readonly author: string;
