@@ -3,7 +3,7 @@ import { type CommitRef, formatRevision, type Generation, type Slice } from "@mu
 import { type Clock, createBackoff, type Failpoint, jitter, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger, type Metrics } from "@muster/shared/telemetry";
 import { buildFleet } from "./fleet/build-fleet.ts";
-import type { FleetModel } from "./fleet/model.ts";
+import type { FleetModel, FleetProblem } from "./fleet/model.ts";
 import type { FleetLoader } from "./load-fleet-input.ts";
 import type { NatsLink } from "./publish/nats-link.ts";
 import type { Publisher } from "./publish/publisher.ts";
@@ -50,6 +50,14 @@ export interface Pipeline {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** A part of the publish loop. */
+interface Phase {
+  readonly isDue: () => boolean;
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** It has failed: make it due again. */
+  readonly again: () => void;
+}
+
 /** Every so many audits compare also what does not look changed: bits rot. */
 const DEEP_EVERY = 20;
 const GARBAGE_INTERVAL_MS = 10 * 60_000;
@@ -68,13 +76,16 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     "Slices and manifest sets that JetStream had lost and that were published again",
   );
   let loaded = false;
-  let natsCame = false;
+  let recallDue = true;
   let composeDueMs = Number.POSITIVE_INFINITY;
   let deepAsked = false;
+  /** A deep audit that has failed is not over. */
+  let deepDue = false;
   let audits = 0;
   let auditDueMs = 0;
   let garbageDueMs = clock.monotonicMs() + 60_000;
   let releaseMs = 0;
+  let toldHeld: string | undefined;
   let model: FleetModel | undefined;
 
   const composeBy = (dueMs: number): void => {
@@ -117,8 +128,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const composition = await timed("compose", () =>
       composeSlices({ model: next, outcomes: rendered.outcomes, previous: publisher.current }),
     );
-    if (composition.held)
-      logger.error({ code: composition.held.code }, `${composition.held.message}: the revision is held, nothing is changed anywhere`);
+    logHeld(formatRevision(next.commits), composition.held);
     const { moved, failed } = await timed("publish", () => publisher.publish(composition.slices, rendered.sets, next.commits));
     published.add(moved.size);
     for (const [cluster, slice] of moved) options.hint(cluster, slice);
@@ -130,6 +140,13 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     logger[level]({ [LogField.Count]: moved.size }, `${formatRevision(next.commits)}: ${moved.size} slices published`);
     const [first] = failed.values();
     if (first) throw first;
+  }
+
+  /** A revision that is held is composed again with every agent's facts; it is said once. */
+  function logHeld(revision: string, held: FleetProblem | undefined): void {
+    const told = held && `${revision} ${held.code}`;
+    if (held && told !== toldHeld) logger.error({ code: held.code }, `${held.message}: the revision is held, nothing is changed anywhere`);
+    toldHeld = told;
   }
 
   function record(
@@ -148,9 +165,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     status.record({ ...result, model: next, slices: publisher.current, moved: result.moved.size, ...(newest && { commit: newest }) });
   }
 
-  async function audit(): Promise<void> {
-    const deep = deepAsked || audits % DEEP_EVERY === DEEP_EVERY - 1;
-    deepAsked = false;
+  async function audit(deep: boolean): Promise<void> {
     audits += 1;
     const result = await timed("audit", () => publisher.audit(deep));
     if (result.stirred.length > 0) composeBy(0);
@@ -172,54 +187,83 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     if (first) throw first;
   }
 
-  /** One turn of the loop. Each phase says by itself whether there is something to do; the error of one does not stop the next. */
-  async function turn(signal: AbortSignal): Promise<void> {
-    const errors: unknown[] = [];
-    const phase = async (work: () => Promise<void>): Promise<boolean> => {
-      try {
-        await work();
-        return true;
-      } catch (error) {
-        if (signal.aborted) throw error;
-        errors.push(error);
-        return false;
-      }
-    };
-    const isDue = (ms: number) => ms <= clock.monotonicMs();
-    if (!link.connected) {
+  const isPast = (ms: number) => ms <= clock.monotonicMs();
+  /** What is published is known, and NATS is there to change it. */
+  const canPublish = () => link.connected && loaded && !recallDue;
+
+  /** What a turn consists of, in this order. What fails stays due. */
+  const phases: readonly Phase[] = [
+    {
       // What was published before is not known until NATS answers, and composing without it could forget something. The fleet
       // itself can be read, so that agents are taken in and operators are told.
-      if (!loaded && isDue(composeDueMs)) await phase(readOnly);
-    } else {
-      if (natsCame || !loaded) await recall();
-      if (isDue(composeDueMs)) {
+      isDue: () => !link.connected && !loaded && isPast(composeDueMs),
+      async run() {
+        composeDueMs = Number.POSITIVE_INFINITY;
+        const next = await readModel();
+        if (next) record(next, { problems: [], notices: new Map(), failed: new Map(), moved: new Map() });
+      },
+      again: () => composeBy(0),
+    },
+    {
+      // What JetStream has, after a start and after every loss of the connection.
+      isDue: () => link.connected && recallDue,
+      async run() {
+        recallDue = false;
+        await timed("recall", () => publisher.load());
+        loaded = true;
+        auditDueMs = 0;
+        composeBy(0);
+      },
+      again: () => {
+        recallDue = true;
+      },
+    },
+    {
+      isDue: () => canPublish() && isPast(composeDueMs),
+      async run(signal) {
         composeDueMs = Number.POSITIVE_INFINITY;
         const started = clock.monotonicMs();
-        const done = await phase(() => release(signal));
-        releaseMs = clock.monotonicMs() - started;
-        if (!done) composeBy(0);
-      }
-      if ((isDue(auditDueMs) || deepAsked) && link.connected) {
+        await release(signal).finally(() => {
+          releaseMs = clock.monotonicMs() - started;
+        });
+      },
+      again: () => composeBy(0),
+    },
+    {
+      isDue: () => canPublish() && (deepAsked || isPast(auditDueMs)),
+      async run() {
+        deepDue ||= deepAsked || audits % DEEP_EVERY === DEEP_EVERY - 1;
+        deepAsked = false;
         auditDueMs = clock.monotonicMs() + jitter(options.auditIntervalMs, random);
-        await phase(audit);
+        await audit(deepDue);
+        deepDue = false;
+      },
+      again: () => {
+        auditDueMs = 0;
+      },
+    },
+  ];
+
+  /** One turn of the loop: whatever is due. The error of one phase does not stop the next. */
+  async function turn(signal: AbortSignal): Promise<void> {
+    const errors: unknown[] = [];
+    for (const phase of phases) {
+      if (!phase.isDue()) continue;
+      try {
+        await phase.run(signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        phase.again();
+        errors.push(error);
       }
     }
     if (errors.length > 0) throw errors[0];
   }
 
-  async function readOnly(): Promise<void> {
-    composeDueMs = Number.POSITIVE_INFINITY;
-    const next = await readModel();
-    if (next) record(next, { problems: [], notices: new Map(), failed: new Map(), moved: new Map() });
-  }
-
-  /** What JetStream has, after a start and after every loss of the connection. */
-  async function recall(): Promise<void> {
-    await timed("recall", () => publisher.load());
-    natsCame = false;
-    loaded = true;
-    auditDueMs = 0;
-    composeBy(0);
+  /** When something is due again, as monotonic milliseconds. While NATS is away only its return makes work, or a commit before the first load. */
+  function nextDueMs(): number {
+    if (link.connected) return recallDue || deepAsked ? 0 : Math.min(composeDueMs, auditDueMs);
+    return loaded ? Number.POSITIVE_INFINITY : composeDueMs;
   }
 
   return {
@@ -228,7 +272,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       wakeup.wake();
     },
     natsReady() {
-      natsCame = true;
+      recallDue = true;
       wakeup.wake();
     },
     compose() {
@@ -248,20 +292,18 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async run(signal) {
       const backoff = createBackoff({ initialMs: 500, maxMs: 30_000, random });
       while (!signal.aborted) {
-        let waitMs = 0;
+        let waitMs: number;
         try {
           await turn(signal);
           backoff.reset();
+          waitMs = nextDueMs() - clock.monotonicMs();
         } catch (error) {
           if (signal.aborted) return;
           waitMs = backoff.next();
           const coded = CodedError.from(error);
           logger.error({ code: coded.code, err: coded }, "the publish loop could not finish its turn; trying again");
         }
-        // While NATS is away only its return, or (before the first load) a commit, makes work.
-        const due = link.connected ? Math.min(composeDueMs, auditDueMs) : loaded ? Number.POSITIVE_INFINITY : composeDueMs;
-        const untilMs = Math.max(waitMs, due - clock.monotonicMs());
-        await wakeup.wait(Number.isFinite(untilMs) ? Math.max(1, untilMs) : undefined, signal);
+        await wakeup.wait(Number.isFinite(waitMs) ? Math.max(1, waitMs) : undefined, signal);
       }
     },
   };
