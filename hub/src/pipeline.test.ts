@@ -37,8 +37,10 @@ function snapshotOf(commit: string, bundles: readonly string[] = ["web"]): Commi
 interface World {
   snapshot: CommitSnapshot | undefined;
   connected: boolean;
-  /** Name of the object that the bundle renders to. */
-  object: string;
+  /** Name of the object that the bundle renders to; undefined: the commit that was rendered. */
+  object: string | undefined;
+  /** What happens elsewhere while a commit is read. */
+  whileReading?: () => void;
   /** Errors that the next calls throw, per call. */
   readonly failures: Map<"load" | "publish" | "audit" | "read", number>;
   readonly calls: string[];
@@ -113,12 +115,14 @@ beforeEach(() => {
     loader: {
       async load(snapshot) {
         failOrGo("read");
-        return loader.load(snapshot);
+        const input = await loader.load(snapshot);
+        world.whileReading?.();
+        return input;
       },
     },
     targets: {
-      async render(targets) {
-        const outcomes = targets.map((target) => rendered(target, [world.object]));
+      async render(targets, snapshots) {
+        const outcomes = targets.map((target) => rendered(target, [world.object ?? snapshots.get("fleet")?.commit ?? ""]));
         const sets = new Map(outcomes.flatMap((one) => ("set" in one ? [[one.set.ref.blob, one.set] as const] : [])));
         return { outcomes, sets, notices: new Map(), encodeMs: 0 };
       },
@@ -183,6 +187,18 @@ describe("a commit", () => {
     await eventually(() => expect(composed()).toBe(3));
     await eventually(() => expect(status.revisions()).toMatchObject([{ publishedSlices: 0 }, { publishedSlices: 1 }]));
     expect([generation(), operatorsRead()]).toEqual([1, []]);
+  });
+
+  it("that comes while another one is read does not mix with it", async () => {
+    world.object = undefined;
+    world.whileReading = () => {
+      world.snapshot = snapshotOf("b");
+    };
+    run();
+    await audited(1);
+    const [entry] = world.inForce.get("one")?.slice.bundles ?? [];
+    expect(entry).toMatchObject({ objects: [`a_${"a".repeat(40)}__ConfigMap`] });
+    expect(status.revisions()).toMatchObject([{ subject: "Commit a", revision: `main@sha1:${"a".repeat(40)}` }]);
   });
 
   it("that is held is said once, however often all is composed again, and again when another one is", async () => {

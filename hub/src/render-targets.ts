@@ -18,23 +18,23 @@ export interface RenderedFleet {
 
 /** Renders and encodes targets. What was rendered before is not encoded again. */
 export interface TargetRenderer {
-  render(targets: readonly Target[], signal: AbortSignal): Promise<RenderedFleet>;
+  /** `snapshots`: the commits that the targets were read from, by the name of the source. */
+  render(targets: readonly Target[], snapshots: ReadonlyMap<string, CommitSnapshot>, signal: AbortSignal): Promise<RenderedFleet>;
 }
 
 /** Options of {@link createTargetRenderer}. */
 export interface TargetRendererOptions {
   readonly renderer: Renderer;
-  readonly snapshotOf: (source: string) => CommitSnapshot | undefined;
   readonly capabilitiesOf: (cluster: string) => ClusterCapabilities;
   readonly monotonicMs: () => number;
 }
 
 export function createTargetRenderer(options: TargetRendererOptions): TargetRenderer {
-  const { renderer, snapshotOf, capabilitiesOf, monotonicMs } = options;
+  const { renderer, capabilitiesOf, monotonicMs } = options;
   const encodings = new WeakMap<RenderedTarget, EncodedManifestSet>();
 
   return {
-    async render(targets, signal) {
+    async render(targets, snapshots, signal) {
       const notices = new Map<string, readonly RenderNotice[]>();
       const sets = new Map<string, EncodedManifestSet>();
       let encodeMs = 0;
@@ -49,7 +49,7 @@ export function createTargetRenderer(options: TargetRendererOptions): TargetRend
       };
       const renderOne = async (target: Target): Promise<TargetOutcome> => {
         try {
-          const snapshot = snapshotOf(target.bundle.source);
+          const snapshot = snapshots.get(target.bundle.source);
           if (!snapshot) throw new CodedError("SOURCE_UNREACHABLE", `The source ${target.bundle.source} has no commit yet`);
           const rendered = await renderer.render(target, snapshot, capabilitiesOf(target.cluster.name), signal);
           // The renderer gives no empty target; if it did, an empty set would delete everything of the bundle.

@@ -102,7 +102,6 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     loader: createFleetLoader(),
     targets: createTargetRenderer({
       renderer: createRenderer(config.render),
-      snapshotOf: (source) => sources.snapshotOf(source),
       capabilitiesOf: capabilitiesFrom((cluster) => status.facts(cluster)),
       monotonicMs: () => systemClock.monotonicMs(),
     }),

@@ -32,7 +32,6 @@ export interface SourceWatchOptions {
 export interface SourceWatch {
   /** The last good snapshot of every source; undefined: none yet. */
   readonly snapshots: readonly { readonly source: string; readonly snapshot: CommitSnapshot | undefined }[];
-  snapshotOf(source: string): CommitSnapshot | undefined;
   /** true once every source has answered or failed. Before that, a missing one only means that it is slow. */
   readonly tried: boolean;
   /** Look now (all without a name). Many calls while one look runs make one more look (E167). */
@@ -115,7 +114,6 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
     get snapshots() {
       return watches.map(({ source, snapshot }) => ({ source: source.name, snapshot }));
     },
-    snapshotOf: (name) => watches.find(({ source }) => source.name === name)?.snapshot,
     get tried() {
       return watches.every(({ tried }) => tried);
     },
