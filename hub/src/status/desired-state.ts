@@ -1,6 +1,6 @@
 import { formatPosition } from "@muster/shared/errors";
 import { formatRevision, type Slice, type SliceBundle } from "@muster/shared/model";
-import type { FleetModel, Target } from "../fleet/model.ts";
+import type { FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import type { TargetProblem } from "../release/compose-slices.ts";
 import type { RenderNotice } from "../render/renderer.ts";
 import type { ConditionView } from "./views.ts";
@@ -96,44 +96,60 @@ interface IndexedTroubles {
   readonly byBundle: Map<string, ConditionView[]>;
 }
 
+/** Takes note of a trouble, once, and gives its condition with the date since when it is there. */
+type NoteTrouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string) => ConditionView;
+
 function indexTroubles(result: PipelineResult, before: DesiredState | undefined, now: string): IndexedTroubles {
   const index: IndexedTroubles = { troubles: new Map(), byTarget: new Map(), byCluster: new Map(), byBundle: new Map() };
-  const { troubles, byTarget, byCluster, byBundle } = index;
-  const trouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string): ConditionView => {
+  const { troubles, byCluster } = index;
+  const note: NoteTrouble = (event, condition, bundle) => {
     const key = [event, bundle, condition.reason, condition.message, condition.at].join("\n");
     const since = before?.troubles.get(key)?.condition.since ?? now;
     const dated: ConditionView = { ...condition, status: "True", since };
     if (!troubles.has(key)) troubles.set(key, { condition: dated, event, ...(bundle && { bundle }) });
     return dated;
   };
-  for (const { code, message, at, scope } of result.model.problems) {
+  indexMistakes(result.model.problems, index, note);
+  indexHeldTargets(result.problems, index, note);
+  for (const [cluster, { code, message }] of result.failed) {
+    append(byCluster, cluster, note("PublishFailed", { type: "PublishFailed", reason: code, message }));
+  }
+  if (result.held) note("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
+  indexNotices(result.notices, index, before, now);
+  return index;
+}
+
+/** What people wrote wrong: it holds the cluster or the bundle that it stands in. */
+function indexMistakes(problems: readonly FleetProblem[], { byBundle, byCluster }: IndexedTroubles, note: NoteTrouble): void {
+  for (const { code, message, at, scope } of problems) {
     const invalid = { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) };
-    const condition = trouble("FleetInvalid", invalid, scope.kind === "bundle" ? scope.name : undefined);
+    const condition = note("FleetInvalid", invalid, scope.kind === "bundle" ? scope.name : undefined);
     if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
     if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
   }
-  for (const [text, problems] of grouped(result.problems)) {
-    const [first] = problems;
+}
+
+/** What could not be rendered: it holds targets, of which those with the same reason are one trouble. */
+function indexHeldTargets(problems: readonly TargetProblem[], { byTarget, byBundle }: IndexedTroubles, note: NoteTrouble): void {
+  for (const [text, same] of Map.groupBy(problems, ({ bundle, message }) => `${bundle}: ${message}`)) {
+    const [first] = same;
     if (!first) continue;
-    const where = problems.length === 1 ? first.cluster : `${problems.length} clusters`;
-    const shown = trouble("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
-    const condition = { ...shown, message: first.message };
-    for (const { bundle, cluster } of problems) append(byTarget, `${bundle}/${cluster}`, condition);
+    const where = same.length === 1 ? first.cluster : `${same.length} clusters`;
+    const shown = note("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
+    for (const { bundle, cluster } of same) append(byTarget, `${bundle}/${cluster}`, { ...shown, message: first.message });
     append(byBundle, first.bundle, shown);
   }
-  for (const [cluster, { code, message }] of result.failed) {
-    append(byCluster, cluster, trouble("PublishFailed", { type: "PublishFailed", reason: code, message }));
-  }
-  if (result.held) trouble("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
-  // Notices are no troubles: nothing is held back by them.
-  for (const [key, notices] of result.notices) {
+}
+
+/** Notices are no troubles: nothing is held back by them. */
+function indexNotices(all: PipelineResult["notices"], { byTarget }: IndexedTroubles, before: DesiredState | undefined, now: string): void {
+  for (const [key, notices] of all) {
     const known = before?.targetConditions(...split(key)) ?? [];
     for (const { type, message } of notices) {
       const since = known.find((condition) => condition.type === type && condition.message === message)?.since ?? now;
       append(byTarget, key, { type, status: "True", reason: type, message, since });
     }
   }
-  return index;
 }
 
 function append<T>(map: Map<string, T[]>, key: string, item: T): void {
@@ -145,10 +161,4 @@ function append<T>(map: Map<string, T[]>, key: string, item: T): void {
 function split(key: string): [string, string] {
   const slash = key.indexOf("/");
   return [key.slice(0, slash), key.slice(slash + 1)];
-}
-
-function grouped(problems: readonly TargetProblem[]): Map<string, TargetProblem[]> {
-  const groups = new Map<string, TargetProblem[]>();
-  for (const problem of problems) append(groups, `${problem.bundle}: ${problem.message}`, problem);
-  return groups;
 }
