@@ -1,4 +1,5 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@muster/shared/telemetry";
@@ -15,6 +16,11 @@ const source = (url: string, more: Partial<GitSourceOptions> = {}) =>
   createGitSource({ name: "fleet", url, ref: "main", dataDir: folder(), timeoutMs: 3_000, logger: silentLogger(), ...more });
 const text = async (snapshot: { read(path: string): Promise<Uint8Array> }, path: string) =>
   Buffer.from(await snapshot.read(path)).toString();
+
+const packsBelow = (path: string) =>
+  readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".pack"))
+    .map((name) => ({ name, bytes: statSync(join(path, name)).size, madeMs: statSync(join(path, name)).mtimeMs }));
 
 beforeAll(async () => {
   server = await startGitServer();
@@ -33,7 +39,42 @@ describe("a Git source", () => {
     expect(await fleet.fetch(signal)).toBe(snapshot);
   });
 
-  it("fetches only what is new, and never changes an old snapshot", async () => {
+  it.each(["main", "refs/heads/main", "light", "annotated"])("transfers only what is new, of %s", async (ref) => {
+    const repo = await repository();
+    const move = async (message: string, files: Record<string, string>) => {
+      await repo.commit(message, files);
+      await repo.git("tag", "-f", "light");
+      await repo.git("tag", "-f", "-am", "x", "annotated");
+      await repo.git("push", "-qf", "--tags", "origin");
+    };
+    await move("one", { "a.txt": "one", "noise.bin": randomBytes(300_000).toString("base64") });
+    const dataDir = folder();
+    const fleet = source(repo.url, { dataDir, ref });
+    const transferred = async () => {
+      const before = new Set(packsBelow(dataDir).map(({ name }) => name));
+      await fleet.fetch(signal);
+      return packsBelow(dataDir).reduce((sum, { name, bytes }) => sum + (before.has(name) ? 0 : bytes), 0);
+    };
+    expect(await transferred()).toBeGreaterThan(200_000);
+    for (const value of ["two", "three"]) {
+      await move(value, { "a.txt": value });
+      const bytes = await transferred();
+      expect([bytes > 0, bytes < 5_000]).toEqual([true, true]);
+      expect(await text(await fleet.fetch(signal), "a.txt")).toBe(value);
+    }
+    // Another process goes on where this one was.
+    await move("four", { "a.txt": "four" });
+    const before = packsBelow(dataDir).length;
+    expect(await text(await source(repo.url, { dataDir, ref }).fetch(signal), "a.txt")).toBe("four");
+    expect(
+      packsBelow(dataDir)
+        .sort((a, b) => a.madeMs - b.madeMs)
+        .slice(before)
+        .every(({ bytes }) => bytes < 5_000),
+    ).toBe(true);
+  });
+
+  it("never changes an old snapshot", async () => {
     const repo = await repository();
     await repo.commit("one", { "a.txt": "one", "b.txt": "same" });
     const fleet = source(repo.url);

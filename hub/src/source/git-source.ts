@@ -106,6 +106,8 @@ export function createGitSource(options: GitSourceOptions): Source {
     });
     packs += 1;
     const commit = remote.ref ? await peel(result.fetchHead ?? remote.commit) : remote.commit;
+    // isomorphic-git tells the server of the ref by just this name, and without it that we have nothing at all.
+    if (remote.ref) await git.writeRef({ fs, gitdir: folder, ref: remote.ref, value: commit, force: true });
     await writeFile(join(folder, "muster-head"), commit);
     return commit;
   }
