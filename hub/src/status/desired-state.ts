@@ -96,14 +96,21 @@ interface IndexedTroubles {
   readonly byBundle: Map<string, ConditionView[]>;
 }
 
-/** Takes note of a trouble, once, and gives its condition with the date since when it is there. */
-type NoteTrouble = (event: Trouble["event"], condition: Omit<ConditionView, "status" | "since">, bundle?: string) => ConditionView;
+/**
+ * Takes note of a trouble, once, and gives its condition with the date since when it is there. `what` tells it from others, as
+ * its message does by default: a trouble that holds one more cluster than before is the same one.
+ */
+type NoteTrouble = (
+  event: Trouble["event"],
+  condition: Omit<ConditionView, "status" | "since">,
+  more?: { readonly bundle?: string; readonly what?: string },
+) => ConditionView;
 
 function indexTroubles(result: PipelineResult, before: DesiredState | undefined, now: string): IndexedTroubles {
   const index: IndexedTroubles = { troubles: new Map(), byTarget: new Map(), byCluster: new Map(), byBundle: new Map() };
   const { troubles, byCluster } = index;
-  const note: NoteTrouble = (event, condition, bundle) => {
-    const key = [event, bundle, condition.reason, condition.message, condition.at].join("\n");
+  const note: NoteTrouble = (event, condition, { bundle, what = condition.message } = {}) => {
+    const key = [event, bundle, condition.reason, what, condition.at].join("\n");
     const since = before?.troubles.get(key)?.condition.since ?? now;
     const dated: ConditionView = { ...condition, status: "True", since };
     if (!troubles.has(key)) troubles.set(key, { condition: dated, event, ...(bundle && { bundle }) });
@@ -123,7 +130,7 @@ function indexTroubles(result: PipelineResult, before: DesiredState | undefined,
 function indexMistakes(problems: readonly FleetProblem[], { byBundle, byCluster }: IndexedTroubles, note: NoteTrouble): void {
   for (const { code, message, at, scope } of problems) {
     const invalid = { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) };
-    const condition = note("FleetInvalid", invalid, scope.kind === "bundle" ? scope.name : undefined);
+    const condition = note("FleetInvalid", invalid, scope.kind === "bundle" ? { bundle: scope.name } : {});
     if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
     if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
   }
@@ -135,7 +142,8 @@ function indexHeldTargets(problems: readonly TargetProblem[], { byTarget, byBund
     const [first] = same;
     if (!first) continue;
     const where = same.length === 1 ? first.cluster : `${same.length} clusters`;
-    const shown = note("RenderFailed", { type: "Held", reason: first.code, message: `${text} (${where})` }, first.bundle);
+    const held = { type: "Held", reason: first.code, message: `${text} (${where})` };
+    const shown = note("RenderFailed", held, { bundle: first.bundle, what: text });
     for (const { bundle, cluster } of same) append(byTarget, `${bundle}/${cluster}`, { ...shown, message: first.message });
     append(byBundle, first.bundle, shown);
   }

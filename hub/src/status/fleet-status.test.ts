@@ -280,6 +280,49 @@ describe("the fleet", () => {
     ]);
   });
 
+  it("does not call a trouble solved because it holds more or fewer clusters than before", async () => {
+    const broken = (...names: string[]) =>
+      result(["one", "two", "three"], {
+        problems: names.map((name) => ({ cluster: name, bundle: "web", code: "VARIABLE_UNSET" as const, message: "X has no value" })),
+      });
+    status.record(broken("one", "two"));
+    const since = status.bundle("web")?.conditions[0]?.since;
+    await clock.advance(60_000);
+    for (const names of [["one", "two", "three"], ["one"]]) {
+      status.record(broken(...names));
+      const where = names.length === 1 ? "one" : `${names.length} clusters`;
+      expect(status.bundle("web")?.conditions).toMatchObject([{ message: `web: X has no value (${where})`, since }]);
+    }
+    expect(status.events().map((event) => event.type)).toEqual(["RenderFailed"]);
+    status.record(broken());
+    expect(status.events().map((event) => event.type)).toEqual(["Recovered", "RenderFailed"]);
+  });
+
+  it("tells the slices that could not be published, until they are", () => {
+    status.record(result(["one"], { failed: new Map([["one", { code: "NATS_UNREACHABLE", message: "no answer" }]]) }));
+    expect(status.cluster("one")?.conditions).toMatchObject([{ type: "PublishFailed", reason: "NATS_UNREACHABLE" }]);
+    expect(status.events()[0]).toMatchObject({ type: "PublishFailed", severity: "warning" });
+    status.record(result(["one"]));
+    expect(status.cluster("one")?.conditions).toEqual([]);
+    expect(status.events()[0]).toMatchObject({ type: "Recovered" });
+  });
+
+  it("tells a source or NATS that fails once, however often it is tried, and when it is well again", () => {
+    const source = { name: "fleet", url: "https://git.example/fleet", ref: "main" };
+    const problem = { code: "SOURCE_UNREACHABLE", message: "no answer" };
+    for (let round = 0; round < 3; round += 1) status.recordSource(source, problem);
+    status.recordSource(source, undefined);
+    const lost = { code: "NATS_UNREACHABLE", message: "no answer" };
+    for (let round = 0; round < 3; round += 1) status.recordTransport(lost);
+    status.recordTransport(undefined);
+    expect(status.events().map((event) => event.type)).toEqual([
+      "TransportRecovered",
+      "TransportFailed",
+      "SourceRecovered",
+      "SourceFailed",
+    ]);
+  });
+
   it("counts for every revision the clusters that have applied it", () => {
     status.record(result(["one", "two"]));
     connect("one");
