@@ -215,6 +215,38 @@ describe("a stream", () => {
   });
 });
 
+describe("an agent that", () => {
+  it("E246: does not read makes the hub hold no more than the last hint and a few commands", async () => {
+    const agent = await join(one);
+    agent.stream.pause();
+    for (let generation = 1; generation <= 5_000; generation += 1) sessions.hint("one", { epoch: 1, generation });
+    const commands = await Promise.allSettled(Array.from({ length: 200 }, () => sessions.reconcile("one")));
+    const refused = commands.flatMap((command) => (command.status === "rejected" ? [command.reason] : []));
+    expect(refused.length).toBeGreaterThanOrEqual(200 - 32);
+    expect(refused[0]).toMatchObject({ code: "AGENT_OFFLINE", message: expect.stringContaining("fast enough") });
+    agent.stream.resume();
+    const hints = () => agent.messages.flatMap(({ sliceHint }) => sliceHint?.generation?.generation ?? []);
+    await eventually(() => expect(hints().at(-1)).toBe(5_000));
+    expect(hints().length).toBeLessThan(100);
+    await sessions.reconcile("one");
+  });
+
+  it("E253: sends too fast is held back, loses nothing, and holds up no other", async () => {
+    const two = await join(await issueClientCertificate(authority, uriOf("two")));
+    const agent = await join(one);
+    const started = performance.now();
+    for (let sequence = 2; sequence <= 1_101; sequence += 1) agent.stream.write({ sequence, status: {} });
+    two.stream.write({ sequence: 2, status: {} });
+    const acked = ({ messages }: Agent) => messages.findLast((message) => message.ack)?.ack?.sequence;
+    await eventually(() => expect(acked(two)).toBe(2));
+    expect(acked(agent) ?? 0).toBeLessThan(1_101);
+    await eventually(() => expect(acked(agent)).toBe(1_101));
+    // A thousand at once, and a hundred more in a second.
+    expect(performance.now() - started).toBeGreaterThan(900);
+    expect(heard.filter((line) => line === "status one")).toHaveLength(1_100);
+  });
+});
+
 describe("a command", () => {
   it("reaches the agent, and its answer the operator", async () => {
     const agent = await join(one);
