@@ -1,4 +1,4 @@
-import { webcrypto } from "node:crypto";
+import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
@@ -45,6 +45,26 @@ export async function issueClientCertificate(authority: KeyedCertificate, uri: s
     usage: x509.ExtendedKeyUsage.clientAuth,
     days,
   });
+}
+
+/** Reads a pair that was kept as JSON. Throws if it is none. */
+export function parseKeyedCertificate(text: string): KeyedCertificate {
+  const { cert, key } = JSON.parse(text) as Partial<KeyedCertificate>;
+  if (!cert || !key || !new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))
+    throw new RangeError("not a certificate and its key");
+  return { cert, key };
+}
+
+/** Reads an authority that was kept as JSON. Throws if it is none. */
+export function parseAuthority(text: string): KeyedCertificate {
+  const authority = parseKeyedCertificate(text);
+  if (!new X509Certificate(authority.cert).ca) throw new RangeError("not a certificate of an authority");
+  return authority;
+}
+
+/** true if the authority's key has signed the certificate. */
+export function isIssuedBy(pem: string, authority: KeyedCertificate): boolean {
+  return new X509Certificate(pem).verify(new X509Certificate(authority.cert).publicKey);
 }
 
 /** Names in a certificate, and when it ends, in milliseconds since 1970. */

@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTempFolder } from "../../../test/rig/temp-folder.ts";
+import { issueServerCertificate, type KeyedCertificate } from "./certificates.ts";
 import { type HubIdentity, loadIdentity } from "./identity.ts";
 
 let folder: ReturnType<typeof createTempFolder>;
@@ -41,6 +42,7 @@ describe("the hub's identity", () => {
     const files = filesBelow(folder.path);
     expect(files.length).toBeGreaterThan(8);
     for (const file of files) expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
+    expect((statSync(join(folder.path, "data")).mode & 0o777).toString(8)).toBe("700");
   });
 
   it("gets another server certificate when its names change, from the same CA", async () => {
@@ -51,6 +53,35 @@ describe("the hub's identity", () => {
     expect([certificate.checkHost("hub.other"), certificate.checkIP("127.0.0.1")]).toEqual(["hub.other", undefined]);
     expect(certificate.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
   });
+
+  it("gets another server certificate from a CA that is not the one it had, and instead of one that is damaged or ends soon", async () => {
+    const file = (name: string) => join(folder.path, "data", name);
+    const madeByCa = (identity: HubIdentity) =>
+      new X509Certificate(identity.server.cert).verify(new X509Certificate(identity.ca).publicKey);
+    const before = await load();
+    rmSync(file("ca.json"));
+    const after = await load();
+    expect([after.ca === before.ca, madeByCa(after)]).toEqual([false, true]);
+    writeFileSync(file("server.json"), "{");
+    expect(madeByCa(await load())).toBe(true);
+    const authority = JSON.parse(readFileSync(file("ca.json"), "utf8")) as KeyedCertificate;
+    const ending = await issueServerCertificate(authority, ["hub.example", "127.0.0.1"], 29);
+    writeFileSync(file("server.json"), JSON.stringify(ending));
+    expect((await load()).server.cert).not.toBe(ending.cert);
+  });
+
+  it.each(["signing-key.pem", "ca.json", "nats/seeds.json", "api-token", "webhook-secret"])(
+    "is not made anew where %s is damaged: that stops the hub, and names the file",
+    async (name) => {
+      await load();
+      const file = join(folder.path, "data", name);
+      for (const damaged of name.endsWith("token") || name.endsWith("secret") ? ["", "\n"] : ["", "{", "{}"]) {
+        writeFileSync(file, damaged);
+        await expect(load()).rejects.toMatchObject({ code: "CONFIG_INVALID", message: expect.stringContaining(file) });
+        expect(readFileSync(file, "utf8")).toBe(damaged);
+      }
+    },
+  );
 
   it("gives its NATS user just the rights that this version needs, though an older one had others", async () => {
     const { natsCredsFile } = await load();

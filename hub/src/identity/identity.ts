@@ -3,8 +3,17 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { dirname, join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { isClusterName } from "@muster/shared/model";
-import { createAuthority, issueClientCertificate, issueServerCertificate, type KeyedCertificate, readCertificate } from "./certificates.ts";
-import { agentCreds, createNatsSeeds, hubCreds, type NatsSeeds, natsServerConfig } from "./nats-accounts.ts";
+import {
+  createAuthority,
+  isIssuedBy,
+  issueClientCertificate,
+  issueServerCertificate,
+  type KeyedCertificate,
+  parseAuthority,
+  parseKeyedCertificate,
+  readCertificate,
+} from "./certificates.ts";
+import { agentCreds, createNatsSeeds, hubCreds, natsServerConfig, parseNatsSeeds } from "./nats-accounts.ts";
 
 /** What one agent needs to be known, everywhere. */
 export interface AgentCredentials {
@@ -52,23 +61,23 @@ export function agentUri(trustDomain: string, cluster: string): string {
 export async function loadIdentity(options: IdentityOptions): Promise<HubIdentity> {
   const { dataDir, trustDomain, serverNames } = options;
   const path = (name: string) => join(dataDir, name);
-  const keep = async (name: string, make: () => string | Promise<string>): Promise<string> => {
-    if (existsSync(path(name))) return readFileSync(path(name), "utf8");
-    const value = await make();
-    writeAtomically(path(name), value);
-    return value;
+  const keep = async <T>(name: string, make: () => string | Promise<string>, parse: (text: string) => T): Promise<T> => {
+    if (!existsSync(path(name))) writeAtomically(path(name), await make());
+    return parseKept(path(name), parse);
   };
+  const secret = () => randomBytes(32).toString("base64url");
 
-  const signingPem = await keep("signing-key.pem", () =>
-    generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  const signingKey = await keep(
+    "signing-key.pem",
+    () => generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    createPrivateKey,
   );
-  const signingKey = createPrivateKey(signingPem);
   const signingPublicPem = createPublicKey(signingKey).export({ type: "spki", format: "pem" }).toString();
   writeAtomically(path("signing-key.pub.pem"), signingPublicPem);
-  const authority = JSON.parse(await keep("ca.json", async () => JSON.stringify(await createAuthority(trustDomain)))) as KeyedCertificate;
+  const authority = await keep("ca.json", async () => JSON.stringify(await createAuthority(trustDomain)), parseAuthority);
   writeAtomically(path("ca.pem"), authority.cert);
   const server = await serverCertificate(path("server.json"), authority, serverNames);
-  const seeds = JSON.parse(await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()))) as NatsSeeds;
+  const seeds = await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()), parseNatsSeeds);
   // Made anew at every start: what the hub may do follows the version that runs, not the one that was installed first.
   writeAtomically(path("nats/hub.creds"), await hubCreds(seeds));
 
@@ -78,8 +87,8 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     signingPublicPem,
     ca: authority.cert,
     server,
-    apiToken: (await keep("api-token", () => randomBytes(32).toString("base64url"))).trim(),
-    webhookSecret: (await keep("webhook-secret", () => randomBytes(32).toString("base64url"))).trim(),
+    apiToken: await keep("api-token", secret, parseSecret),
+    webhookSecret: await keep("webhook-secret", secret, parseSecret),
     natsCredsFile: path("nats/hub.creds"),
     natsConfig: () => natsServerConfig(seeds),
     async issueAgent(cluster) {
@@ -91,22 +100,54 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
   };
 }
 
+/** The certificate that is kept, if it can still be used; it is the one thing that can be made anew without anybody noticing. */
 async function serverCertificate(path: string, authority: KeyedCertificate, names: readonly string[]): Promise<KeyedCertificate> {
-  if (existsSync(path)) {
-    const kept = JSON.parse(readFileSync(path, "utf8")) as KeyedCertificate;
+  const kept = keptCertificate(path);
+  if (kept) {
     const certificate = readCertificate(kept.cert);
     const sameNames = names.length === certificate.names.length && names.every((name) => certificate.names.includes(name));
-    if (sameNames && certificate.notAfterMs - Date.now() > RENEW_BEFORE_MS) return kept;
+    if (sameNames && certificate.notAfterMs - Date.now() > RENEW_BEFORE_MS && isIssuedBy(kept.cert, authority)) return kept;
   }
   const made = await issueServerCertificate(authority, names);
   writeAtomically(path, JSON.stringify(made));
   return made;
 }
 
-/** A crash leaves the old file or the new one. */
+function keptCertificate(path: string): KeyedCertificate | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return parseKeyedCertificate(readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads what was made once. A damaged file stops the hub: a new key in its place would be one that no agent, no NATS server and
+ * no operator knows.
+ */
+function parseKept<T>(path: string, parse: (text: string) => T): T {
+  try {
+    return parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `${path} is damaged; restore it from your backup of the hub's data folder`, {
+      cause,
+      at: { file: path },
+    });
+  }
+}
+
+function parseSecret(text: string): string {
+  const secret = text.trim();
+  if (secret === "") throw new RangeError("an empty secret");
+  return secret;
+}
+
+/** A crash, of the machine too, leaves the old file or the new one. */
 function writeAtomically(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const partial = `${path}.partial`;
-  writeFileSync(partial, content, { mode: 0o600 });
+  // `issue` runs beside the hub: each process has a name of its own for what it has not finished.
+  const partial = `${path}.${process.pid}.partial`;
+  writeFileSync(partial, content, { mode: 0o600, flush: true });
   renameSync(partial, path);
 }

@@ -26,6 +26,14 @@ export function createNatsSeeds(): NatsSeeds {
   return { operator: seed(createOperator()), account: seed(createAccount()), system: seed(createAccount()) };
 }
 
+/** Reads seeds that were kept as JSON. Throws if one is missing or none. */
+export function parseNatsSeeds(text: string): NatsSeeds {
+  const { operator, account, system } = JSON.parse(text) as Partial<NatsSeeds>;
+  if (!operator || !account || !system) throw new RangeError("not the seeds of an operator and two accounts");
+  for (const seed of [operator, account, system]) pairOf(seed);
+  return { operator, account, system };
+}
+
 const pairOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
 
 /** Configuration text for nats-server: our operator, and its two accounts preloaded, so that no resolver must be run. */
