@@ -1,8 +1,46 @@
 /** The vocabulary: pure types, constructors and total functions. Imports nothing from outside this folder. */
-export * from "./health.ts";
-export * from "./json.ts";
-export * from "./labels.ts";
-export * from "./names.ts";
-export * from "./object-ref.ts";
-export * from "./report.ts";
-export * from "./slice.ts";
+export { Action, DriftKind, Freshness, Health, worstHealth } from "./health.ts";
+export { cloneJson, isJsonObject, type JsonObject, type JsonValue, setOwn } from "./json.ts";
+export { isEmptySelector, type LabelSelector, type Labels, matchesSelector, SelectorOperator, type SelectorRequirement } from "./labels.ts";
+export { API_VERSION, BUNDLE_LABEL, BUNDLE_NAME_PATTERN, CLUSTER_NAME_PATTERN, FIELD_MANAGER, isClusterName } from "./names.ts";
+export {
+  describeObjectRef,
+  formatObjectRef,
+  isManifest,
+  type Manifest,
+  type ObjectRef,
+  type ObjectRefText,
+  objectRefOf,
+  parseObjectRef,
+  splitApiVersion,
+} from "./object-ref.ts";
+export {
+  type BundleReport,
+  type ClusterFacts,
+  type ClusterReport,
+  type DriftDetail,
+  type HeldDeletion,
+  type ObjectException,
+  type ReportedEvent,
+  type SliceCondition,
+  SyncState,
+} from "./report.ts";
+export {
+  type BundleOptions,
+  type CommitRef,
+  compareGenerations,
+  DEFAULT_DELETION_BUDGET,
+  type DeletionBudget,
+  type DesiredBundle,
+  type Digest,
+  type DriftIgnore,
+  DriftMode,
+  formatRevision,
+  type Generation,
+  type KeptBundle,
+  type ManifestSetRef,
+  MIN_PERCENT_DELETIONS,
+  type Slice,
+  type SliceBundle,
+  type SliceContent,
+} from "./slice.ts";
