@@ -36,7 +36,8 @@ const SCHEMA = z.strictObject({
         credentialsFile: optionalPath,
       }),
     )
-    .min(1, "at least one source is needed"),
+    .min(1, "at least one source is needed")
+    .refine((sources) => new Set(sources.map(({ name }) => name)).size === sources.length, "two have the same name"),
   nats: z
     .strictObject({
       url: z.string().min(1).default("nats://nats:4222"),
@@ -54,6 +55,11 @@ const SCHEMA = z.strictObject({
       /** Milliseconds without a message after which a cluster is Stale. */
       leaseMs: milliseconds(90_000),
       heartbeatIntervalMs: milliseconds(15_000),
+    })
+    // One late heartbeat must not make a healthy cluster Stale.
+    .refine(({ leaseMs, heartbeatIntervalMs }) => leaseMs >= 2 * heartbeatIntervalMs, {
+      path: ["leaseMs"],
+      message: "must be at least twice heartbeatIntervalMs",
     })
     .prefault({}),
   /** The operators' API. */
@@ -133,18 +139,20 @@ export function parseHubConfig(
   environment: Readonly<Record<string, string | undefined>> = {},
   path = "the configuration",
 ): HubConfig {
-  const settings = structuredClone(value) as Record<string, Record<string, unknown> | undefined>;
+  const result = SCHEMA.safeParse(withOverrides(value, environment));
+  if (result.success) return result.data;
+  const issues = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
+  throw new CodedError("CONFIG_INVALID", `${path}: ${issues.join("; ")}`, { at: { file: path } });
+}
+
+/** What is no mapping stays as it is: the schema says what is wrong with it. */
+function withOverrides(value: unknown, environment: Readonly<Record<string, string | undefined>>): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const settings = structuredClone(value) as Record<string, unknown>;
   for (const [variable, [section, key]] of Object.entries(OVERRIDES)) {
     const override = environment[variable];
-    if (override) settings[section] = { ...settings[section], [key]: override };
+    if (override) settings[section] = { ...(settings[section] as object | undefined), [key]: override };
   }
-  if (environment["MUSTER_HUB_DATA_DIR"]) (settings as Record<string, unknown>)["dataDir"] = environment["MUSTER_HUB_DATA_DIR"];
-  const result = SCHEMA.safeParse(settings);
-  if (!result.success) {
-    const issues = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
-    throw new CodedError("CONFIG_INVALID", `${path}: ${issues.join("; ")}`, { at: { file: path } });
-  }
-  const names = result.data.sources.map((source) => source.name);
-  if (new Set(names).size !== names.length) throw new CodedError("CONFIG_INVALID", `${path}: sources: two have the same name`);
-  return result.data;
+  if (environment["MUSTER_HUB_DATA_DIR"]) settings["dataDir"] = environment["MUSTER_HUB_DATA_DIR"];
+  return settings;
 }
