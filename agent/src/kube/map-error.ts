@@ -39,42 +39,54 @@ export function errorFromAnswer(status: number, body: string, subject: RequestSu
   });
 }
 
+/** Statuses that say all by themselves. */
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  401: "KUBE_UNAUTHORIZED",
+  409: "KUBE_CONFLICT",
+  410: "KUBE_CONFLICT",
+  413: "KUBE_TOO_LARGE",
+  429: "KUBE_THROTTLED",
+};
+
+/** Statuses that mean several things, which only the body tells apart. */
+const BY_BODY: Readonly<Record<number, (answer: KubeStatus, message: string) => ErrorCode>> = {
+  400: codeOfInvalid,
+  403: codeOfForbidden,
+  404: codeOfNotFound,
+  422: codeOfInvalid,
+  500: codeOfInternal,
+};
+
 function codeOf(status: number, answer: KubeStatus): ErrorCode {
-  const causes = answer.details?.causes ?? [];
-  const message = answer.message ?? "";
-  switch (status) {
-    case 401:
-      return "KUBE_UNAUTHORIZED";
-    case 403:
-      if (causes.some((cause) => cause.reason === "NamespaceTerminating")) return "NAMESPACE_TERMINATING";
-      // The quota plugin answers Forbidden like RBAC does and gives no cause (k8s.io/apiserver plugin/pkg/admission/resourcequota).
-      if (/exceeded quota|status unknown for quota/.test(message)) return "KUBE_QUOTA";
-      // RBAC's message is made by `responsewriters.Forbidden`: “User "x" cannot get resource …”.
-      return / cannot \w+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
-    case 404:
-      // A path that is not served, and a proxy that has lost its way, also answer 404: that says nothing of the object.
-      if (answer.reason !== "NotFound") return "KUBE_SERVER";
-      // Creating into a missing namespace names the namespace, not the object.
-      return answer.details?.kind === "namespaces" ? "NAMESPACE_MISSING" : "KUBE_NOT_FOUND";
-    case 409:
-    case 410:
-      return "KUBE_CONFLICT";
-    case 413:
-      return "KUBE_TOO_LARGE";
-    case 429:
-      return "KUBE_THROTTLED";
-    case 400:
-    case 422:
-      if (answer.reason === "Invalid" && causes.length > 0 && causes.every(isImmutableCause)) return "KUBE_IMMUTABLE";
-      // ValidatingAdmissionPolicy answers 422 by default and names itself.
-      return /ValidatingAdmissionPolicy|admission webhook/.test(message) ? "KUBE_DENIED" : "KUBE_INVALID";
-    case 500:
-      // A field that the schema does not have, or a value of the wrong type, is answered to an apply with 500
-      // (structured-merge-diff's typed errors; kubernetes/kubernetes#97945). Trying again would never help.
-      return /failed to create typed patch object|illegal base64 data|cannot unmarshal/.test(message) ? "KUBE_INVALID" : "KUBE_SERVER";
-    default:
-      return status >= 500 ? "KUBE_SERVER" : "KUBE_INVALID";
-  }
+  return BY_STATUS[status] ?? BY_BODY[status]?.(answer, answer.message ?? "") ?? (status >= 500 ? "KUBE_SERVER" : "KUBE_INVALID");
+}
+
+function codeOfForbidden({ details }: KubeStatus, message: string): ErrorCode {
+  if (details?.causes?.some((cause) => cause.reason === "NamespaceTerminating")) return "NAMESPACE_TERMINATING";
+  // The quota plugin answers Forbidden like RBAC does and gives no cause (k8s.io/apiserver plugin/pkg/admission/resourcequota).
+  if (/exceeded quota|status unknown for quota/.test(message)) return "KUBE_QUOTA";
+  // RBAC's message is made by `responsewriters.Forbidden`: “User "x" cannot get resource …”.
+  return / cannot \w+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
+}
+
+function codeOfNotFound({ reason, details }: KubeStatus): ErrorCode {
+  // A path that is not served, and a proxy that has lost its way, also answer 404: that says nothing of the object.
+  if (reason !== "NotFound") return "KUBE_SERVER";
+  // Creating into a missing namespace names the namespace, not the object.
+  return details?.kind === "namespaces" ? "NAMESPACE_MISSING" : "KUBE_NOT_FOUND";
+}
+
+function codeOfInvalid({ reason, details }: KubeStatus, message: string): ErrorCode {
+  const causes = details?.causes ?? [];
+  if (reason === "Invalid" && causes.length > 0 && causes.every(isImmutableCause)) return "KUBE_IMMUTABLE";
+  // ValidatingAdmissionPolicy answers 422 by default and names itself.
+  return /ValidatingAdmissionPolicy|admission webhook/.test(message) ? "KUBE_DENIED" : "KUBE_INVALID";
+}
+
+function codeOfInternal(_: KubeStatus, message: string): ErrorCode {
+  // A field that the schema does not have, or a value of the wrong type, is answered to an apply with 500
+  // (structured-merge-diff's typed errors; kubernetes/kubernetes#97945). Trying again would never help.
+  return /failed to create typed patch object|illegal base64 data|cannot unmarshal/.test(message) ? "KUBE_INVALID" : "KUBE_SERVER";
 }
 
 /** As kubectl and Flux tell it: apimachinery's `field is immutable`, and the older texts of Services, PVCs and Jobs. */

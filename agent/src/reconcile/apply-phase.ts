@@ -53,59 +53,85 @@ export interface ApplyPhase {
   readonly concurrency: number;
 }
 
+/** One bundle's turn: how its objects are applied, and what came of it so far. */
+interface Turn {
+  readonly bundle: string;
+  readonly options: BundleOptions;
+  /** What stands where new objects shall be, as far as a list has shown it. */
+  readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
+  /** Objects of ours are compared, not written. */
+  readonly dryRun: boolean;
+  readonly counts: Partial<Record<Action, number>>;
+  readonly uids: Map<ObjectRefText, string>;
+  readonly corrected: ObjectRefText[];
+}
+
 /** Applies what one bundle needs, rank by rank. One object's failure stops nothing else. */
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
-  const { state, observer, applier, failpoint } = phase;
+  const { state } = phase;
+  const { name } = bundle;
+  const nothing: ApplySummary = { bundle: name, counts: {}, uids: new Map(), corrected: [] };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = state.desired && contentOf(bundle, state.desired);
-  if (!content) return { bundle: bundle.name, counts: {}, uids: new Map(), corrected: [] };
+  if (!content) return nothing;
   const { options } = content;
   const gate = gateOf(phase, options);
-  if (gate) state.gates.set(bundle.name, gate);
-  else state.gates.delete(bundle.name);
-  const needed = state.linesOf(bundle.name).filter((line) => needsApply(phase, line, options, gate !== undefined));
-  const counts: Partial<Record<Action, number>> = {};
-  const uids = new Map<ObjectRefText, string>();
-  const corrected: ObjectRefText[] = [];
-  if (needed.length === 0) return { bundle: bundle.name, counts, uids, corrected };
+  if (gate) state.gates.set(name, gate);
+  else state.gates.delete(name);
+  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, options, gate !== undefined));
+  if (needed.length === 0) return nothing;
 
-  const before = await lookAtNew(phase, needed, signal);
-  const dryRun = options.drift.mode === DriftMode.Report && state.inventory.applied.get(bundle.name) === content.manifestSet.digest;
+  const turn: Turn = {
+    bundle: name,
+    options,
+    before: await lookAtNew(phase, needed, signal),
+    dryRun: options.drift.mode === DriftMode.Report && state.inventory.applied.get(name) === content.manifestSet.digest,
+    counts: {},
+    uids: new Map(),
+    corrected: [],
+  };
   const failedBefore = new Set(state.failures.keys());
   for (const rank of Object.values(Rank)) {
     const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
-    await forEachLimited(lines, phase.concurrency, async (line) => {
-      const owned =
-        state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)?.drift?.kind !== DriftKind.Unexpected;
-      const found = before.get(line.ref);
-      const wasDrifted = observer.get(line.ref)?.drift !== undefined && state.lastApplied.get(line.ref) === line.digest;
-      const onlyAsk = dryRun && owned;
-      try {
-        const result = await applier.apply(
-          { line, bundle: bundle.name, options, owned, ...(found !== undefined && { before: found }), ...(onlyAsk && { dryRun }) },
-          signal,
-        );
-        failpoint("agent.afterApply");
-        state.lastApplied.set(line.ref, line.digest);
-        state.failures.delete(line.ref);
-        state.lastAction.set(line.ref, result.action);
-        counts[result.action] = (counts[result.action] ?? 0) + 1;
-        // What a dry run would have created has a UID that never was.
-        if (!onlyAsk && state.inventory.entries.get(line.ref)?.uid !== result.uid) uids.set(line.ref, result.uid);
-        if (wasDrifted) {
-          state.noteCorrection(line.ref);
-          corrected.push(line.ref);
-        }
-      } catch (error) {
-        if (signal.aborted) throw error;
-        state.lastAction.set(line.ref, Action.Failed);
-        counts[Action.Failed] = (counts[Action.Failed] ?? 0) + 1;
-        note(phase, line.ref, bundle.name, CodedError.from(error));
-      }
-    });
-    await waitForDefinitions(phase, rank, lines, bundle.name, failedBefore, signal);
+    await forEachLimited(lines, phase.concurrency, (line) => applyOne(phase, turn, line, signal));
+    await waitForDefinitions(phase, rank, lines, name, failedBefore, signal);
   }
-  return { bundle: bundle.name, counts, uids, corrected };
+  const { counts, uids, corrected } = turn;
+  return { bundle: name, counts, uids, corrected };
+}
+
+/** Applies one object and notes what came of it. Throws only when the signal aborts. */
+async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
+  const { state, observer } = phase;
+  const { ref } = line;
+  const drift = observer.get(ref)?.drift;
+  const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
+  const owned = state.inventory.entries.get(ref)?.uid !== undefined && drift?.kind !== DriftKind.Unexpected;
+  const found = turn.before.get(ref);
+  const dryRun = turn.dryRun && owned;
+  try {
+    const task = { line, bundle: turn.bundle, options: turn.options, owned, dryRun, ...(found !== undefined && { before: found }) };
+    const result = await phase.applier.apply(task, signal);
+    phase.failpoint("agent.afterApply");
+    state.lastApplied.set(ref, line.digest);
+    state.failures.delete(ref);
+    noteAction(phase, turn, ref, result.action);
+    // What a dry run would have created has a UID that never was.
+    if (!dryRun && state.inventory.entries.get(ref)?.uid !== result.uid) turn.uids.set(ref, result.uid);
+    if (wasDrifted) {
+      state.noteCorrection(ref);
+      turn.corrected.push(ref);
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    noteAction(phase, turn, ref, Action.Failed);
+    note(phase, ref, turn.bundle, CodedError.from(error));
+  }
+}
+
+function noteAction(phase: ApplyPhase, turn: Turn, ref: ObjectRefText, action: Action): void {
+  phase.state.lastAction.set(ref, action);
+  turn.counts[action] = (turn.counts[action] ?? 0) + 1;
 }
 
 /** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */

@@ -1,7 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import type { Failpoint } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
-import { EMPTY_INVENTORY, formatInventory, type Inventory, parseInventory } from "../plan/inventory.ts";
+import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
@@ -62,8 +62,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
         const orphan = bundle.state === "desired" && !bundle.options.prune;
         for (const { ref } of state.linesOf(bundle.name)) {
           const known = entries.get(ref);
-          if (bundle.state === "keep" && known) continue;
-          if (known && known.bundle === bundle.name && (known.orphan ?? false) === orphan && !known.approved) continue;
+          const claimed = known && (bundle.state === "keep" || isClaimOf(known, bundle.name, orphan));
+          if (claimed) continue;
           const uid = known?.uid;
           entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
           grown = true;
@@ -93,4 +93,9 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
     },
   };
+}
+
+/** An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle. */
+function isClaimOf(entry: InventoryEntry, bundle: string, orphan: boolean): boolean {
+  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved;
 }

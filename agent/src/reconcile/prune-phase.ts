@@ -28,7 +28,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   const { state, keeper, prune, observer, ownNamespace, logger, failpoint, event } = options;
 
   /** Says what waits for a person, once for each set. */
-  function tellHeld(plan: PrunePlan): void {
+  function tellHeld(plan: Pick<PrunePlan, "held" | "protected">): void {
     const before = state.held?.id;
     state.held = plan.held;
     state.protected = plan.protected;
@@ -77,25 +77,37 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     state.failures.delete(ref);
   }
 
-  return async (desired, signal) => {
-    const plan = planPrune(state.inventory, desired.slice, ownNamespace);
-    tellHeld(plan);
-    for (const ref of plan.released) event("Released", `${describe(ref)} left Git and stays in the cluster`, { ref });
-    const planned = new Set(plan.deletions.map((entry) => entry.ref));
-    for (const ref of state.pruneFailures.keys()) if (!planned.has(ref)) state.pruneFailures.delete(ref);
-    state.terminating.clear();
-    await markApproved(plan.deletions, desired);
-    const gone = new Set<ObjectRefText>(plan.released);
-    for (const entry of plan.deletions) {
+  /** Gives the objects that are gone, or not ours. */
+  async function pruneAll(deletions: readonly InventoryEntry[], desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
+    const gone: ObjectRefText[] = [];
+    for (const entry of deletions) {
       // A newer slice may want again what this one did not (I3).
       if (state.desired !== desired) break;
       if (state.mustWait(state.pruneFailures, entry.ref)) continue;
-      if (await pruneOne(entry, signal)) gone.add(entry.ref);
+      if (await pruneOne(entry, signal)) gone.push(entry.ref);
     }
-    if (gone.size === 0) return;
-    logger.info({ [LogField.Count]: gone.size }, `pruned: ${gone.size - plan.released.length} deleted, ${plan.released.length} released`);
-    for (const ref of gone) forget(ref);
-    await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !gone.has(ref))) });
+    return gone;
+  }
+
+  /** A failure to delete what is not to be deleted any more is none. */
+  function dropOldFailures(deletions: readonly InventoryEntry[]): void {
+    const planned = new Set(deletions.map((entry) => entry.ref));
+    for (const ref of state.pruneFailures.keys()) if (!planned.has(ref)) state.pruneFailures.delete(ref);
+  }
+
+  return async (desired, signal) => {
+    const { deletions, released, ...plan } = planPrune(state.inventory, desired.slice, ownNamespace);
+    tellHeld(plan);
+    for (const ref of released) event("Released", `${describe(ref)} left Git and stays in the cluster`, { ref });
+    dropOldFailures(deletions);
+    state.terminating.clear();
+    await markApproved(deletions, desired);
+    const gone = await pruneAll(deletions, desired, signal);
+    const leaving = new Set([...released, ...gone]);
+    if (leaving.size === 0) return;
+    logger.info({ [LogField.Count]: leaving.size }, `pruned: ${gone.length} deleted, ${released.length} released`);
+    for (const ref of leaving) forget(ref);
+    await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !leaving.has(ref))) });
   };
 }
 

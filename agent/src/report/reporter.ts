@@ -92,6 +92,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       // A hub that is slow is waited for; what changes meanwhile is told in one message.
       if (!stream.write({ ...body, sequence })) await drained.wait(undefined, both);
     };
+    /** What the hub says of the stream itself. */
     const hear = (message: HubMessage__Output): void => {
       heardAt = clock.monotonicMs();
       if (message.welcome) {
@@ -100,13 +101,17 @@ export function createReporter(options: ReporterOptions): Reporter {
       } else if (message.ack) {
         const upTo = message.ack.sequence;
         unacknowledged = unacknowledged.filter((sent) => sent.sequence > upTo);
-      } else if (message.sliceHint) commands.sliceHint();
-      else if (message.reconcile) commands.reconcile(message.reconcile.bundle || undefined);
-      else if (message.resync) {
+      } else if (message.resync) {
         told = undefined;
         wakeup.wake();
-      } else if (message.inspect) {
-        const { id, bundle, ref } = message.inspect;
+      } else obey(message);
+    };
+    /** What the hub wants of the agent. */
+    const obey = ({ sliceHint, reconcile, inspect }: HubMessage__Output): void => {
+      if (sliceHint) commands.sliceHint();
+      else if (reconcile) commands.reconcile(reconcile.bundle || undefined);
+      else if (inspect) {
+        const { id, bundle, ref } = inspect;
         const objects = commands.inspect({ ...(bundle && { bundle }), ...(ref && { ref }) });
         void send({ inspectResult: inspectionToWire(id, objects) });
       }
