@@ -136,5 +136,8 @@ async function tour(running: Muster): Promise<void> {
     }
   }
   await fleetHealthy(running, 60_000);
+  const { total, unexplained } = await running.deletions();
+  if (unexplained.length > 0) throw new Error(`deletions that no signed slice explains: ${unexplained.join("; ")}`);
+  say(`By the API servers' audit logs the agents have deleted ${total} objects, each of which had left a signed slice.`);
   say(`All ${TOUR.length} steps came out as they must, and the fleet is healthy.`);
 }
