@@ -146,6 +146,19 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
   }
 
+  /** Until somebody wakes the loop, or the time has passed; for ever, if undefined. */
+  async function rest(ms: number | undefined, signal: AbortSignal): Promise<void> {
+    const awake = new AbortController();
+    if (ms !== undefined) {
+      clock.sleep(ms, AbortSignal.any([signal, awake.signal])).then(
+        () => wakeup.wake(),
+        () => {},
+      );
+    }
+    await wakeup.wait(undefined, signal);
+    awake.abort();
+  }
+
   function tellCorrections(summaries: readonly ApplySummary[]): void {
     for (const { bundle, corrected } of summaries) {
       for (const ref of corrected)
@@ -219,7 +232,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           logger.warn({ code: coded.code, err: coded }, "the pass was cut short; trying again");
         }
         changed();
-        await wakeup.wait(retryMs ?? state.nextDueMs(beganMs), signal);
+        await rest(retryMs ?? state.nextDueMs(beganMs), signal);
       }
     },
   };
