@@ -41,6 +41,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   let connection: NatsConnection | undefined;
   /** Of the poll loop of the connection. */
   let wakeup = new Wakeup();
+  let outage = newOutage();
   const deliver = (text: string) => {
     for (const listener of listeners) listener(text);
   };
@@ -78,11 +79,22 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
     return connect(connectOptions);
   }
 
-  async function pollOnce(live: NatsConnection): Promise<void> {
+  /** A direct get. What was asked on a connection that is lost gets no answer; the client itself would wait for it to the end. */
+  function ask(live: NatsConnection, stream: string, subject: string): Promise<Msg> {
     // Only the form with the subject appended can be permissioned to one cluster's slice (ADR-31).
-    const answer = await live.request(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, undefined, {
-      timeout: REQUEST_TIMEOUT_MS,
-    });
+    return Promise.race([
+      live.request(`$JS.API.DIRECT.GET.${stream}.${subject}`, undefined, { timeout: REQUEST_TIMEOUT_MS }),
+      outage.promise,
+    ]);
+  }
+
+  function giveUpWaiting(): void {
+    outage.reject(new Error("the connection was lost"));
+    outage = newOutage();
+  }
+
+  async function pollOnce(live: NatsConnection): Promise<void> {
+    const answer = await ask(live, SLICE_STREAM, sliceSubject(cluster));
     const status = answer.headers?.code;
     if (status) {
       // 404: nothing is published for this cluster. Absence keeps the last good state.
@@ -105,9 +117,14 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
 
   async function statusLoop(live: NatsConnection, woken: Wakeup): Promise<void> {
     for await (const status of live.status()) {
-      if (status.type === "disconnect") logger.warn("NATS is not reachable; working on with the last good slice");
+      if (status.type === "disconnect") {
+        logger.warn("NATS is not reachable; working on with the last good slice");
+        giveUpWaiting();
+      }
       if (status.type === "reconnect") {
         logger.info("NATS is back");
+        // Also what was asked in between: it went nowhere.
+        giveUpWaiting();
         woken.wake();
       }
     }
@@ -126,9 +143,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
         Array.from({ length: ref.chunks }, async (_, index) => {
           let answer: Msg;
           try {
-            answer = await live.request(`$JS.API.DIRECT.GET.${BLOB_STREAM}.${blobSubject(ref.blob, index)}`, undefined, {
-              timeout: REQUEST_TIMEOUT_MS,
-            });
+            answer = await ask(live, BLOB_STREAM, blobSubject(ref.blob, index));
           } catch (cause) {
             throw new CodedError(
               "NATS_UNREACHABLE",
@@ -177,4 +192,11 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
       }
     },
   };
+}
+
+function newOutage(): PromiseWithResolvers<never> {
+  const outage = Promise.withResolvers<never>();
+  // Mostly nobody waits.
+  outage.promise.catch(() => {});
+  return outage;
 }

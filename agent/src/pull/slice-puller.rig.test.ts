@@ -1,0 +1,59 @@
+import { systemClock } from "@muster/shared/runtime";
+import { silentLogger } from "@muster/shared/telemetry";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../../../test/rig/eventually.ts";
+import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.ts";
+import { createSlicePuller } from "./slice-puller.ts";
+import { createPublisher, type Publisher } from "./testing/publisher.ts";
+import { createSliceMaker } from "./testing/slice-maker.ts";
+
+let nats: NatsServer;
+let publisher: Publisher;
+beforeAll(async () => {
+  nats = await startNatsServer();
+  publisher = await createPublisher(nats.url);
+});
+afterAll(async () => {
+  await publisher?.close();
+  await nats?.stop();
+});
+
+describe("pulling slices", () => {
+  it("E203: what was published while the connection was lost is taken as soon as it is back, not after a time limit", async () => {
+    const maker = createSliceMaker("one");
+    const heard: string[] = [];
+    const puller = createSlicePuller({
+      cluster: "one",
+      url: nats.url,
+      // No poll but those that are asked for.
+      pollIntervalMs: 600_000,
+      clock: systemClock,
+      random: () => 0,
+      logger: silentLogger(),
+    });
+    puller.onMessage((message) => heard.push(message));
+    const stop = new AbortController();
+    const running = puller.run(stop.signal);
+    const first = maker.make([]);
+    await publisher.publish(maker, first);
+    await eventually(() => expect(heard).toContain(first.message));
+
+    // Asked while nobody can answer, again and again, as a poll may be at any time.
+    nats.pause();
+    const second = maker.make([]);
+    puller.poll();
+    await nats.kill();
+    puller.poll();
+    await nats.restart();
+    // On a connection of its own, because the first one has to find back, too.
+    const later = await createPublisher(nats.url);
+    const started = performance.now();
+    await later.publish(maker, second);
+    await eventually(() => expect(heard).toContain(second.message), { timeoutMs: 15_000 });
+    // A request that nobody answers is given up after 5 s.
+    expect(performance.now() - started).toBeLessThan(4_000);
+    await later.close();
+    stop.abort();
+    await running;
+  });
+});
