@@ -2,7 +2,7 @@ import { Health, type JsonObject, type Manifest } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
 import { computeHealth } from "./health.ts";
 
-// The states are those of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus/status), where it and we know the kind.
+// The states are those of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus/status) but where computeHealth says that they differ.
 
 const object = (apiVersion: string, kind: string, rest: { metadata?: JsonObject; spec?: JsonObject; status?: JsonObject } = {}): Manifest =>
   ({ apiVersion, kind, ...rest, metadata: { name: "x", ...rest.metadata } }) as Manifest;
@@ -18,11 +18,35 @@ describe("the health of any object", () => {
     expect(health(manifest)).toBe(Health.Terminating);
   });
 
-  it("is InProgress until its controller has seen the last generation", () => {
-    const at = (observedGeneration: number) =>
-      object("example.com/v1", "Widget", { metadata: { generation: 2 }, status: { observedGeneration } });
-    expect([health(at(1)), health(at(2))]).toEqual([Health.InProgress, Health.Current]);
+  it("E130: is InProgress until its controller has seen just this generation, also where a restored status shows a later one", () => {
+    const at = (status: JsonObject) => health(object("example.com/v1", "Widget", { metadata: { generation: 2 }, status }));
+    expect([1, 2, 3].map((observedGeneration) => at({ observedGeneration }))).toEqual([
+      Health.InProgress,
+      Health.Current,
+      Health.InProgress,
+    ]);
+    expect(at({ observedGeneration: 1, conditions: [condition("Ready", "True")] })).toBe(Health.InProgress);
+    expect(at({})).toBe(Health.Current);
   });
+
+  it("E139: is Terminating before it is anything else", () => {
+    const manifest = object("example.com/v1", "Widget", {
+      metadata: { generation: 2, deletionTimestamp: "2026-10-05T03:12:00Z" },
+      status: { observedGeneration: 1, conditions: [condition("Stalled", "True")] },
+    });
+    expect(health(manifest)).toBe(Health.Terminating);
+  });
+
+  it.each(["apps/v1 Deployment", "v1 ConfigMap", "batch/v1 Job", "example.com/v1 Widget"])(
+    "follows Stalled and Reconciling, whoever sets them on a %s",
+    (type) => {
+      const [apiVersion = "", kind = ""] = type.split(" ");
+      const told = (...conditions: JsonObject[]) => computeHealth(object(apiVersion, kind, { status: { ...DONE, conditions } }));
+      expect(told(condition("Stalled", "True", "X", "no quota"))).toEqual({ health: Health.Failed, message: "no quota" });
+      expect(told(condition("Reconciling", "True", "X", "step 2"))).toEqual({ health: Health.InProgress, message: "step 2" });
+      expect(told(condition("Stalled", "False"), condition("Reconciling", "False")).message).not.toContain("step");
+    },
+  );
 
   it.each<[string, JsonObject | undefined, Health]>([
     ["no status", undefined, Health.Current],
@@ -80,6 +104,65 @@ describe("the health of a kind that Kubernetes has", () => {
       Health.Failed,
     ],
     [
+      "a Deployment whose new pods are all there",
+      object("apps/v1", "Deployment", {
+        spec: REPLICAS,
+        status: { ...DONE, conditions: [condition("Progressing", "True", "NewReplicaSetAvailable"), condition("Available", "True")] },
+      }),
+      Health.Current,
+    ],
+    [
+      "a Deployment whose pods may be old ones still",
+      object("apps/v1", "Deployment", {
+        spec: REPLICAS,
+        status: { ...DONE, conditions: [condition("Progressing", "True", "ReplicaSetUpdated"), condition("Available", "True")] },
+      }),
+      Health.InProgress,
+    ],
+    [
+      "a Deployment that cannot make its ReplicaSet",
+      object("apps/v1", "Deployment", {
+        spec: REPLICAS,
+        status: { ...DONE, conditions: [condition("Progressing", "False", "ReplicaSetCreateError")] },
+      }),
+      Health.InProgress,
+    ],
+    [
+      "a Deployment below its minimum",
+      object("apps/v1", "Deployment", {
+        spec: REPLICAS,
+        status: { ...DONE, conditions: [condition("Available", "False", "MinimumReplicasUnavailable")] },
+      }),
+      Health.InProgress,
+    ],
+    [
+      "a Deployment that somebody has paused",
+      object("apps/v1", "Deployment", {
+        spec: { ...REPLICAS, paused: true },
+        status: { ...DONE, conditions: [condition("Progressing", "Unknown", "DeploymentPaused")] },
+      }),
+      Health.Current,
+    ],
+    ["a StatefulSet that nobody has seen", object("apps/v1", "StatefulSet", { spec: REPLICAS }), Health.InProgress],
+    [
+      "a StatefulSet with a pod that is not ready",
+      object("apps/v1", "StatefulSet", { spec: REPLICAS, status: { ...DONE, readyReplicas: 2 } }),
+      Health.InProgress,
+    ],
+    [
+      "a StatefulSet that is being made smaller",
+      object("apps/v1", "StatefulSet", { spec: REPLICAS, status: { ...DONE, replicas: 4 } }),
+      Health.InProgress,
+    ],
+    [
+      "a StatefulSet with a partition that is not reached",
+      object("apps/v1", "StatefulSet", {
+        spec: { replicas: 3, updateStrategy: { rollingUpdate: { partition: 1 } } },
+        status: { ...DONE, updatedReplicas: 1, currentRevision: "a", updateRevision: "b" },
+      }),
+      Health.InProgress,
+    ],
+    [
       "a StatefulSet that is rolled out",
       object("apps/v1", "StatefulSet", { spec: REPLICAS, status: { ...DONE, currentRevision: "a", updateRevision: "a" } }),
       Health.Current,
@@ -96,6 +179,12 @@ describe("the health of a kind that Kubernetes has", () => {
         spec: { replicas: 3, updateStrategy: { rollingUpdate: { partition: 2 } } },
         status: { ...DONE, updatedReplicas: 1, currentRevision: "a", updateRevision: "b" },
       }),
+      Health.Current,
+    ],
+    ["a DaemonSet that nobody has counted nodes for", object("apps/v1", "DaemonSet", { status: DONE }), Health.InProgress],
+    [
+      "a DaemonSet that fits no node",
+      object("apps/v1", "DaemonSet", { status: { observedGeneration: 1, desiredNumberScheduled: 0 } }),
       Health.Current,
     ],
     [
@@ -127,6 +216,11 @@ describe("the health of a kind that Kubernetes has", () => {
       Health.InProgress,
     ],
     [
+      "a ReplicaSet whose pods are refused",
+      object("apps/v1", "ReplicaSet", { spec: REPLICAS, status: { conditions: [condition("ReplicaFailure", "True")] } }),
+      Health.InProgress,
+    ],
+    [
       "a ReplicaSet that is complete",
       object("apps/v1", "ReplicaSet", {
         spec: REPLICAS,
@@ -142,6 +236,12 @@ describe("the health of a kind that Kubernetes has", () => {
     ],
     ["a Pod that has completed", object("v1", "Pod", { status: { phase: "Succeeded" } }), Health.Current],
     ["a Pod that has failed", object("v1", "Pod", { status: { phase: "Failed" } }), Health.Failed],
+    ["a Pod that nobody has seen", object("v1", "Pod"), Health.InProgress],
+    [
+      "a Pod without its image",
+      object("v1", "Pod", { status: { phase: "Pending", containerStatuses: [{ state: { waiting: { reason: "ImagePullBackOff" } } }] } }),
+      Health.Failed,
+    ],
     ["a Pod that cannot be scheduled yet", object("v1", "Pod", { status: { phase: "Pending" } }), Health.InProgress],
     [
       "a Pod that crashes in a loop",
@@ -172,14 +272,36 @@ describe("the health of a kind that Kubernetes has", () => {
     ["a suspended Job", object("batch/v1", "Job", { spec: { suspend: true } }), Health.Current],
     ["a CronJob", object("batch/v1", "CronJob"), Health.Current],
     [
-      "a budget that is kept",
-      object("policy/v1", "PodDisruptionBudget", { status: { currentHealthy: 2, desiredHealthy: 2 } }),
+      "a budget, even over fewer pods than it wants, as over a workload that is scaled to zero",
+      object("policy/v1", "PodDisruptionBudget", { status: { currentHealthy: 0, desiredHealthy: 1, expectedPods: 0 } }),
       Health.Current,
     ],
     [
-      "a budget that is not kept",
-      object("policy/v1", "PodDisruptionBudget", { status: { currentHealthy: 1, desiredHealthy: 2 } }),
+      "a budget whose pods cannot be found",
+      object("policy/v1", "PodDisruptionBudget", {
+        status: { conditions: [condition("DisruptionAllowed", "False", "SyncFailed", "found no controller")] },
+      }),
       Health.InProgress,
+    ],
+    [
+      "an autoscaler, whether it can scale or not: its target's health says the rest",
+      object("autoscaling/v2", "HorizontalPodAutoscaler", { status: { conditions: [condition("ScalingActive", "False")] } }),
+      Health.Current,
+    ],
+    ["a CRD that is new", object("apiextensions.k8s.io/v1", "CustomResourceDefinition"), Health.InProgress],
+    [
+      "a CRD that is being installed",
+      object("apiextensions.k8s.io/v1", "CustomResourceDefinition", {
+        status: { conditions: [condition("NamesAccepted", "True"), condition("Established", "False", "Installing")] },
+      }),
+      Health.InProgress,
+    ],
+    [
+      "a CRD that cannot be installed",
+      object("apiextensions.k8s.io/v1", "CustomResourceDefinition", {
+        status: { conditions: [condition("Established", "False", "NotAccepted")] },
+      }),
+      Health.Failed,
     ],
     [
       "a CRD that is served",

@@ -8,15 +8,19 @@ export interface HealthResult {
 
 /**
  * kstatus (sigs.k8s.io/cli-utils/pkg/kstatus): tells from one complete live object, its status included, whether its
- * controller has finished. Fetches nothing. Rules that hold for every kind come first, then the table of kinds, then
- * the standard conditions.
+ * controller has finished. Fetches nothing and knows no time. Rules that hold for every kind come first, then the table
+ * of kinds, then `Ready`.
+ *
+ * Stricter than kstatus, because green must mean that it works: a Pod that has failed or cannot get its image is Failed,
+ * and a load balancer has an address. Milder: a Pod that cannot be scheduled yet is InProgress however long that lasts, as
+ * an autoscaler may be about to add a node.
  */
 export function computeHealth(object: Manifest): HealthResult {
   const general = generalHealth(object);
   if (general) return general;
   const { group } = splitApiVersion(object.apiVersion);
   const specific = KINDS[`${group}/${object.kind}`];
-  return specific ? specific(object) : conditionHealth(object);
+  return specific ? specific(object) : readyHealth(object);
 }
 
 const current = (message = ""): HealthResult => ({ health: Health.Current, message });
@@ -27,21 +31,20 @@ function generalHealth(object: Manifest): HealthResult | undefined {
   if (object.metadata["deletionTimestamp"]) return { health: Health.Terminating, message: "Deletion was asked for" };
   const generation = object.metadata["generation"];
   const observed = map(object, "status")["observedGeneration"];
-  if (typeof generation === "number" && typeof observed === "number" && observed < generation) {
+  // Not only older: an object that was restored together with its status shows a generation that it never had here.
+  if (typeof generation === "number" && typeof observed === "number" && observed !== generation) {
     return inProgress(`Its controller has seen generation ${observed} of ${generation}`);
   }
-  return undefined;
-}
-
-/** Custom resources: Stalled and Reconciling are abnormal-true; Ready says the rest. A status that says nothing is Current. */
-function conditionHealth(object: Manifest): HealthResult {
   const stalled = condition(object, "Stalled");
   if (stalled?.status === "True") return failed(stalled.message);
   const reconciling = condition(object, "Reconciling");
-  if (reconciling?.status === "True") return inProgress(reconciling.message);
+  return reconciling?.status === "True" ? inProgress(reconciling.message) : undefined;
+}
+
+/** Custom resources: a status that does not know Ready says nothing, and is Current. */
+function readyHealth(object: Manifest): HealthResult {
   const ready = condition(object, "Ready");
-  if (ready && ready.status !== "True") return inProgress(ready.message || `Ready is ${ready.status}`);
-  return current();
+  return ready && ready.status !== "True" ? inProgress(ready.message || `Ready is ${ready.status}`) : current();
 }
 
 type KindHealth = (object: Manifest) => HealthResult;
@@ -74,6 +77,9 @@ function deployment(object: Manifest): HealthResult {
   if (replicas > wanted) return inProgress(`${replicas - wanted} old replicas are to end`);
   if (available < wanted) return inProgress(`Available ${available} of ${wanted} replicas`);
   if (ready < wanted) return inProgress(`Ready ${ready} of ${wanted} replicas`);
+  // Counts are of pods; only this reason says that the pods are those of the newest revision. A paused rollout never gets there.
+  if (progressing && progressing.reason !== "NewReplicaSetAvailable" && map(object, "spec")["paused"] !== true)
+    return inProgress(progressing.message || `Progressing: ${progressing.reason}`);
   const availability = condition(object, "Available");
   if (availability && availability.status !== "True") return inProgress(availability.message || "Not available");
   return current(`${wanted} replicas`);
@@ -105,7 +111,9 @@ function statefulSet(object: Manifest): HealthResult {
 
 function daemonSet(object: Manifest): HealthResult {
   const status = map(object, "status");
-  if (status["observedGeneration"] === undefined) return inProgress("Waits for its controller");
+  // Zero is an answer (no node fits), absence is none.
+  if (status["observedGeneration"] === undefined || status["desiredNumberScheduled"] === undefined)
+    return inProgress("Waits for its controller");
   const wanted = number(status["desiredNumberScheduled"], 0);
   for (const name of ["currentNumberScheduled", "updatedNumberScheduled", "numberAvailable", "numberReady"]) {
     const have = number(status[name], 0);
@@ -163,17 +171,19 @@ function job(object: Manifest): HealthResult {
   return map(object, "status")["startTime"] ? current("Started") : inProgress("Not started");
 }
 
+/** Whether the pods are as many as it wants is their owner's health: a budget over a workload at zero would never be met. */
 function podDisruptionBudget(object: Manifest): HealthResult {
-  const status = map(object, "status");
-  const have = number(status["currentHealthy"], 0);
-  const wanted = number(status["desiredHealthy"], 0);
-  return have >= wanted ? current() : inProgress(`Healthy ${have} of ${wanted} pods`);
+  const allowed = condition(object, "DisruptionAllowed");
+  return allowed?.reason === "SyncFailed" ? inProgress(allowed.message || "Its controller cannot find the pods") : current();
 }
 
 function customResourceDefinition(object: Manifest): HealthResult {
   const refused = condition(object, "NamesAccepted");
   if (refused?.status === "False") return failed(refused.message);
-  return condition(object, "Established")?.status === "True" ? current("Established") : inProgress("Not established yet");
+  const established = condition(object, "Established");
+  if (established?.status === "True") return current("Established");
+  const refusal = established?.status === "False" && established.reason !== "Installing" ? established : undefined;
+  return refusal ? failed(refusal.message) : inProgress("Not established yet");
 }
 
 function apiService(object: Manifest): HealthResult {
