@@ -287,6 +287,9 @@ describe("the agent chart in the profile cluster", () => {
         .audit()
         .filter((entry) => entry.code === 403 && entry.user.startsWith("system:serviceaccount:muster-cluster:"));
       expect(refused.map((entry) => `${entry.verb} ${entry.requestUri}`)).toEqual([]);
+    } catch (error) {
+      // What the agent said is what explains it.
+      throw new Error(`${String(error)}\n${agent.logTail(30)}`, { cause: error });
     } finally {
       await agent.stop();
       container.remove();
