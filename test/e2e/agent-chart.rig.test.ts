@@ -280,9 +280,9 @@ describe("the agent chart in the profile cluster", () => {
         },
         { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "first", namespace: "team" }, spec: { size: 1 } },
       ]);
-      await eventually(async () => expect(await contentOf("team", "one")).toBe("1"), { timeoutMs: 20_000 });
+      await eventually(async () => expect(await contentOf("team", "one")).toBe("1"), { timeoutMs: 45_000 });
       const widget = "/apis/example.com/v1/namespaces/team/widgets/first";
-      await eventually(async () => expect(await apiserver.admin.get(widget)).toMatchObject({ spec: { size: 1 } }), { timeoutMs: 20_000 });
+      await eventually(async () => expect(await apiserver.admin.get(widget)).toMatchObject({ spec: { size: 1 } }), { timeoutMs: 45_000 });
       const refused = apiserver
         .audit()
         .filter((entry) => entry.code === 403 && entry.user.startsWith("system:serviceaccount:muster-cluster:"));
