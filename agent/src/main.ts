@@ -10,6 +10,7 @@ import { type AgentConfig, loadConfig } from "./config.ts";
 import { startHealthServer } from "./health-server.ts";
 import type { Discovery } from "./kube/cluster.ts";
 import { createCluster } from "./kube/create-cluster.ts";
+import { apiVersionOf } from "./kube/discovery.ts";
 import { createDiscoveryCache } from "./kube/discovery-cache.ts";
 import { createObserver } from "./observe/create-observer.ts";
 import { loadKeptState } from "./pull/desired-state.ts";
@@ -135,14 +136,12 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     lifecycle.onStop("health", () => health.close());
   }
 
-  lifecycle.run("report", reporter.run(signal));
   lifecycle.run("observe", observer.run(signal));
   lifecycle.run(
     "reconcile",
     (async () => {
       // Nothing is taken before the last good state is known: without the high-water mark an old slice would look new.
       const kept = await untilAnswered(() => loadKeptState(store, pinned), "the agent's state");
-      // The hub renders for what this cluster serves, so it hears that before there is any slice.
       facts = { ...facts, kubernetesVersion: await untilAnswered(() => cluster.version(signal), "the API server's version") };
       await untilAnswered(() => discovery.current(signal), "the API server's discovery");
       intake.resume(kept.highWater);
@@ -151,7 +150,9 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
       if (kept.desired) reconciler.resume(kept.desired);
       resumed = true;
       logger.info({ generation: kept.highWater?.generation ?? 0 }, kept.desired ? "resumed from the last good slice" : "no slice yet");
-      reporter.notify();
+      // Only now has the agent something to say: a Hello without facts would look like a cluster that serves no API, for which
+      // the hub would render less, and one without the high-water mark like a cluster that has taken nothing (D7).
+      lifecycle.run("report", reporter.run(signal));
       await Promise.all([intake.run(signal), puller.run(signal), reconciler.run(signal)]);
     })(),
   );
@@ -174,11 +175,10 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
 
 /** What the hub needs to render for this cluster. */
 function factsOf(discovery: Discovery): Pick<ClusterFacts, "apiVersions" | "clusterScopedKinds"> {
-  const versions = new Set<string>();
+  const versions = new Set<string>(discovery.apiVersions);
   const clusterScoped = new Set<string>();
   for (const type of discovery.all) {
-    const version = type.group === "" ? type.version : `${type.group}/${type.version}`;
-    versions.add(version).add(`${version}/${type.kind}`);
+    versions.add(`${apiVersionOf(type)}/${type.kind}`);
     if (!type.namespaced) clusterScoped.add(`${type.group}/${type.kind}`);
   }
   return { apiVersions: [...versions].sort(), clusterScopedKinds: [...clusterScoped].sort() };

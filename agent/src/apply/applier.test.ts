@@ -1,19 +1,20 @@
 import { CodedError } from "@muster/shared/errors";
 import { type BundleOptions, formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
-import { systemClock } from "@muster/shared/runtime";
+import { type Clock, systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { digestBytes } from "@muster/shared/wire";
 import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
 import { createObserver } from "../observe/create-observer.ts";
 import { configMap, DEFAULT_BUNDLE_OPTIONS } from "../pull/testing/slice-maker.ts";
 import { createApplier } from "./applier.ts";
-import { createFakeCluster } from "./testing/fake-cluster.ts";
+import { createFakeCluster, FAKE_TYPES } from "./testing/fake-cluster.ts";
 
 const { signal } = new AbortController();
-function setUp() {
+function setUp(clock: Clock = systemClock) {
   const cluster = createFakeCluster();
-  const discovery = createDiscoveryCache(cluster, systemClock);
+  const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" });
   const apply = (manifest: Manifest, task: { owned?: boolean; options?: Partial<BundleOptions> } = {}) =>
@@ -84,6 +85,19 @@ describe("apply", () => {
     await expect(apply({ apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", namespace: "web" } })).rejects.toMatchObject({
       code: "KIND_UNKNOWN",
     });
+  });
+
+  it("E002: a kind that has moved to another version, or is served no more, is found out without a restart", async () => {
+    const clock = new ManualClock();
+    const { cluster, apply } = setUp(clock);
+    const of = (version: string) => ({ ...FAKE_TYPES[0]!, group: "example.com", version, kind: "Widget", plural: "widgets" });
+    const widget = (version: string) => ({ ...configMap("w"), apiVersion: `example.com/${version}`, kind: "Widget" });
+    cluster.types = [...FAKE_TYPES, of("v1")];
+    expect((await apply(widget("v1"))).action).toBe("created");
+    cluster.types = [...FAKE_TYPES, of("v2")];
+    await clock.advance(1_000);
+    await expect(apply(widget("v1"), { owned: true })).rejects.toMatchObject({ code: "KIND_UNKNOWN" });
+    expect((await apply(widget("v2"), { owned: true })).action).toBe("configured");
   });
 
   it("E024: a write between the look and the apply makes it look again", async () => {

@@ -14,6 +14,7 @@ import type { Clock } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import { isUnserved } from "../kube/map-error.ts";
 import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -128,6 +129,10 @@ export function createApplier(options: ApplierOptions): Applier {
         const { before: _, ...again } = task;
         // Somebody wrote between our look and our apply: look once more.
         if (code === "KUBE_CONFLICT") return apply(again, signal);
+        if (isUnserved(error)) {
+          await discovery.refresh({ signal });
+          return apply(again, signal);
+        }
         if (code !== "NAMESPACE_MISSING" || !task.options.createNamespace) throw error;
         await createNamespace(parseObjectRef(task.line.ref).namespace, signal);
         return apply(again, signal);

@@ -3,24 +3,28 @@ import { formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/mode
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../../test/rig/manual-clock.ts";
+import type { ResourceType } from "../kube/cluster.ts";
 import { createDiscovery } from "../kube/discovery.ts";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
 import { createObserver } from "../observe/create-observer.ts";
 import { configMap } from "../pull/testing/slice-maker.ts";
 import { createPruner } from "./pruner.ts";
-import { createFakeCluster } from "./testing/fake-cluster.ts";
+import { createFakeCluster, FAKE_TYPES } from "./testing/fake-cluster.ts";
 
 const { signal } = new AbortController();
 function setUp(failedGroups: string[] = []) {
+  const clock = new ManualClock();
   const cluster = createFakeCluster();
   const full = cluster.discover;
-  cluster.discover = async () => createDiscovery((await full()).all, new Set(failedGroups));
+  cluster.discover = async () => createDiscovery({ types: (await full()).all, failedGroups: new Set(failedGroups) });
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
-  const prune = createPruner({ cluster, discovery: createDiscoveryCache(cluster, systemClock), observer });
+  const prune = createPruner({ cluster, discovery: createDiscoveryCache(cluster, clock), observer });
   const ours = (manifest: Manifest) =>
     cluster.put({ ...manifest, metadata: { ...manifest.metadata, labels: { "muster.dev/bundle": "a" } } });
   const deletes = () => cluster.calls.filter((call) => call.verb === "delete").length;
   return {
+    clock,
     cluster,
     prune,
     ours,
@@ -79,11 +83,56 @@ describe("pruning one object", () => {
     await expect(prune(entry(live, uidOf(live)), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
   });
 
-  it("E006, E087: a kind that is gone has no objects, but only a complete discovery says so", async () => {
+  describe("of a kind that is not served", () => {
+    const widgets: ResourceType = { ...FAKE_TYPES[0]!, group: "example.com", kind: "Widget", plural: "widgets" };
     const widget = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", namespace: "web" } };
-    const whole = setUp();
-    expect(await whole.prune(whole.entry(widget, "u"), signal)).toBe("gone");
-    const partial = setUp(["example.com"]);
-    await expect(partial.prune(partial.entry(widget, "u"), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+    const definition = (name: string, kind: string): Manifest => ({
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      metadata: { name },
+      spec: { names: { kind } },
+    });
+
+    it("E087: has no objects if it is not defined any more", async () => {
+      const { prune, entry, cluster } = setUp();
+      for (const other of [definition("gadgets.example.com", "Gadget"), definition("widgets.sub.example.com", "Widget")])
+        cluster.put(other);
+      expect(await prune(entry(widget, "u"), signal)).toBe("gone");
+    });
+
+    it("E087: is found out although it was served a moment ago", async () => {
+      const { clock, prune, ours, entry, cluster } = setUp();
+      cluster.types = [...FAKE_TYPES, widgets];
+      const live = ours(widget);
+      expect(await prune(entry(live, "another"), signal)).toBe("released");
+      cluster.types = FAKE_TYPES;
+      // Discovery is not asked more than once a second; until then the entry stays.
+      await expect(prune(entry(live, uidOf(live)), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
+      await clock.advance(1_000);
+      expect(await prune(entry(live, uidOf(live)), signal)).toBe("gone");
+    });
+
+    it("E006: may have objects while its group does not answer", async () => {
+      const { prune, entry } = setUp(["example.com"]);
+      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+    });
+
+    it("I5: may have objects while its definition is there", async () => {
+      const { prune, entry, cluster } = setUp();
+      cluster.put(definition("widgets.example.com", "Widget"));
+      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+    });
+
+    it("has none by the word of discovery, for an agent that may not look at definitions", async () => {
+      const { prune, entry, cluster } = setUp();
+      cluster.onCall = (call) => {
+        if (call.verb === "list") throw new CodedError("KUBE_FORBIDDEN", "cannot list");
+      };
+      expect(await prune(entry(widget, "u"), signal)).toBe("gone");
+      cluster.onCall = (call) => {
+        if (call.verb === "list") throw new CodedError("KUBE_SERVER", "500");
+      };
+      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
+    });
   });
 });

@@ -2,6 +2,8 @@ import { CodedError } from "@muster/shared/errors";
 import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, type ObjectRef, parseObjectRef } from "@muster/shared/model";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import { isDefined } from "../kube/is-defined.ts";
+import { isUnserved } from "../kube/map-error.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
 
@@ -20,7 +22,8 @@ export type Pruner = (entry: InventoryEntry, signal: AbortSignal) => Promise<Pru
 
 export function createPruner(options: PrunerOptions): Pruner {
   const { cluster, discovery, observer } = options;
-  return async (entry, signal) => {
+
+  async function prune(entry: InventoryEntry, signal: AbortSignal): Promise<PruneOutcome> {
     const ref = parseObjectRef(entry.ref);
     const type = await typeOf(ref, signal);
     if (!type) return "gone";
@@ -37,17 +40,32 @@ export function createPruner(options: PrunerOptions): Pruner {
       throw blocked ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
     });
     return left ? "terminating" : "gone";
-  };
+  }
 
-  /** undefined: a kind that is absent from a complete discovery has no objects (E087); an incomplete one proves nothing (E006). */
+  /** undefined: the kind is gone, and with it every object of it (E087). What cannot be asked proves nothing (E006). */
   async function typeOf(ref: ObjectRef, signal: AbortSignal): Promise<ResourceType | undefined> {
     const known = (await discovery.current(signal)).find(ref.group, ref.kind);
     if (known) return known;
     const fresh = await discovery.refresh({ signal });
     const found = fresh.find(ref.group, ref.kind);
-    if (found || !fresh.failedGroups.has(ref.group)) return found;
-    throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
+    if (found) return found;
+    if (fresh.failedGroups.has(ref.group))
+      throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
+    if (await isDefined(cluster, fresh, ref, signal))
+      throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: its kind is defined but not served`);
+    return undefined;
   }
+
+  return async (entry, signal) => {
+    try {
+      return await prune(entry, signal);
+    } catch (error) {
+      if (!isUnserved(error)) throw error;
+      // The definition has changed since discovery was asked, or is gone.
+      await discovery.refresh({ signal });
+      return prune(entry, signal);
+    }
+  };
 }
 
 function isMarked(live: Manifest): boolean {

@@ -16,8 +16,10 @@ export interface Discovery {
   /** The resource type for a kind at a version; with no version, the preferred one. */
   find(group: string, kind: string, version?: string): ResourceType | undefined;
   readonly all: readonly ResourceType[];
-  /** Groups (or `group/version`) that could not be discovered, for example because an aggregated API is down. */
+  /** Groups that could not be discovered, for example because an aggregated API is down. */
   readonly failedGroups: ReadonlySet<string>;
+  /** Every version of a group, `v1` or `apps/v1`, also where its kinds could not be discovered. */
+  readonly apiVersions: readonly string[];
 }
 
 /** Options of {@link Cluster.apply}. */
@@ -50,6 +52,12 @@ export interface ListScope {
   readonly labelSelector?: string;
 }
 
+/** What a list gives of each object. */
+export interface ListOptions extends ListScope {
+  /** Only apiVersion, kind and metadata. */
+  readonly metadataOnly?: boolean;
+}
+
 /** One page-less list. */
 export interface ListResult {
   readonly items: readonly Manifest[];
@@ -63,12 +71,12 @@ export interface ListResult {
 export interface Cluster {
   /** For example `v1.36.3`. */
   version(signal?: AbortSignal): Promise<string>;
-  /** Fresh discovery; throws only if nothing at all could be discovered. */
+  /** Fresh discovery; throws if nothing at all could be discovered, and while the API server is starting. */
   discover(signal?: AbortSignal): Promise<Discovery>;
   /** undefined if it does not exist. */
   get(type: ResourceType, namespace: string, name: string, signal?: AbortSignal): Promise<Manifest | undefined>;
   /** Pages inside (500 a page). */
-  list(type: ResourceType, scope: ListScope, signal?: AbortSignal): Promise<ListResult>;
+  list(type: ResourceType, options: ListOptions, signal?: AbortSignal): Promise<ListResult>;
   /** Server-side apply with the field manager `muster`; gives the live object. */
   apply(type: ResourceType, manifest: Manifest, options: ApplyOptions): Promise<Manifest>;
   /** Gives the object if it is still there (finalizers), undefined if it was deleted or did not exist. KUBE_CONFLICT if the UID differs. */

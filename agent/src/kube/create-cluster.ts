@@ -1,9 +1,9 @@
 import { CodedError } from "@muster/shared/errors";
 import { describeObjectRef, FIELD_MANAGER, isManifest, type JsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
-import type { ApplyOptions, Cluster, DeleteOptions, ListResult, ListScope, ResourceType } from "./cluster.ts";
+import type { ApplyOptions, Cluster, DeleteOptions, ListOptions, ListResult, ResourceType } from "./cluster.ts";
 import { loadCredentials } from "./credentials.ts";
-import { discover } from "./discovery.ts";
+import { apiVersionOf, discover } from "./discovery.ts";
 import { createTransport, type KubeRequest } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
 
@@ -17,6 +17,9 @@ export interface CreateClusterOptions {
   readonly clock?: Clock;
   readonly random?: Random;
 }
+
+/** A list without the objects' contents. */
+const METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /** Objects on one page of a list. */
 const PAGE = 500;
@@ -77,7 +80,7 @@ export function createCluster(options: CreateClusterOptions): Cluster {
         throw error;
       }
     },
-    list: (type, scope, signal) => list(type, scope, signal),
+    list: (type, options, signal) => list(type, options, signal),
     apply(type: ResourceType, manifest: Manifest, apply: ApplyOptions) {
       const { namespace, name } = objectRefOf(manifest);
       const query = new URLSearchParams({ fieldManager: FIELD_MANAGER, force: String(apply.force), fieldValidation: "Strict" });
@@ -131,7 +134,7 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     close: () => transport.close(),
   };
 
-  async function list(type: ResourceType, scope: ListScope, signal?: AbortSignal): Promise<ListResult> {
+  async function list(type: ResourceType, scope: ListOptions, signal?: AbortSignal): Promise<ListResult> {
     const items: Manifest[] = [];
     let next: string | undefined;
     let resourceVersion = "";
@@ -144,6 +147,7 @@ export function createCluster(options: CreateClusterOptions): Cluster {
         path: `${resourcePath(type, scope.namespace ?? "")}?${query}`,
         verb: "list",
         what: type.plural,
+        ...(scope.metadataOnly && { accept: METADATA_ONLY }),
         ...(signal && { signal }),
       });
       const page = JSON.parse(body) as { metadata?: { resourceVersion?: string; continue?: string }; items?: JsonObject[] };
@@ -156,11 +160,6 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     } while (next);
     return { items, resourceVersion };
   }
-}
-
-/** `v1` or `apps/v1`. */
-export function apiVersionOf(type: Pick<ResourceType, "group" | "version">): string {
-  return type.group === "" ? type.version : `${type.group}/${type.version}`;
 }
 
 /** The URL path of a resource, a namespace's resources, or one object. An empty namespace means all or cluster-scoped. */

@@ -2,8 +2,9 @@ import { CodedError } from "@muster/shared/errors";
 import type { ObjectRef } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { Cluster, Discovery, ResourceType } from "./cluster.ts";
+import { withFailedGroupsOf } from "./discovery.ts";
 
-/** The last discovery, asked again when a kind is missing from it. */
+/** The last discovery, asked again when it turns out to be old. A group that does not answer is taken to serve what it served before. */
 export interface DiscoveryCache {
   /** The last answer; asks if there is none yet. */
   current(signal?: AbortSignal): Promise<Discovery>;
@@ -23,7 +24,8 @@ export function createDiscoveryCache(cluster: Cluster, clock: Clock): DiscoveryC
   const ask = (signal?: AbortSignal): Promise<Discovery> => {
     pending ??= cluster
       .discover(signal)
-      .then((discovery) => {
+      .then((fresh) => {
+        const discovery = last ? withFailedGroupsOf(last.discovery, fresh) : fresh;
         last = { discovery, at: clock.monotonicMs() };
         for (const listener of listeners) listener(discovery);
         return discovery;

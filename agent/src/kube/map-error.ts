@@ -105,6 +105,14 @@ function parseStatus(body: string): KubeStatus {
   }
 }
 
+/**
+ * True if the path itself is not served: discovery is older than a change of the kind's definition, or something in between has
+ * lost its way. Says nothing of any object.
+ */
+export function isUnserved(error: unknown): boolean {
+  return error instanceof CodedError && error.code === "KUBE_SERVER" && error.data["status"] === 404;
+}
+
 /** A request that got no answer: refused, cut, or late. Its outcome is unknown. */
 export function errorFromTransport(error: unknown, subject: RequestSubject): CodedError {
   const cause = error instanceof Error ? error : new Error(String(error));

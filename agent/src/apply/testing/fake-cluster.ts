@@ -13,6 +13,8 @@ export interface FakeCall {
 export interface FakeCluster extends Cluster {
   readonly objects: Map<ObjectRefText, Manifest>;
   readonly calls: FakeCall[];
+  /** What is served; requests for anything else are answered as an unserved path is. */
+  types: readonly ResourceType[];
   /** Called before every request; what it throws is the answer. */
   onCall: ((call: FakeCall) => void | Promise<void>) | undefined;
   /** Somebody else's write, with its watch event. */
@@ -48,6 +50,10 @@ export function createFakeCluster(): FakeCluster {
   let uids = 0;
 
   const refOf = (manifest: Manifest) => formatObjectRef(objectRefOf(manifest));
+  const refuseUnserved = (of: ResourceType) => {
+    const served = fake.types.some((one) => one.group === of.group && one.version === of.version && one.plural === of.plural);
+    if (!served) throw new CodedError("KUBE_SERVER", "404 page not found", { data: { status: 404 } });
+  };
   const keyOf = (of: ResourceType, namespace: string, name: string) => formatObjectRef({ group: of.group, kind: of.kind, namespace, name });
   const tell = (event: WatchEvent & { readonly object: Manifest }) => {
     for (const watcher of watchers) if (watcher.type.kind === event.object.kind) watcher.push(event);
@@ -81,14 +87,16 @@ export function createFakeCluster(): FakeCluster {
   const fake: FakeCluster = {
     objects,
     calls,
+    types: FAKE_TYPES,
     onCall: undefined,
     put: (manifest) => store(manifest, objects.has(refOf(manifest)) ? "modified" : "added"),
     take: remove,
     version: async () => "v1.36.0",
-    discover: async (): Promise<Discovery> => createDiscovery(FAKE_TYPES),
+    discover: async (): Promise<Discovery> => createDiscovery({ types: fake.types }),
     async get(of, namespace, name) {
       const ref = keyOf(of, namespace, name);
       await ask({ verb: "get", ref });
+      refuseUnserved(of);
       const live = objects.get(ref);
       return live && cloneJson(live);
     },
@@ -99,9 +107,10 @@ export function createFakeCluster(): FakeCluster {
         resourceVersion: String(1_000 + version),
       };
     },
-    async apply(_of, manifest, options) {
+    async apply(of, manifest, options) {
       const ref = refOf(manifest);
       await ask({ verb: "apply", ref });
+      refuseUnserved(of);
       const before = objects.get(ref);
       const asked = manifest.metadata["resourceVersion"];
       if (asked !== undefined && asked !== before?.metadata["resourceVersion"])
