@@ -1,78 +1,26 @@
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest, ReportedEvent, Slice } from "@muster/shared/model";
+import type { Manifest } from "@muster/shared/model";
 import { type Clock, systemClock } from "@muster/shared/runtime";
-import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ManualClock } from "../../../test/rig/manual-clock.ts";
-import { createApplier } from "../apply/applier.ts";
-import { createPruner } from "../apply/pruner.ts";
 import { createFakeCluster, type FakeCluster } from "../apply/testing/fake-cluster.ts";
-import { createDiscoveryCache } from "../kube/discovery-cache.ts";
-import { createObserver } from "../observe/create-observer.ts";
-import { parseInventory } from "../plan/inventory.ts";
-import { completeSlice } from "../pull/desired-state.ts";
-import { createStateStore } from "../pull/state-store.ts";
-import { configMap, createSliceMaker, type MadeBundle } from "../pull/testing/slice-maker.ts";
-import { createReconciler } from "./reconciler.ts";
+import { configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
+import { type ComposedAgent, composeAgent } from "./testing/compose-agent.ts";
 
-const stops: AbortController[] = [];
+const running: ComposedAgent[] = [];
 afterEach(() => {
-  for (const stop of stops.splice(0)) stop.abort();
+  for (const agent of running.splice(0)) agent.stop();
 });
 
 const maker = createSliceMaker();
 
 function startAgent(cluster: FakeCluster = createFakeCluster(), clock: Clock = systemClock) {
-  const stop = new AbortController();
-  stops.push(stop);
-  const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
-  const discovery = createDiscoveryCache(cluster, clock);
-  const observer = createObserver(base);
-  const store = createStateStore({ cluster, namespace: "muster-system" });
-  const reconciler = createReconciler({
-    ...base,
-    discovery,
-    observer,
-    store,
-    ownNamespace: "muster-system",
-    concurrency: 4,
-    failpoint: () => {},
-    applier: createApplier({ cluster, discovery, observer, clock, ownNamespace: "muster-system" }),
-    prune: createPruner({ cluster, discovery, observer }),
-  });
-  const events: string[] = [];
-  const told: ReportedEvent[] = [];
-  reconciler.onEvent((event) => {
-    events.push(event.type);
-    told.push(event);
-  });
-  void observer.run(stop.signal);
-  void reconciler.run(stop.signal);
-  const take = async (bundles: readonly MadeBundle[], more: Partial<Slice> = {}) => {
-    const made = maker.make(bundles, more);
-    const fetched = new Map<string, Uint8Array>();
-    const desired = await completeSlice({
-      ...made,
-      before: reconciler.desired,
-      fetchBlob: maker.fetchBlob,
-      onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
-    });
-    await reconciler.take(desired, fetched);
-  };
-  const bundle = (name: string) => reconciler.report(undefined).bundles.find((report) => report.bundle === name);
+  const agent = composeAgent(cluster, { maker, clock });
+  running.push(agent);
   const synced = (name: string) =>
-    vi.waitFor(() => expect(bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
-  return {
-    cluster,
-    reconciler,
-    events,
-    told,
-    take,
-    bundle,
-    synced,
-    stop,
-    inventory: async () => parseInventory(String(await createStateStore({ cluster, namespace: "muster-system" }).read("inventory"))),
-  };
+    vi.waitFor(() => expect(agent.bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
+  const events = () => agent.told.map((event) => event.type);
+  return { ...agent, cluster, synced, events };
 }
 const values = (cluster: FakeCluster) =>
   Object.fromEntries(
@@ -223,8 +171,8 @@ describe("reconciling", () => {
     for (const name of ["x", "y"]) cluster.put({ ...cluster.objects.get(`web_${name}__ConfigMap`)!, data: { value: "edited" } });
     await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "edited" }));
     expect(bundle("r")).toMatchObject({ state: "OutOfSync", drifted: 1 });
-    expect(events.filter((type) => type === "DriftDetected")).toHaveLength(2);
-    expect(events.filter((type) => type === "DriftCorrected")).toHaveLength(1);
+    expect(events().filter((type) => type === "DriftDetected")).toHaveLength(2);
+    expect(events().filter((type) => type === "DriftCorrected")).toHaveLength(1);
     expect(told.find((event) => event.type === "DriftCorrected")).toMatchObject({ bundle: "a", object: { name: "x" } });
     cluster.take("web_x__ConfigMap");
     await vi.waitFor(() => expect(values(cluster)["x"]).toBe("1"));
@@ -251,7 +199,7 @@ describe("reconciling", () => {
     await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
     await first.synced("a");
     const desired = first.reconciler.desired!;
-    first.stop.abort();
+    first.stop();
     await settle(first.cluster);
     first.cluster.put({ ...first.cluster.objects.get("web_x__ConfigMap")!, data: { value: "edited" } });
     first.cluster.take("web_y__ConfigMap");
@@ -329,7 +277,7 @@ describe("reconciling", () => {
     await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
     await first.synced("a");
     await settle(first.cluster);
-    first.stop.abort();
+    first.stop();
     const ref = "muster-system_muster-state-inventory__Secret";
     first.cluster.put({ ...first.cluster.objects.get(ref)!, data: {} });
     const second = startAgent(first.cluster);

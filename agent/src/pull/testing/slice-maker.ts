@@ -5,6 +5,7 @@ import {
   type BundleOptions,
   DEFAULT_DELETION_BUDGET,
   type Digest,
+  isJsonObject,
   type Manifest,
   type ManifestSetRef,
   type Slice,
@@ -86,7 +87,8 @@ export function createSliceMaker(cluster = "c1"): SliceMaker {
 }
 
 function labelled(manifest: Manifest, bundle: string): Manifest {
-  return { ...manifest, metadata: { ...manifest.metadata, labels: { [BUNDLE_LABEL]: bundle } } };
+  const labels = isJsonObject(manifest.metadata["labels"]) ? manifest.metadata["labels"] : {};
+  return { ...manifest, metadata: { ...manifest.metadata, labels: { ...labels, [BUNDLE_LABEL]: bundle } } };
 }
 
 /** A ConfigMap in the namespace `web`. */
