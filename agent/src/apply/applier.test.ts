@@ -17,12 +17,12 @@ function setUp(clock: Clock = systemClock) {
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" });
-  const apply = (manifest: Manifest, task: { owned?: boolean; options?: Partial<BundleOptions> } = {}) =>
+  const apply = (manifest: Manifest, task: { uid?: string; options?: Partial<BundleOptions> } = {}) =>
     applier.apply(
       {
         line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
         bundle: "a",
-        owned: task.owned ?? false,
+        ...(task.uid && { uid: task.uid }),
         options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
       },
       signal,
@@ -38,10 +38,11 @@ const labelled = (manifest: Manifest, metadata: Manifest["metadata"] | object): 
 describe("apply", () => {
   it("says what it did: created, configured, unchanged", async () => {
     const { apply, verbs } = setUp();
-    expect((await apply(configMap("x"))).action).toBe("created");
+    const { action, uid } = await apply(configMap("x"));
+    expect(action).toBe("created");
     expect(verbs()).toEqual(["get", "apply"]);
-    expect((await apply(configMap("x"), { owned: true })).action).toBe("unchanged");
-    expect((await apply(configMap("x", "2"), { owned: true })).action).toBe("configured");
+    expect((await apply(configMap("x"), { uid })).action).toBe("unchanged");
+    expect((await apply(configMap("x", "2"), { uid })).action).toBe("configured");
     expect(verbs()).toEqual(["apply", "apply"]);
   });
 
@@ -60,6 +61,13 @@ describe("apply", () => {
     const { cluster, apply, verbs } = setUp();
     cluster.put(labelled(configMap("x", "theirs"), metadata));
     await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "ADOPT_REFUSED", message: expect.stringContaining(owner) });
+    expect(verbs()).toEqual(["get"]);
+  });
+
+  it("E076: an object that was made anew is somebody else's, also for an agent that has just started", async () => {
+    const { cluster, apply, verbs } = setUp();
+    cluster.put(labelled(configMap("x", "theirs"), { annotations: { "meta.helm.sh/release-name": "web" } }));
+    await expect(apply(configMap("x"), { uid: "as the inventory knows it" })).rejects.toMatchObject({ code: "ADOPT_REFUSED" });
     expect(verbs()).toEqual(["get"]);
   });
 
@@ -93,24 +101,24 @@ describe("apply", () => {
     const of = (version: string) => ({ ...FAKE_TYPES[0]!, group: "example.com", version, kind: "Widget", plural: "widgets" });
     const widget = (version: string) => ({ ...configMap("w"), apiVersion: `example.com/${version}`, kind: "Widget" });
     cluster.types = [...FAKE_TYPES, of("v1")];
-    expect((await apply(widget("v1"))).action).toBe("created");
+    const { uid } = await apply(widget("v1"));
     cluster.types = [...FAKE_TYPES, of("v2")];
     await clock.advance(1_000);
-    await expect(apply(widget("v1"), { owned: true })).rejects.toMatchObject({ code: "KIND_UNKNOWN" });
-    expect((await apply(widget("v2"), { owned: true })).action).toBe("configured");
+    await expect(apply(widget("v1"), { uid })).rejects.toMatchObject({ code: "KIND_UNKNOWN" });
+    expect((await apply(widget("v2"), { uid })).action).toBe("configured");
   });
 
   it("E024: a write between the look and the apply makes it look again", async () => {
     const { cluster, apply } = setUp();
     const options = { drift: { mode: "correct" as const, ignore: [{ paths: ["/data/value"] }] } };
-    await apply(configMap("x", "1"), { options });
+    const { uid } = await apply(configMap("x", "1"), { options });
     let once = true;
     cluster.onCall = (call) => {
       if (call.verb !== "apply" || !once) return;
       once = false;
       cluster.put({ ...cluster.objects.get("web_x__ConfigMap")!, data: { value: "scaled", extra: "1" } });
     };
-    await apply({ ...configMap("x", "1"), data: { value: "1", other: "2" } }, { owned: true, options });
+    await apply({ ...configMap("x", "1"), data: { value: "1", other: "2" } }, { uid, options });
     expect(cluster.objects.get("web_x__ConfigMap")?.["data"]).toMatchObject({ value: "scaled", other: "2" });
   });
 });

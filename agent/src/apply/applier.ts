@@ -26,8 +26,8 @@ export interface ApplyTask {
   readonly line: ManifestLine;
   readonly bundle: string;
   readonly options: BundleOptions;
-  /** true: it has a UID in the inventory, so it is ours and no look is needed before. */
-  readonly owned: boolean;
+  /** UID that the inventory knows it by: what has it is ours. Absent while nothing there is. */
+  readonly uid?: string;
   /** What a list has shown in its place, null for nothing; absent: the applier looks itself. */
   readonly before?: Manifest | null;
   /** Asks the server what would be, without storing (mode report after a restart). */
@@ -69,21 +69,17 @@ export function createApplier(options: ApplierOptions): Applier {
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
     const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
     const known = observer.get(line.ref);
-    // An object that we do not own yet may be somebody else's: look before taking it. Ignored fields are taken from what is there.
-    const look = !task.owned || !known || ignored.length > 0;
+    // What is not known to be ours may be somebody else's: look before taking it. Ignored fields are taken from what is there.
+    const look = task.uid === undefined || !known || ignored.length > 0;
     const before = look ? await whatIsThere(task, type, ref, signal) : undefined;
-    if (before && !task.owned) refuseForeign(before, ref);
+    if (before && before.metadata["uid"] !== task.uid) refuseForeign(before, ref);
     const wanted = inScope(line.manifest, type);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     const live = await send(task, type, manifest, signal);
-    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore });
-    const uid = String(live.metadata["uid"] ?? "");
-    if (look && !before) return { action: Action.Created, uid };
-    const last = before
-      ? { uid: before.metadata["uid"], version: before.metadata["resourceVersion"] }
-      : { uid: known?.uid, version: known?.resourceVersion };
-    if (last.uid !== undefined && last.uid !== uid) return { action: Action.Created, uid };
-    return { action: last.version === live.metadata["resourceVersion"] ? Action.Unchanged : Action.Configured, uid };
+    const ours = task.dryRun && task.uid !== undefined ? { uid: task.uid } : {};
+    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore, ...ours });
+    const there = look ? before && identityOf(before) : known;
+    return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid };
   }
 
   async function whatIsThere(task: ApplyTask, type: ResourceType, ref: ObjectRef, signal: AbortSignal): Promise<Manifest | undefined> {
@@ -150,6 +146,23 @@ export function createApplier(options: ApplierOptions): Applier {
       }
     },
   };
+}
+
+/** One state of one object. */
+interface Identity {
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+function identityOf({ metadata }: Manifest): Identity {
+  return { uid: String(metadata["uid"] ?? ""), resourceVersion: String(metadata["resourceVersion"] ?? "") };
+}
+
+/** What an apply did, from what was there before and what is there now. */
+function actionOf(before: Identity | undefined, live: Manifest): Action {
+  const now = identityOf(live);
+  if (!before || before.uid !== now.uid) return Action.Created;
+  return before.resourceVersion === now.resourceVersion ? Action.Unchanged : Action.Configured;
 }
 
 /** A namespace on a cluster-scoped object is refused by the server, and the hub cannot always know the scope (E053). */

@@ -10,7 +10,8 @@ const MAX_PATHS = 20;
  */
 export function explainDrift(recorded: FieldSet, live: Manifest): DriftDetail {
   const others = managedFields(live)
-    .filter((entry) => !(entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply") && !entry["subresource"])
+    // A status is no field of ours; `scale` changes one that may be.
+    .filter((entry) => !(entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply") && entry["subresource"] !== "status")
     .map((entry) => ({ entry, taken: isJsonObject(entry["fieldsV1"]) ? intersect(recorded, entry["fieldsV1"]) : {} }))
     .filter(({ taken }) => Object.keys(taken).length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));

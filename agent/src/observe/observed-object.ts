@@ -55,7 +55,7 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   const fields = comparedFields(applied.live, applied.ignore);
   object.bundle = applied.bundle;
   object.type = applied.type;
-  object.uid = String(applied.live.metadata["uid"] ?? "");
+  object.uid = applied.uid ?? String(applied.live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(applied.live);
   object.fields = pool.intern(fields);
   object.hash = projectionHash(applied.live, fields);

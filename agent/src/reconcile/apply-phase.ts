@@ -106,18 +106,26 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   const { ref } = line;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
-  const owned = state.inventory.entries.get(ref)?.uid !== undefined && drift?.kind !== DriftKind.Unexpected;
+  // What stands in its place now may be somebody else's: the applier is to look.
+  const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const dryRun = turn.dryRun && owned;
+  const dryRun = turn.dryRun && uid !== undefined;
   try {
-    const task = { line, bundle: turn.bundle, options: turn.options, owned, dryRun, ...(found !== undefined && { before: found }) };
+    const task = {
+      line,
+      bundle: turn.bundle,
+      options: turn.options,
+      dryRun,
+      ...(uid && { uid }),
+      ...(found !== undefined && { before: found }),
+    };
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
     state.lastApplied.set(ref, line.digest);
     state.failures.delete(ref);
     noteAction(phase, turn, ref, result.action);
     // What a dry run would have created has a UID that never was.
-    if (!dryRun && state.inventory.entries.get(ref)?.uid !== result.uid) turn.uids.set(ref, result.uid);
+    if (!dryRun && uid !== result.uid) turn.uids.set(ref, result.uid);
     if (wasDrifted) {
       state.noteCorrection(ref);
       turn.corrected.push(ref);
