@@ -70,14 +70,14 @@ export function createApplier(options: ApplierOptions): Applier {
     const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
     const known = observer.get(line.ref);
     // What is not known to be ours may be somebody else's: look before taking it. Ignored fields are taken from what is there.
-    const look = task.uid === undefined || !known || ignored.length > 0;
+    const look = task.uid === undefined || task.dryRun || !known || ignored.length > 0;
     const before = look ? await whatIsThere(task, type, ref, signal) : undefined;
     if (before && before.metadata["uid"] !== task.uid) refuseForeign(before, ref);
     const wanted = inScope(line.manifest, type);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     const live = await send(task, type, manifest, signal);
-    const ours = task.dryRun && task.uid !== undefined ? { uid: task.uid } : {};
-    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore, ...ours });
+    const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
+    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore, ...(dryRun && { dryRun }) });
     const there = look ? before && identityOf(before) : known;
     return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid };
   }

@@ -205,6 +205,21 @@ describe("drift, on a real API server, in mode report", () => {
     expect(writes()).toEqual([]);
   });
 
+  it("an operator's “reconcile” asks again, and hides no drift", async () => {
+    const { agent, web, site, edit, writes } = await setUp("report");
+    await edit(web.path, "kubectl-edit", image(`${CANARY}:2`));
+    await api.admin.request("DELETE", site.path);
+    await eventually(() => expect(agent.bundle("a")).toMatchObject({ drifted: 2 }));
+    const seen: (string | undefined)[] = [];
+    agent.observer.onChange((observation) => seen.push(observation.drift?.kind));
+    agent.reconciler.trigger("a");
+    await eventually(() => expect(agent.reconciler.inspect({}).map((object) => object.lastAction)).toEqual(["skipped", "skipped"]));
+    expect(seen.sort()).toEqual(["missing", "modified"]);
+    expect(agent.bundle("a")).toMatchObject({ state: "OutOfSync", drifted: 2 });
+    expect(agent.told.filter((event) => event.type === "DriftDetected")).toHaveLength(2);
+    expect(writes()).toEqual([]);
+  });
+
   it("E076: an agent that starts anew knows that an object is not the one that it had made", async () => {
     const { agent, start, site, live, writes } = await setUp("report");
     const { desired } = agent.reconciler;

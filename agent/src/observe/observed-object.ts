@@ -55,7 +55,7 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   const fields = comparedFields(applied.live, applied.ignore);
   object.bundle = applied.bundle;
   object.type = applied.type;
-  object.uid = applied.uid ?? String(applied.live.metadata["uid"] ?? "");
+  object.uid = applied.dryRun?.uid ?? String(applied.live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(applied.live);
   object.fields = pool.intern(fields);
   object.hash = projectionHash(applied.live, fields);
@@ -63,6 +63,9 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   const { health, message } = computeHealth(applied.live);
   object.health = health;
   object.message = message;
+  if (!applied.dryRun) return;
+  if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
+  else recordMissing(object);
 }
 
 function comparedFields(live: Manifest, ignore: readonly DriftIgnore[]): FieldSet {

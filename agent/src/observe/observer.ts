@@ -8,8 +8,8 @@ export interface AppliedObject {
   readonly type: ResourceType;
   /** The API server's answer to our apply. Only its hash and field set are kept. */
   readonly live: Manifest;
-  /** UID of the object that is ours, where `live` only says what would be (a dry run). Default: that of `live`. */
-  readonly uid?: string;
+  /** Present where `live` only says what would be: the UID of the object that is ours, and what there is in its place. */
+  readonly dryRun?: { readonly uid: string; readonly found: Manifest | undefined };
   readonly ignore: readonly DriftIgnore[];
 }
 
