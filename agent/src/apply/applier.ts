@@ -77,7 +77,7 @@ export function createApplier(options: ApplierOptions): Applier {
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
-    observer.applied({ ref: line.ref, bundle, type, live, ignore: task.options.drift.ignore, ...(dryRun && { dryRun }) });
+    observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore: task.options.drift.ignore, ...(dryRun && { dryRun }) });
     const there = look ? before && identityOf(before) : known;
     return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid };
   }

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 /** A namespace with a bundle in it, which an agent has applied and now watches. */
-async function setUp(mode: DriftMode, spec: JsonObject = {}) {
+async function setUp(mode: DriftMode, spec: JsonObject = {}, podSpec: JsonObject = {}) {
   const namespace = `drift-${++count}`;
   const state = `${namespace}-muster`;
   for (const name of [namespace, state]) await api.admin.request("POST", "/api/v1/namespaces", { metadata: { name } });
@@ -56,7 +56,7 @@ async function setUp(mode: DriftMode, spec: JsonObject = {}) {
       spec: {
         ...spec,
         selector: { matchLabels: { app: "web" } },
-        template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image: `${CANARY}:1` }] } },
+        template: { metadata: { labels: { app: "web" } }, spec: { ...podSpec, containers: [{ name: "web", image: `${CANARY}:1` }] } },
       },
     },
     { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "site", namespace }, data: { value: CANARY } },
@@ -158,6 +158,21 @@ describe("drift, on a real API server, in mode report", () => {
     expect((await live(web.path))["spec"]).toMatchObject({ replicas: 7, minReadySeconds: 5 });
     expect(drift(agent, web.ref)).toBeUndefined();
     expect(agent.told.map((event) => event.type)).not.toContain("DriftDetected");
+    expect(writes()).toEqual([]);
+  });
+
+  it("what others put where the slice has an empty map is theirs, unless the map is owned as a whole", async () => {
+    const { agent, web, edit, seen, live, writes } = await setUp("report", { strategy: {} }, { nodeSelector: {}, securityContext: {} });
+    await edit(web.path, "somebody", {
+      spec: { strategy: { rollingUpdate: { maxSurge: 3 } }, template: { spec: { securityContext: { runAsUser: 5 } } } },
+    });
+    await seen(web);
+    expect((await live(web.path))["spec"]).toMatchObject({ template: { spec: { securityContext: { runAsUser: 5 } } } });
+    expect(drift(agent, web.ref)).toBeUndefined();
+    await edit(web.path, "scheduler", { spec: { template: { spec: { nodeSelector: { disk: "ssd" } } } } });
+    await eventually(() =>
+      expect(drift(agent, web.ref)).toMatchObject({ manager: "scheduler", paths: [".spec.template.spec.nodeSelector"] }),
+    );
     expect(writes()).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import { type DriftDetail, DriftKind, FIELD_MANAGER, isJsonObject, type JsonObject, type Manifest } from "@muster/shared/model";
-import { type FieldSet, fieldPaths, intersect, managedFields, missingIn } from "./field-set.ts";
+import { withoutHeld } from "./empty-fields.ts";
+import { type FieldSet, fieldPaths, intersect, managedFields, missingIn, ownedFields } from "./field-set.ts";
 
 /** Paths that are told at most; the rest is counted by nobody, because an operator reads the first few. */
 const MAX_PATHS = 20;
@@ -9,14 +10,15 @@ const MAX_PATHS = 20;
  * so the paths are those of our recorded field set that another manager owns now or that are gone. Values never appear.
  */
 export function explainDrift(recorded: FieldSet, live: Manifest): DriftDetail {
+  const ours = withoutHeld(recorded, ownedFields(live));
   const others = managedFields(live)
     // A status is no field of ours; `scale` changes one that may be.
     .filter((entry) => !(entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply") && entry["subresource"] !== "status")
-    .map((entry) => ({ entry, taken: isJsonObject(entry["fieldsV1"]) ? intersect(recorded, entry["fieldsV1"]) : {} }))
+    .map((entry) => ({ entry, taken: isJsonObject(entry["fieldsV1"]) ? intersect(ours, entry["fieldsV1"]) : {} }))
     .filter(({ taken }) => Object.keys(taken).length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));
   const paths = new Set(others.flatMap(({ taken }) => fieldPaths(taken)));
-  for (const path of fieldPaths(missingIn(live, recorded))) paths.add(path);
+  for (const path of fieldPaths(missingIn(live, ours))) paths.add(path);
   // A removed field leaves no owner; the latest other writer is the best guess at who removed it.
   const culprit = others[0]?.entry ?? latestOther(live);
   const manager = culprit?.["manager"];

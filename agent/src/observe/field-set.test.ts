@@ -1,5 +1,6 @@
-import { FIELD_MANAGER, type JsonObject, type Manifest } from "@muster/shared/model";
+import { FIELD_MANAGER, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
+import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
 import { fieldPaths, ignoredPaths, intersect, missingIn, ownedFields, pointerTokens, projectionHash, withoutIgnored } from "./field-set.ts";
 
@@ -144,6 +145,25 @@ describe("the projection of an object onto the fields that we own", () => {
     expect(hash(live(change))).not.toBe(hash(live()));
   });
 
+  it("with an empty container, is of its existence alone while that is ours, and of all in it once it is not", () => {
+    const fields = withEmptyFields({ "f:spec": { "f:resources": {}, "f:replicas": {} } }, { spec: { resources: {}, replicas: 2 } });
+    const at = (resources: JsonValue | undefined, own: JsonObject) =>
+      projectionHash(
+        live((object) => {
+          if (resources !== undefined) spec(object)["resources"] = resources;
+          (object["metadata"] as JsonObject)["managedFields"] = [{ manager: FIELD_MANAGER, operation: "Apply", fieldsV1: own }];
+        }),
+        fields,
+      );
+    const kept = { "f:spec": { "f:resources": {}, "f:replicas": {} } };
+    const lost = { "f:spec": { "f:replicas": {} } };
+    const ours = at({}, kept);
+    expect(at({ limits: { cpu: "1" } }, kept)).toBe(ours);
+    expect(at({ limits: { cpu: "1" } }, lost)).not.toBe(ours);
+    expect(at({}, lost)).toBe(ours);
+    expect(at(undefined, lost)).not.toBe(ours);
+  });
+
   it("tells a missing field from null, and is not fooled by names of Object's own", () => {
     expect(projectionHash(live(), { "f:constructor": {} })).not.toBe(
       projectionHash(
@@ -206,6 +226,22 @@ describe("a field set", () => {
     expect(missingIn(live() as unknown as JsonObject, FIELDS)).toEqual({});
   });
 
+  it("names of what the manifest leaves empty the existence only, and of labels and annotations not even that", () => {
+    const fields = {
+      "f:metadata": { "f:annotations": {}, "f:labels": { "f:app": {} } },
+      "f:spec": { "f:selector": {}, "f:args": {}, "f:replicas": {}, "f:template": { "f:metadata": { "f:annotations": {} } } },
+    };
+    const manifest = {
+      metadata: { annotations: {}, labels: { app: "web" } },
+      spec: { selector: {}, args: [], replicas: 0, template: { metadata: { annotations: {} } } },
+    };
+    expect(withEmptyFields(fields, manifest)).toEqual({
+      "f:metadata": { "f:labels": { "f:app": {} } },
+      "f:spec": { "f:selector": { ".": {} }, "f:args": { ".": {} }, "f:replicas": {} },
+    });
+    expect(withEmptyFields(FIELDS, live() as unknown as JsonObject)).toEqual(withEmptyFields(FIELDS, undefined));
+  });
+
   it("loses what ignore rules cover, also in list items, and nothing beside", () => {
     expect(
       fieldPaths(
@@ -262,6 +298,27 @@ describe("the explanation of a drift", () => {
       at: "2026-10-05T03:12:00Z",
       paths: [".metadata.labels.app", ".spec.replicas"],
     });
+  });
+
+  it("names who has scaled, though that is a subresource", () => {
+    const object = live(managed(by("kube-controller-manager", "2026-10-05T03:12:00Z", REPLICAS, { subresource: "scale" })));
+    expect(explainDrift(FIELDS, object)).toMatchObject({ manager: "kube-controller-manager", paths: [".spec.replicas"] });
+  });
+
+  it("is silent about what others put into a container that we left empty, until it is taken from us", () => {
+    const filled = by("vpa", "2026-10-05T03:12:00Z", { "f:spec": { "f:resources": { "f:limits": {} } } });
+    const recorded = { "f:spec": { "f:resources": { ".": {} }, "f:replicas": {} } };
+    const own = (fieldsV1: JsonObject) => ({ manager: FIELD_MANAGER, operation: "Apply", fieldsV1 });
+    const told = (fieldsV1: JsonObject) =>
+      explainDrift(
+        recorded,
+        live((object) => {
+          spec(object)["resources"] = { limits: {} };
+          managed(filled, own(fieldsV1))(object);
+        }),
+      ).paths;
+    expect(told({ "f:spec": { "f:resources": {}, "f:replicas": {} } })).toEqual([]);
+    expect(told({ "f:spec": { "f:replicas": {} } })).toEqual([".spec.resources.limits"]);
   });
 
   it("blames nobody for a status or for fields that are not ours", () => {

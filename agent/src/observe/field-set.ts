@@ -64,30 +64,37 @@ function drop(fields: FieldSet, tokens: readonly string[]): FieldSet {
   return kept;
 }
 
+/** True for `{}` and `[]`. */
+export function isEmptyContainer(value: JsonValue | undefined): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
+}
+
 /** A marker for a field that the object does not have, so that absence and null differ. */
 const ABSENT = " absent";
 
 /** Projects an object onto a field set and hashes it: equal hashes mean that every field we own has the value it had. */
 export function projectionHash(object: Manifest, fields: FieldSet): string {
-  return digestBytes(canonicalJson(project(object, fields) ?? null)).slice("sha256:".length, "sha256:".length + 32);
+  const projected = project(object, fields, ownedFields(object));
+  return digestBytes(canonicalJson(projected ?? null)).slice("sha256:".length, "sha256:".length + 32);
 }
 
-function project(value: JsonValue | undefined, fields: FieldSet): JsonValue {
+function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
   if (value === undefined) return ABSENT;
   const children = Object.entries(fields).filter(([key]) => key !== ".");
   if (children.length === 0) {
-    // A leaf: the whole value is ours. With `.` alone the container's existence is ours, not what others put into it.
-    return Object.hasOwn(fields, ".") && typeof value === "object" && value !== null ? {} : value;
+    // A leaf: the whole value is ours. With `.` alone it is the container's existence, for as long as the API server says so.
+    const existence = Object.hasOwn(fields, ".") && (isEmptyContainer(value) || (typeof value === "object" && own !== undefined));
+    return existence ? {} : value;
   }
   const result: JsonObject = {};
   for (const [key, inner] of children) {
-    result[key] = project(step(value, key), isJsonObject(inner) ? inner : {});
+    result[key] = project(step(value, key), isJsonObject(inner) ? inner : {}, isJsonObject(own) ? own[key] : undefined);
   }
   return result;
 }
 
 /** The member of a value that one key of a field set names. */
-function step(value: JsonValue, key: string): JsonValue | undefined {
+export function step(value: JsonValue, key: string): JsonValue | undefined {
   const prefix = key.slice(0, 2);
   const rest = key.slice(2);
   if (prefix === "f:") return isJsonObject(value) && Object.hasOwn(value, rest) ? value[rest] : undefined;

@@ -1,6 +1,7 @@
-import { type DriftDetail, type DriftIgnore, DriftKind, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import { type DriftDetail, DriftKind, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
+import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
 import { type FieldSet, ignoredPaths, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
 import { computeHealth } from "./health.ts";
@@ -52,7 +53,7 @@ export class FieldSetPool {
 
 /** Takes the answer to an apply of ours as what “not drifted” looks like. */
 export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool): void {
-  const fields = comparedFields(applied.live, applied.ignore);
+  const fields = comparedFields(applied);
   object.bundle = applied.bundle;
   object.type = applied.type;
   object.uid = applied.dryRun?.uid ?? String(applied.live.metadata["uid"] ?? "");
@@ -68,8 +69,8 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   else recordMissing(object);
 }
 
-function comparedFields(live: Manifest, ignore: readonly DriftIgnore[]): FieldSet {
-  return withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore));
+function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
+  return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore)), manifest);
 }
 
 /** Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left alone. */

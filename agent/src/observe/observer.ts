@@ -6,6 +6,8 @@ export interface AppliedObject {
   readonly ref: ObjectRefText;
   readonly bundle: string;
   readonly type: ResourceType;
+  /** What was sent. */
+  readonly manifest: Manifest;
   /** The API server's answer to our apply. Only its hash and field set are kept. */
   readonly live: Manifest;
   /** Present where `live` only says what would be: the UID of the object that is ours, and what there is in its place. */
