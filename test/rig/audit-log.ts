@@ -28,19 +28,33 @@ interface RawEntry {
   responseStatus?: { code?: number };
 }
 
-/** Reads the entries of an audit log from a byte offset on. Exact, because the log is written before the answer (mode blocking). */
+const NEWLINE = 0x0a;
+
+/**
+ * Reads the entries of an audit log from a byte offset on, which {@link endOfAudit} gave. Exact, because the log is written before
+ * the answer (mode blocking); what stands behind the last end of a line is still being written, so its request is not answered yet.
+ */
 export function readAudit(path: string, offset = 0): AuditEntry[] {
-  if (!existsSync(path)) return [];
+  const bytes = readFrom(path, offset);
+  return bytes
+    .subarray(0, bytes.lastIndexOf(NEWLINE) + 1)
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => toEntry(JSON.parse(line) as RawEntry));
+}
+
+/** Byte offset behind the last whole entry: where the entry that is being written begins. */
+export function endOfAudit(path: string): number {
+  return readFrom(path, 0).lastIndexOf(NEWLINE) + 1;
+}
+
+function readFrom(path: string, offset: number): Buffer {
+  if (!existsSync(path)) return Buffer.alloc(0);
   const file = openSync(path, "r");
   try {
-    const length = Math.max(0, fstatSync(file).size - offset);
-    const bytes = Buffer.alloc(length);
-    readSync(file, bytes, 0, length, offset);
-    return bytes
-      .toString("utf8")
-      .split("\n")
-      .filter((line) => line.endsWith("}"))
-      .map((line) => toEntry(JSON.parse(line) as RawEntry));
+    const bytes = Buffer.alloc(Math.max(0, fstatSync(file).size - offset));
+    return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, offset));
   } finally {
     closeSync(file);
   }

@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent, type Dispatcher, request } from "undici";
-import { type AuditEntry, readAudit } from "./audit-log.ts";
+import { type AuditEntry, endOfAudit, readAudit } from "./audit-log.ts";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
 import { freePort } from "./free-port.ts";
@@ -178,7 +178,7 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
       return answer.status.token;
     },
     audit: (mark: AuditMark = { offset: 0 }) => readAudit(auditLogPath, mark.offset),
-    auditMark: () => ({ offset: existsSync(auditLogPath) ? readFileSync(auditLogPath).length : 0 }),
+    auditMark: () => ({ offset: endOfAudit(auditLogPath) }),
     async stop() {
       await dispatcher?.close();
       await part.stop();
