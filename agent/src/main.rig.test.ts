@@ -157,6 +157,30 @@ describe("the agent, on a real API server and a real NATS", () => {
     expect(deleted()).toEqual([]);
   });
 
+  it("E053: an object that the hub took for a namespaced one stays the same object when the hub knows better", async () => {
+    const { start, publish, inventory, mine, namespace } = await newCluster();
+    const name = `${namespace}-class`;
+    const path = `/apis/scheduling.k8s.io/v1/priorityclasses/${name}`;
+    const priority = (metadata: { namespace?: string }): Manifest => ({
+      apiVersion: "scheduling.k8s.io/v1",
+      kind: "PriorityClass",
+      metadata: { name, ...metadata },
+      value: 7,
+    });
+    const refs = async () => [...(await inventory()).entries.values()].map(({ ref, uid }) => `${ref} ${uid}`);
+    await publish([{ name: "a", objects: [priority({ namespace })] }]);
+    await start();
+    await converged(async () => expect(await api.admin.get(path)).toMatchObject({ value: 7 }));
+    const uid = (await api.admin.get<Manifest>(path))?.metadata["uid"];
+    for (const metadata of [{}, { namespace }, { namespace: "default" }]) {
+      await publish([{ name: "a", objects: [priority(metadata)] }]);
+      const ref = `${metadata.namespace ?? ""}_${name}_scheduling.k8s.io_PriorityClass`;
+      await converged(async () => expect(await refs()).toEqual([`${ref} ${uid}`]));
+    }
+    expect(deletions(mine(api.audit())).filter((text) => text.endsWith(name))).toEqual([]);
+    expect((await api.admin.get<Manifest>(path))?.metadata["uid"]).toBe(uid);
+  });
+
   it("E001: a CRD and its custom resource arrive in one slice", async () => {
     const { start, publish, namespace } = await newCluster();
     const crd: Manifest = {

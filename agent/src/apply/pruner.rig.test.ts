@@ -59,7 +59,8 @@ function newPruner(cluster = open()) {
   const discovery = createDiscoveryCache(cluster, systemClock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const prune = createPruner({ cluster, discovery, observer });
-  return (live: Manifest) => prune({ ref: formatObjectRef(objectRefOf(live)), bundle: "a", uid: String(live.metadata["uid"]) }, signal);
+  return (live: Manifest) =>
+    prune({ ref: formatObjectRef(objectRefOf(live)), bundle: "a", uid: String(live.metadata["uid"]) }, () => false, signal);
 }
 
 async function define(plural: string): Promise<string> {

@@ -32,36 +32,47 @@ function setUp(failedGroups: string[] = []) {
     entry: (manifest: Manifest, uid?: string) => ({ ref: formatObjectRef(objectRefOf(manifest)), bundle: "a", ...(uid && { uid }) }),
   };
 }
+const notWanted = () => false;
 const uidOf = (manifest: Manifest) => String(manifest.metadata["uid"]);
 
 describe("pruning one object", () => {
   it("deletes what is ours, and says gone only then", async () => {
     const { prune, ours, entry, cluster } = setUp();
     const live = ours(configMap("x"));
-    expect(await prune(entry(live, uidOf(live)), signal)).toBe("gone");
+    expect(await prune(entry(live, uidOf(live)), notWanted, signal)).toBe("gone");
     expect(cluster.objects.size).toBe(0);
-    expect(await prune(entry(live, uidOf(live)), signal)).toBe("gone");
+    expect(await prune(entry(live, uidOf(live)), notWanted, signal)).toBe("gone");
   });
 
   it("E076: an object that somebody made anew under the same name is released", async () => {
     const { prune, ours, entry, deletes } = setUp();
     const live = ours(configMap("x"));
-    expect(await prune(entry(live, "another"), signal)).toBe("released");
+    expect(await prune(entry(live, "another"), notWanted, signal)).toBe("released");
     expect(deletes()).toBe(0);
   });
 
   it("E077: an object without our mark is released, whether its UID is known or not", async () => {
     const { prune, cluster, entry, deletes } = setUp();
     const live = cluster.put(configMap("x"));
-    for (const uid of [uidOf(live), undefined]) expect(await prune(entry(live, uid), signal)).toBe("released");
+    for (const uid of [uidOf(live), undefined]) expect(await prune(entry(live, uid), notWanted, signal)).toBe("released");
     expect(deletes()).toBe(0);
+  });
+
+  it("E053: of a kind without namespaces, an object that is wanted under another namespace's name is released", async () => {
+    const { prune, ours, entry, deletes } = setUp();
+    const live = ours({ apiVersion: "v1", kind: "Namespace", metadata: { name: "x" } });
+    const misplaced = { ...entry(live), ref: formatObjectRef({ ...objectRefOf(live), namespace: "web" }) };
+    expect(await prune(misplaced, () => true, signal)).toBe("released");
+    expect(deletes()).toBe(0);
+    const inNamespace = ours(configMap("x"));
+    expect(await prune(entry(inNamespace, uidOf(inNamespace)), () => true, signal)).toBe("gone");
   });
 
   it("E075: a deletion is asked for once while finalizers are outstanding", async () => {
     const { prune, ours, entry, deletes } = setUp();
     const live = ours({ ...configMap("x"), metadata: { ...configMap("x").metadata, finalizers: ["a/b"] } });
-    expect(await prune(entry(live, uidOf(live)), signal)).toBe("terminating");
-    expect(await prune(entry(live, uidOf(live)), signal)).toBe("terminating");
+    expect(await prune(entry(live, uidOf(live)), notWanted, signal)).toBe("terminating");
+    expect(await prune(entry(live, uidOf(live)), notWanted, signal)).toBe("terminating");
     expect(deletes()).toBe(1);
   });
 
@@ -71,7 +82,7 @@ describe("pruning one object", () => {
     cluster.onCall = (call) => {
       if (call.verb === "delete") throw new CodedError(code, "policy says no");
     };
-    await expect(prune(entry(live, uidOf(live)), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+    await expect(prune(entry(live, uidOf(live)), notWanted, signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
   });
 
   it("E074: an object that cannot be read is not taken for gone", async () => {
@@ -80,7 +91,7 @@ describe("pruning one object", () => {
     cluster.onCall = () => {
       throw new CodedError("KUBE_SERVER", "500");
     };
-    await expect(prune(entry(live, uidOf(live)), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
+    await expect(prune(entry(live, uidOf(live)), notWanted, signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
   });
 
   describe("of a kind that is not served", () => {
@@ -97,30 +108,30 @@ describe("pruning one object", () => {
       const { prune, entry, cluster } = setUp();
       for (const other of [definition("gadgets.example.com", "Gadget"), definition("widgets.sub.example.com", "Widget")])
         cluster.put(other);
-      expect(await prune(entry(widget, "u"), signal)).toBe("gone");
+      expect(await prune(entry(widget, "u"), notWanted, signal)).toBe("gone");
     });
 
     it("E087: is found out although it was served a moment ago", async () => {
       const { clock, prune, ours, entry, cluster } = setUp();
       cluster.types = [...FAKE_TYPES, widgets];
       const live = ours(widget);
-      expect(await prune(entry(live, "another"), signal)).toBe("released");
+      expect(await prune(entry(live, "another"), notWanted, signal)).toBe("released");
       cluster.types = FAKE_TYPES;
       // Discovery is not asked more than once a second; until then the entry stays.
-      await expect(prune(entry(live, uidOf(live)), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
+      await expect(prune(entry(live, uidOf(live)), notWanted, signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
       await clock.advance(1_000);
-      expect(await prune(entry(live, uidOf(live)), signal)).toBe("gone");
+      expect(await prune(entry(live, uidOf(live)), notWanted, signal)).toBe("gone");
     });
 
     it("E006: may have objects while its group does not answer", async () => {
       const { prune, entry } = setUp(["example.com"]);
-      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+      await expect(prune(entry(widget, "u"), notWanted, signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
     });
 
     it("I5: may have objects while its definition is there", async () => {
       const { prune, entry, cluster } = setUp();
       cluster.put(definition("widgets.example.com", "Widget"));
-      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+      await expect(prune(entry(widget, "u"), notWanted, signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
     });
 
     it("has none by the word of discovery, for an agent that may not look at definitions", async () => {
@@ -128,11 +139,11 @@ describe("pruning one object", () => {
       cluster.onCall = (call) => {
         if (call.verb === "list") throw new CodedError("KUBE_FORBIDDEN", "cannot list");
       };
-      expect(await prune(entry(widget, "u"), signal)).toBe("gone");
+      expect(await prune(entry(widget, "u"), notWanted, signal)).toBe("gone");
       cluster.onCall = (call) => {
         if (call.verb === "list") throw new CodedError("KUBE_SERVER", "500");
       };
-      await expect(prune(entry(widget, "u"), signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
+      await expect(prune(entry(widget, "u"), notWanted, signal)).rejects.toMatchObject({ code: "KUBE_SERVER" });
     });
   });
 });

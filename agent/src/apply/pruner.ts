@@ -17,16 +17,20 @@ export interface PrunerOptions {
   readonly observer: Observer;
 }
 
-/** Deletes one object that left Git. Throws PRUNE_BLOCKED or KUBE_*; then the entry stays in the inventory. */
-export type Pruner = (entry: InventoryEntry, signal: AbortSignal) => Promise<PruneOutcome>;
+/**
+ * Deletes one object that left Git. Throws PRUNE_BLOCKED or KUBE_*; then the entry stays in the inventory. `isWanted` tells
+ * whether the slice has an object of that group, kind and name in whatever namespace: of kinds without namespaces there is only one.
+ */
+export type Pruner = (entry: InventoryEntry, isWanted: (ref: ObjectRef) => boolean, signal: AbortSignal) => Promise<PruneOutcome>;
 
 export function createPruner(options: PrunerOptions): Pruner {
   const { cluster, discovery, observer } = options;
 
-  async function prune(entry: InventoryEntry, signal: AbortSignal): Promise<PruneOutcome> {
+  const prune: Pruner = async (entry, isWanted, signal) => {
     const ref = parseObjectRef(entry.ref);
     const type = await typeOf(ref, signal);
     if (!type) return "gone";
+    if (!type.namespaced && isWanted(ref)) return "released";
     const live = await cluster.get(type, ref.namespace, ref.name, signal);
     if (!live) return "gone";
     const uid = String(live.metadata["uid"] ?? "");
@@ -40,7 +44,7 @@ export function createPruner(options: PrunerOptions): Pruner {
       throw blocked ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
     });
     return left ? "terminating" : "gone";
-  }
+  };
 
   /** undefined: the kind is gone, and with it every object of it (E087). What cannot be asked proves nothing (E006). */
   async function typeOf(ref: ObjectRef, signal: AbortSignal): Promise<ResourceType | undefined> {
@@ -56,14 +60,14 @@ export function createPruner(options: PrunerOptions): Pruner {
     return undefined;
   }
 
-  return async (entry, signal) => {
+  return async (entry, isWanted, signal) => {
     try {
-      return await prune(entry, signal);
+      return await prune(entry, isWanted, signal);
     } catch (error) {
       if (!isUnserved(error)) throw error;
       // The definition has changed since discovery was asked, or is gone.
       await discovery.refresh({ signal });
-      return prune(entry, signal);
+      return prune(entry, isWanted, signal);
     }
   };
 }

@@ -9,7 +9,7 @@ const map = (name: string, namespace = "web"): ObjectRefText => formatObjectRef(
 const namespaceRef = (name: string): ObjectRefText => formatObjectRef({ group: "", kind: "Namespace", namespace: "", name });
 
 const inventoryOf = (entries: readonly Partial<InventoryEntry>[], rebuilt = false): Inventory => ({
-  entries: new Map(entries.map((entry) => [entry.ref ?? "", { bundle: "a", uid: "u", ...entry } as InventoryEntry])),
+  entries: new Map(entries.map((entry) => [entry.ref ?? "", { bundle: "a", uid: `u-${entry.ref}`, ...entry } as InventoryEntry])),
   applied: new Map(),
   rebuilt,
 });
@@ -57,6 +57,31 @@ describe("prune", () => {
     const kept: SliceBundle = { name: "a", state: "keep", reason: "RENDER_HELM" };
     const result = plan(inventoryOf([{ ref: map("x") }]), slice([kept]));
     expect([result.deletions, result.released, result.held]).toEqual([[], [], undefined]);
+  });
+
+  it("E053: an object that is wanted under another ref is not deleted: nor by its UID, nor because its kind lives in no namespace", () => {
+    const widget = (namespace: string, name = "w") => formatObjectRef({ group: "x.io", kind: "Widget", namespace, name });
+    const wanted = (ref: ObjectRefText) => slice([desired("a", [ref, map("y")])]);
+    const planned = (entries: readonly Partial<InventoryEntry>[], ref: ObjectRefText) => {
+      const { deletions, released, renamed } = plan(inventoryOf(entries), wanted(ref));
+      return [refs(deletions), released, renamed];
+    };
+    // The hub has learned that widgets are cluster-scoped, and (after it has forgotten) the other way round.
+    expect(planned([{ ref: widget("web") }], widget(""))).toEqual([[], [], [widget("web")]]);
+    expect(planned([{ ref: widget("") }], widget("web"))).toEqual([[], [], [widget("")]]);
+    // The bundle's namespace has changed meanwhile.
+    const [old, now] = [widget("web"), widget("shop")];
+    expect(
+      planned(
+        [
+          { ref: old, uid: "u" },
+          { ref: now, uid: "u" },
+        ],
+        now,
+      ),
+    ).toEqual([[], [], [old]]);
+    expect(planned([{ ref: old }, { ref: now }], now)).toEqual([[old], [], []]);
+    expect(planned([{ ref: widget("web", "other") }], widget(""))).toEqual([[widget("web", "other")], [], []]);
   });
 
   it("E078: what the slice retains is not deleted", () => {

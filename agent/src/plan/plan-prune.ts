@@ -16,6 +16,8 @@ export interface PrunePlan {
   readonly deletions: readonly InventoryEntry[];
   /** To release without deleting. */
   readonly released: readonly ObjectRefText[];
+  /** Other refs of objects that are wanted: to be forgotten, for the object itself stays. */
+  readonly renamed: readonly ObjectRefText[];
   /** Never deleted by us, whatever Git says; they stay in the inventory. */
   readonly protected: readonly ObjectRefText[];
   /** Deletions that wait for a person. */
@@ -42,7 +44,7 @@ const SAMPLE = 5;
  * stays: all while a bundle is kept, what is in protected namespaces, and all that is beyond the budget.
  */
 export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: string): PrunePlan {
-  const nothing: PrunePlan = { deletions: [], released: [], protected: [], heldRefs: [] };
+  const nothing: PrunePlan = { deletions: [], released: [], renamed: [], protected: [], heldRefs: [] };
   // What left one bundle may have moved into a kept one, whose objects nobody can tell now: then nothing leaves (E078).
   if (slice.paused || inventory.rebuilt || slice.bundles.some((bundle) => bundle.state === "keep")) return nothing;
   const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
@@ -51,13 +53,17 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
     slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name),
   );
 
+  const isRenamed = renames(inventory, desired);
+
   const released: ObjectRefText[] = [];
+  const renamed: ObjectRefText[] = [];
   const untouchable: ObjectRefText[] = [];
   const candidates: InventoryEntry[] = [];
   for (const entry of inventory.entries.values()) {
     if (desired.has(entry.ref) || retained.has(entry.ref)) continue;
     const ref = parseObjectRef(entry.ref);
-    if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
+    if (isRenamed(entry)) renamed.push(entry.ref);
+    else if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
     else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
     else candidates.push(entry);
   }
@@ -65,10 +71,38 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
   return {
     deletions: deletions.sort(byDeletionOrder),
     released,
+    renamed,
     protected: untouchable,
     heldRefs: held.map((entry) => entry.ref),
     ...(held.length > 0 && { held: describeHeld(held, inventory.entries.size) }),
   };
+}
+
+/**
+ * One object may have had two refs: while the hub did not know that its kind lives in no namespace, it gave it one (E053). The
+ * object is wanted all the same; deleting it by its old ref would delete what Git has.
+ */
+function renames(inventory: Inventory, desired: ReadonlySet<ObjectRefText>): (entry: InventoryEntry) => boolean {
+  const uids = new Set<string>();
+  const names = new Map<string, "cluster" | "namespaced">();
+  for (const text of desired) {
+    const uid = inventory.entries.get(text)?.uid;
+    if (uid !== undefined) uids.add(uid);
+    const ref = parseObjectRef(text);
+    names.set(withoutNamespace(ref), ref.namespace === "" ? "cluster" : "namespaced");
+  }
+  return ({ ref: text, uid }) => {
+    if (uid !== undefined && uids.has(uid)) return true;
+    const ref = parseObjectRef(text);
+    // A kind lives in namespaces or it does not: refs that differ in just this are of one object.
+    const other = names.get(withoutNamespace(ref));
+    return other !== undefined && (other === "cluster") !== (ref.namespace === "");
+  };
+}
+
+/** What names an object of a kind that lives in no namespace. */
+export function withoutNamespace({ group, kind, name }: ObjectRef): string {
+  return `${group}/${kind}/${name}`;
 }
 
 function isUntouchable(ref: ObjectRef, ownNamespace: string): boolean {

@@ -1,11 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
-import { describeObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
+import { describeObjectRef, type ObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
 import type { Failpoint } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { Pruner } from "../apply/pruner.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
-import { type PrunePlan, planPrune } from "../plan/plan-prune.ts";
+import { type PrunePlan, planPrune, withoutNamespace } from "../plan/plan-prune.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { InventoryKeeper } from "./inventory-keeper.ts";
@@ -48,11 +48,11 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   }
 
   /** Gives true if the object is gone, or not ours. */
-  async function pruneOne(entry: InventoryEntry, signal: AbortSignal): Promise<boolean> {
+  async function pruneOne(entry: InventoryEntry, isWanted: (ref: ObjectRef) => boolean, signal: AbortSignal): Promise<boolean> {
     const { ref, bundle } = entry;
     failpoint("agent.beforeDelete");
     try {
-      const outcome = await prune(entry, signal);
+      const outcome = await prune(entry, isWanted, signal);
       failpoint("agent.afterDelete");
       state.pruneFailures.delete(ref);
       if (outcome === "terminating") state.terminating.add(ref);
@@ -80,11 +80,12 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   /** Gives the objects that are gone, or not ours. */
   async function pruneAll(deletions: readonly InventoryEntry[], desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
     const gone: ObjectRefText[] = [];
+    const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map(({ ref }) => withoutNamespace(parseObjectRef(ref)))));
     for (const entry of deletions) {
       // A newer slice may want again what this one did not (I3).
       if (state.desired !== desired) break;
       if (state.mustWait(state.pruneFailures, entry.ref)) continue;
-      if (await pruneOne(entry, signal)) gone.push(entry.ref);
+      if (await pruneOne(entry, (ref) => wanted.has(withoutNamespace(ref)), signal)) gone.push(entry.ref);
     }
     return gone;
   }
@@ -96,16 +97,18 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   }
 
   return async (desired, signal) => {
-    const { deletions, released, ...plan } = planPrune(state.inventory, desired.slice, ownNamespace);
+    const { deletions, released, renamed, ...plan } = planPrune(state.inventory, desired.slice, ownNamespace);
     tellHeld(plan);
     for (const ref of released) event("Released", `${describe(ref)} left Git and stays in the cluster`, { ref });
     dropOldFailures(deletions);
     state.terminating.clear();
     await markApproved(deletions, desired);
     const gone = await pruneAll(deletions, desired, signal);
-    const leaving = new Set([...released, ...gone]);
+    const leaving = new Set([...released, ...renamed, ...gone]);
     if (leaving.size === 0) return;
-    logger.info({ [LogField.Count]: leaving.size }, `pruned: ${gone.length} deleted, ${released.length} released`);
+    if (leaving.size > renamed.length) {
+      logger.info({ [LogField.Count]: leaving.size - renamed.length }, `pruned: ${gone.length} deleted, ${released.length} released`);
+    }
     for (const ref of leaving) forget(ref);
     await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !leaving.has(ref))) });
   };
