@@ -100,7 +100,9 @@ describe("what is known of a cluster's API", () => {
     let facts: ClusterFacts | undefined;
     const of = capabilitiesFrom(() => facts);
     expect(of("one")).toBe(of("two"));
-    expect(of("one")).toEqual({ apiVersions: [], clusterScopedKinds: new Set() });
+    expect(of("one")).toEqual({ apiVersions: [], clusterScopedKinds: new Set(), unreported: true });
+    facts = { ...FACTS, apiVersions: [] };
+    expect(of("one")).toHaveProperty("unreported");
     facts = FACTS;
     const known = of("one");
     expect(known).toEqual({ kubernetesVersion: "v1.36.3", apiVersions: ["v1"], clusterScopedKinds: new Set(["/Node"]) });

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { EventView, FleetView } from "../../hub/src/status/views.ts";
+import type { EventView, FleetView, TargetView } from "../../hub/src/status/views.ts";
 import { eventually } from "../rig/eventually.ts";
 import type { GitFault } from "../rig/git-server.ts";
 import { type Muster, startMuster } from "../rig/muster.ts";
@@ -13,6 +13,18 @@ spec: { targets: [{ all: true }], namespace: apps, createNamespace: true }
 `;
 const cluster = (name: string) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n`;
 const configMap = (value: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: web }\ndata: { value: "${value}" }\n`;
+/** A chart that makes an object only where the API server serves what it asks for. */
+const CHART = {
+  "gated/bundle.yaml": BUNDLE.replace("name: web", "name: gated"),
+  "gated/Chart.yaml": "apiVersion: v2\nname: gated\nversion: 1.0.0\n",
+  "gated/templates/a.yaml": ["gated-always", "gated-if-known"]
+    .map((name, index) => {
+      const map = `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\n---\n`;
+      return index === 0 ? map : `{{ if .Capabilities.APIVersions.Has "apiregistration.k8s.io/v1/APIService" }}\n${map}{{ end }}\n`;
+    })
+    .join(""),
+};
+const GATED = "/api/v1/namespaces/apps/configmaps/gated-if-known";
 const PATH = "/api/v1/namespaces/apps/configmaps/web";
 const SLOW = { timeoutMs: 45_000 };
 
@@ -43,6 +55,7 @@ beforeAll(async () => {
       "clusters/two.yaml": cluster("two"),
       "web/bundle.yaml": BUNDLE,
       "web/map.yaml": configMap("0"),
+      ...CHART,
     },
     agent: { MUSTER_POLL_INTERVAL_MS: "1000" },
     hub: { source: { pollIntervalMs: 1_000 }, grpc: { leaseMs: 3_000, heartbeatIntervalMs: 500 } },
@@ -103,6 +116,24 @@ describe("the hub", () => {
     for (const where of ["one", "two"]) await driftIsCorrected(where);
     if (how === "hangs") muster.hub.resume();
     else await muster.hub.restart();
+  });
+
+  it("that has not heard from a cluster yet renders nothing for it that depends on its API: what is applied stays", async () => {
+    const uid = async () => (await admin("two").get<{ metadata: { uid: string } }>(GATED))?.metadata.uid;
+    const before = await uid();
+    expect(before).toBeDefined();
+    muster.agent("two").pause();
+    await muster.hub.kill();
+    await commit();
+    await muster.hub.restart();
+    await eventually(async () => {
+      const { body } = await muster.api<TargetView>("/targets/gated/two");
+      expect(body.conditions).toContainEqual(expect.objectContaining({ reason: "CAPABILITIES_UNKNOWN" }));
+    }, SLOW);
+    muster.agent("two").resume();
+    await everywhere();
+    await healthy();
+    expect(await uid()).toBe(before);
   });
 });
 

@@ -60,7 +60,7 @@ export interface Checkout {
 /** Targets that are rendered at the same time; the renderer limits its tools by itself. */
 const CONCURRENCY = 8;
 
-/** What a cluster's API can do is not known here; the hub does not know it either before an agent has told it. */
+/** What a cluster's API can do is not known here: charts see helm's own defaults. The hub waits until an agent has told it. */
 const NO_CAPABILITIES = { apiVersions: [], clusterScopedKinds: new Set<string>() };
 
 /** Reads a checkout. Throws SOURCE_PATH_MISSING or SOURCE_EMPTY. */

@@ -212,6 +212,15 @@ describe("caching", () => {
     expect(await render(["y.io/Other"])).toBe(unknown);
     expect((await render(["x.io/Widget"])).manifests[0]?.metadata).not.toHaveProperty("namespace");
   });
+  it("is refused while nobody knows whether a kind lives in a namespace, and goes on for all other kinds", async () => {
+    const unreported = { ...NO_CAPABILITIES, unreported: true };
+    const render = (text: string) => rendererWithoutTools().render(targetOf(), snapshotOf({ "app/a.yaml": text }), unreported);
+    await expect(render("apiVersion: x.io/v1\nkind: Widget\nmetadata: {name: a}\n")).rejects.toMatchObject({
+      code: "CAPABILITIES_UNKNOWN",
+      message: expect.stringContaining("Widget of x.io/v1"),
+    });
+    expect((await render(configMap("a", { v: "x" }))).manifests).toHaveLength(1);
+  });
   it("an aborted signal ends it", async () => {
     const controller = new AbortController();
     controller.abort(new Error("stop"));

@@ -10,6 +10,11 @@ export interface ClusterCapabilities {
   readonly apiVersions: readonly string[];
   /** `group/Kind` of kinds without a namespace, beyond the built-in ones. */
   readonly clusterScopedKinds: ReadonlySet<string>;
+  /**
+   * true while the cluster's agent has not told any of this: what depends on it is then not rendered (CAPABILITIES_UNKNOWN), for
+   * what a guess leaves out would be deleted. Default false: the lists above are all there is to know, as in an offline render.
+   */
+  readonly unreported?: boolean;
 }
 
 /** A remark that does not stop anything, for example a Helm hook that is skipped. */
@@ -29,7 +34,7 @@ export interface RenderedTarget {
 /** Renders targets. Equal inputs are rendered once. */
 export interface Renderer {
   /**
-   * Throws a CodedError (RENDER_*, YAML_*, VARIABLE_*, PATCH_*, OBJECT_*, BUNDLE_*); a failure is never an empty result.
+   * Throws a CodedError (RENDER_*, CAPABILITIES_UNKNOWN, YAML_*, VARIABLE_*, PATCH_*, OBJECT_*, BUNDLE_*); a failure is never an empty result.
    * Concurrent calls are limited inside.
    */
   render(target: Target, snapshot: CommitSnapshot, capabilities: ClusterCapabilities, signal?: AbortSignal): Promise<RenderedTarget>;

@@ -101,6 +101,11 @@ export const INPUT_CODES = {
     "Two renders of the same input differ.",
     "Remove random or time functions from the chart, or pin their values.",
   ),
+  CAPABILITIES_UNKNOWN: entry(
+    "What a bundle renders to depends on what the cluster's API serves, and no agent has told that since the hub started.",
+    "Nothing while the agent connects; it is rendered then. If it does not, look at the agent (`muster describe cluster`). What is applied stays.",
+    { retryable: true },
+  ),
   RENDER_REMOTE: entry(
     "A bundle refers to something on the network.",
     "Vendor the chart or base into the repository; rendering has no network.",

@@ -51,7 +51,7 @@ export class Binder {
     this.#targets = new ByteLru(cacheBytes);
   }
 
-  /** Throws VARIABLE_*, PATCH_INVALID, OBJECT_*, BUNDLE_EMPTY. */
+  /** Throws CAPABILITIES_UNKNOWN, VARIABLE_*, PATCH_INVALID, OBJECT_*, BUNDLE_EMPTY. */
   bind(input: BindInput): RenderedTarget {
     const { target, rendered, capabilities, namespace } = input;
     const profile = this.#profile(rendered);
@@ -60,6 +60,7 @@ export class Binder {
     // Where patches stand is no part of the key: the bundle's file may change in other places.
     const base = digestJson([target.bundle.name, namespace, patches.map(({ target: selector, patch }) => [selector, patch])]);
     const scopes = profile.kinds.map((kind) => scopeOf(kind, profile.declared, capabilities));
+    if (capabilities.unreported) refuseUnknownScope(profile, scopes);
     const key = [rendered.key, base, scopes.join(), valuesKey(profile.variables, variables)].join("\0");
     const known = this.#targets.get(key);
     if (known && unset.length === 0) return known;
@@ -120,6 +121,17 @@ export class Binder {
     byKey.set(key, object);
     return object;
   }
+}
+
+/** An object's namespace is part of its reference: a guess that is corrected later looks as if the object had gone (E053). */
+function refuseUnknownScope({ kinds }: Profile, scopes: readonly Scope[]): void {
+  const unknown = kinds.find((_, index) => scopes[index] === "unknown");
+  if (!unknown) return;
+  const kind = `${String(unknown["kind"])} of ${String(unknown["apiVersion"])}`;
+  throw new CodedError(
+    "CAPABILITIES_UNKNOWN",
+    `Whether ${kind} lives in a namespace is not known: no agent has told what the cluster serves yet`,
+  );
 }
 
 /** The bundle's patches, then those of the layers in their order. */

@@ -124,6 +124,12 @@ describe("charts, with the real helm", () => {
     expect((await of(asks)).map((rendered) => dataOf(rendered)["v"])).toEqual(["v1.36.0 false", "v1.34.4+k3s1 true"]);
     const [one, two] = await of({ "app/templates/a.yaml": configMap("a") });
     expect(one).toBe(two);
+    const unreported = { ...NO_CAPABILITIES, unreported: true };
+    await expect(render(asks, targetOf(), unreported)).rejects.toMatchObject({
+      code: "CAPABILITIES_UNKNOWN",
+      at: { file: "app/Chart.yaml" },
+    });
+    expect(await render({ "app/templates/a.yaml": configMap("a") }, targetOf(), unreported)).toBe(one);
   });
   it("${…} in a chart's output is a variable of the target", async () => {
     const { manifests } = await render({ "app/templates/a.yaml": configMap("a", { v: "${V}" }) }, targetOf({}, { variables: { V: "x" } }));

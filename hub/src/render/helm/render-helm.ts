@@ -40,11 +40,15 @@ export class HelmRenderer {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Throws RENDER_TOOL_MISSING, RENDER_REMOTE, BUNDLE_*, YAML_*. */
+  /** Throws RENDER_TOOL_MISSING, RENDER_REMOTE, CAPABILITIES_UNKNOWN, BUNDLE_*, YAML_*. */
   async plan(files: BundleFiles, input: HelmInput, capabilities: ClusterCapabilities, signal: AbortSignal): Promise<RenderPlan> {
     const version = await this.#tools.version(this.#command, ["version", "--short"], signal);
     const fingerprint = files.digestBelow(input.chart);
     const facts = await this.#factsOf(files, input, fingerprint);
+    if (facts.usesCapabilities && capabilities.unreported) {
+      const at = files.position(joinPath(input.chart, "Chart.yaml"));
+      throw new CodedError("CAPABILITIES_UNKNOWN", `The chart looks at .Capabilities, and no agent has told them yet`, { at });
+    }
     const flags = this.#flags(input, facts, capabilities);
     const values = input.values.map((value) => ("file" in value ? [value.file, files.files.get(value.file)?.oid ?? ""] : value.json));
     const key = digestJson(["helm", version, files.position(input.chart), fingerprint, values, flags]);
