@@ -11,6 +11,7 @@ const GOOD = {
   MUSTER_CERT_FILE: "crt",
   MUSTER_KEY_FILE: "key",
   MUSTER_SIGNING_KEYS_FILE: "keys",
+  KUBERNETES_SERVICE_HOST: "10.96.0.1",
 };
 const messageOf = (environment: Record<string, string | undefined>) => {
   try {
@@ -47,5 +48,7 @@ describe("settings", () => {
       MUSTER_HUB_SERVER_NAME: "hub",
     });
     expect(messageOf({ ...GOOD, MUSTER_NAMESPACE: undefined })).toContain("MUSTER_NAMESPACE is not set");
+    expect(messageOf({ ...GOOD, KUBERNETES_SERVICE_HOST: undefined })).toContain("KUBECONFIG is not set, and this is no pod");
+    expect(loadConfig({ ...GOOD, KUBERNETES_SERVICE_HOST: undefined, KUBECONFIG: "file" })).toMatchObject({ KUBECONFIG: "file" });
   });
 });

@@ -52,10 +52,15 @@ const FIELDS = z.object({
   MUSTER_FAILPOINTS: optional,
   /** Outside of a cluster. */
   KUBECONFIG: optional,
+  /** Set by the kubelet in every pod. */
+  KUBERNETES_SERVICE_HOST: optional,
 });
 
-/** TLS asks for names only (RFC 6066, section 3), so with an address the name must be told. */
-const SCHEMA = FIELDS.refine(
+const SCHEMA = FIELDS.refine(({ KUBECONFIG: file, KUBERNETES_SERVICE_HOST: host }) => file || host, {
+  path: ["KUBECONFIG"],
+  message: "is not set, and this is no pod (KUBERNETES_SERVICE_HOST is not set either)",
+}).refine(
+  // TLS asks for names only (RFC 6066, section 3), so with an address the name must be told.
   ({ MUSTER_HUB_ADDRESS: address, MUSTER_HUB_SERVER_NAME: name }) => name || !isIP(address.split(":")[0] ?? ""),
   {
     path: ["MUSTER_HUB_ADDRESS"],
@@ -72,7 +77,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   if (!result.success) {
     const issues = result.error.issues.map((issue) => {
       const name = issue.path.join(".");
-      return `${name} ${environment[name] === undefined ? "is not set" : issue.message}`;
+      return `${name} ${environment[name] === undefined && issue.code === "invalid_type" ? "is not set" : issue.message}`;
     });
     throw new CodedError("CONFIG_INVALID", `The agent's settings are not valid: ${issues.join("; ")}`);
   }

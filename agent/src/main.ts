@@ -2,7 +2,7 @@ import { createPublicKey, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CodedError, formatError } from "@muster/shared/errors";
 import type { ClusterFacts } from "@muster/shared/model";
-import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
+import { createFailpoints, createLifecycle, jitter, type Lifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
 import { createPruner } from "./apply/pruner.ts";
@@ -137,6 +137,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   }
 
   lifecycle.run("observe", observer.run(signal));
+  lifecycle.run("facts", keepFactsFresh());
   lifecycle.run(
     "reconcile",
     (async () => {
@@ -157,6 +158,21 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     })(),
   );
   return lifecycle;
+
+  /** An upgraded API server, or a definition that somebody else installed, changes what charts render to. */
+  async function keepFactsFresh(): Promise<void> {
+    for (;;) {
+      await systemClock.sleep(jitter(config.MUSTER_RELIST_INTERVAL_MS, Math.random, 0.2), signal);
+      if (!resumed) continue;
+      try {
+        const kubernetesVersion = await cluster.version(signal);
+        if (kubernetesVersion !== facts.kubernetesVersion) facts = { ...facts, kubernetesVersion };
+        await discovery.refresh({ signal });
+      } catch (error) {
+        logger.debug({ err: error }, "what the API server serves could not be asked; tried again at the next interval");
+      }
+    }
+  }
 
   /** The API server may be down when the agent starts (E261): wait for it, and say so. */
   async function untilAnswered<T>(ask: () => Promise<T>, what: string): Promise<T> {

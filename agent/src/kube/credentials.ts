@@ -28,6 +28,8 @@ export interface CredentialOptions {
   /** Path of a kubeconfig; in-cluster configuration if absent. */
   readonly kubeconfig?: string;
   readonly clock: Clock;
+  /** Put before the paths of what a pod is given. Default none. */
+  readonly root?: string;
 }
 
 /** Loads a kubeconfig or the in-cluster configuration. Throws CONFIG_INVALID. */
@@ -35,10 +37,10 @@ export function loadCredentials(options: CredentialOptions): KubeCredentials {
   const config = new KubeConfig();
   try {
     if (options.kubeconfig) config.loadFromFile(options.kubeconfig);
-    else config.loadFromCluster();
+    else config.loadFromCluster(options.root);
   } catch (cause) {
     const where = options.kubeconfig ? `the kubeconfig ${options.kubeconfig}` : "the in-cluster configuration";
-    throw new CodedError("CONFIG_INVALID", `Cannot load ${where}`, { cause });
+    throw new CodedError("CONFIG_INVALID", `Cannot load ${where}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser();
@@ -89,5 +91,10 @@ function tlsOptions(config: KubeConfig): KubeTls {
 }
 
 function read(path: string | undefined): Buffer | undefined {
-  return path ? readFileSync(path) : undefined;
+  if (!path) return undefined;
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `Cannot read ${path}, which the connection to the API server needs`, { cause });
+  }
 }

@@ -80,7 +80,7 @@ export function createObserver(options: ObserverOptions): Observer {
             sequence: () => sequence,
             onLive: see,
             onGone: (live) => gone(formatObjectRef(objectRefOf(live))),
-            onListed: (refs, at) => void verifyAbsent(type, scope, refs, at, signal),
+            onListed: (versions, at) => void verifyListed(type, scope, versions, at, signal),
             onUnreadable: (message) => unreadable(type, scope, message),
           },
           signal,
@@ -106,30 +106,35 @@ export function createObserver(options: ObserverOptions): Observer {
     else void verify(object);
   }
 
+  /** Reads what a list or a watch seems to say of one object. An answer to a read is the newest there is, by definition. */
   async function verify(object: ObservedObject): Promise<void> {
     const { namespace, name } = parseObjectRef(object.ref);
-    const at = object.appliedAt;
+    const { appliedAt: at, resourceVersion } = object;
     try {
       const live = await cluster.get(object.type, namespace, name, running);
       if (objects.get(object.ref) !== object || object.appliedAt !== at || object.applying > 0) return;
-      if (live ? recordLive(object, live) : recordMissing(object)) emit(object);
+      // Nothing newer came meanwhile: an older version is the truth then, after a restore of etcd from a backup.
+      const isNewest = object.resourceVersion === resourceVersion;
+      if (live ? recordLive(object, live, isNewest) : recordMissing(object)) emit(object);
     } catch (error) {
       // The next relist asks again; until then nothing is claimed.
       if (!running?.aborted) logger.debug({ object: object.ref, err: error }, "could not read an object that left its watch");
     }
   }
 
-  async function verifyAbsent(
+  /** Looks at what a list lacks, and at what it shows in an older version than the known one. */
+  async function verifyListed(
     type: ResourceType,
     scope: { namespace?: string },
-    listed: ReadonlySet<ObjectRefText>,
+    listed: ReadonlyMap<ObjectRefText, string>,
     at: number,
     signal: AbortSignal,
   ): Promise<void> {
     for (const object of [...(byType.get(keyOf(type)) ?? [])]) {
       if (signal.aborted) return;
-      if (object.appliedAt > at || object.applying > 0 || listed.has(object.ref) || !inScope(object, scope)) continue;
-      await verify(object);
+      if (object.appliedAt > at || object.applying > 0 || !inScope(object, scope)) continue;
+      const version = listed.get(object.ref);
+      if (version === undefined || isOlder(version, object.resourceVersion)) await verify(object);
     }
     pool.retain(new Set([...objects.values()].map((object) => object.fields)));
   }

@@ -73,9 +73,12 @@ function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
   return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore)), manifest);
 }
 
-/** Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left alone. */
-export function recordLive(object: ObservedObject, live: Manifest): boolean {
-  if (isOlder(versionOf(live), object.resourceVersion)) return false;
+/**
+ * Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left
+ * alone, unless it is known to be the newest.
+ */
+export function recordLive(object: ObservedObject, live: Manifest, isNewest = false): boolean {
+  if (!isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
   const before = JSON.stringify([object.health, object.message, object.drift]);
   const uid = String(live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(live);
@@ -93,7 +96,7 @@ export function recordLive(object: ObservedObject, live: Manifest): boolean {
 
 /** The object is gone. Returns true if that is new. */
 export function recordMissing(object: ObservedObject): boolean {
-  if (object.drift?.kind === DriftKind.Missing) return false;
+  if (object.drift?.kind === DriftKind.Missing && object.health === Health.NotFound) return false;
   object.drift = { kind: DriftKind.Missing, paths: [] };
   object.health = Health.NotFound;
   object.message = "The object was deleted";

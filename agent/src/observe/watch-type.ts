@@ -3,6 +3,7 @@ import { formatObjectRef, type Manifest, type ObjectRefText, objectRefOf } from 
 import { type Clock, createBackoff, jitter, type Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
+import { versionOf } from "./observed-object.ts";
 
 /** What one resource type's loops need. */
 export interface WatchTypeOptions {
@@ -17,10 +18,14 @@ export interface WatchTypeOptions {
   readonly sequence: () => number;
   readonly onLive: (live: Manifest) => void;
   readonly onGone: (live: Manifest) => void;
-  /** After a full list: the refs in it, and the sequence when it began. */
-  readonly onListed: (refs: ReadonlySet<ObjectRefText>, at: number) => void;
+  /** After a full list: what is in it with its resource version, and the sequence when it began. */
+  readonly onListed: (versions: ReadonlyMap<ObjectRefText, string>, at: number) => void;
+  /** The type cannot be read, for good or for {@link UNREADABLE_MS} already. */
   readonly onUnreadable: (message: string) => void;
 }
+
+/** Milliseconds for which lists may fail before what was last seen counts for nothing: longer than a restart of an API server's replica. */
+const UNREADABLE_MS = 5_000;
 
 /**
  * Watches one type until the signal aborts. Two loops that do not know each other: the watch, which is fast and may miss,
@@ -34,11 +39,14 @@ async function watchLoop(options: WatchTypeOptions, signal: AbortSignal): Promis
   const { cluster, clock, random, logger, type, scope } = options;
   const backoff = createBackoff({ initialMs: 250, maxMs: 30_000, random });
   let resourceVersion: string | undefined;
+  let failingSinceMs: number | undefined;
   while (!signal.aborted) {
     const began = clock.monotonicMs();
     try {
       resourceVersion ??= await list(options, signal);
+      failingSinceMs = undefined;
       for await (const event of cluster.watch(type, { ...scope, resourceVersion }, signal)) {
+        failingSinceMs = undefined;
         if (event.type === "bookmark") {
           resourceVersion = event.resourceVersion;
           continue;
@@ -53,7 +61,9 @@ async function watchLoop(options: WatchTypeOptions, signal: AbortSignal): Promis
       resourceVersion = undefined;
       const coded = CodedError.from(error);
       logger.debug({ kind: type.kind, code: coded.code, err: coded }, "watch ended, listing again");
-      if (coded.code === "KUBE_FORBIDDEN" || coded.code === "KUBE_UNAUTHORIZED") options.onUnreadable(coded.message);
+      const isLasting = coded.code === "KUBE_FORBIDDEN" || coded.code === "KUBE_UNAUTHORIZED";
+      failingSinceMs ??= clock.monotonicMs();
+      if (isLasting || clock.monotonicMs() - failingSinceMs > UNREADABLE_MS) options.onUnreadable(coded.message);
     }
     // A watch that lasted was healthy; one that ends at once must not become a storm (E265).
     if (clock.monotonicMs() - began > 60_000) backoff.reset();
@@ -77,11 +87,11 @@ async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promi
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
   const at = options.sequence();
   const { items, resourceVersion } = await options.cluster.list(options.type, options.scope, signal);
-  const refs = new Set<ObjectRefText>();
+  const versions = new Map<ObjectRefText, string>();
   for (const item of items) {
-    refs.add(formatObjectRef(objectRefOf(item)));
+    versions.set(formatObjectRef(objectRefOf(item)), versionOf(item));
     options.onLive(item);
   }
-  options.onListed(refs, at);
+  options.onListed(versions, at);
   return resourceVersion;
 }

@@ -6,6 +6,8 @@ export interface InventoryEntry {
   readonly bundle: string;
   /** UID after the first apply; absent while its outcome is unknown. */
   readonly uid?: string;
+  /** In mode report: digest of the manifest that was applied last. What drifted from it is told, not written over. */
+  readonly applied?: Digest;
   /** The bundle said `prune: false`: leaving Git, the object is released, not deleted. */
   readonly orphan?: true;
   /** A person approved the deletion; kept so that a crash between two deletions does not ask again. */

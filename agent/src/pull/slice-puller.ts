@@ -39,6 +39,8 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   const { cluster, clock, random, logger, pollIntervalMs = 30_000 } = options;
   const listeners: ((message: string) => void)[] = [];
   let connection: NatsConnection | undefined;
+  /** The client keeps a connection object through an outage, and connects again by itself. */
+  let isUp = false;
   /** Of the poll loop of the connection. */
   let wakeup = new Wakeup();
   let outage = newOutage();
@@ -63,7 +65,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   /** The options are made anew each time: `connect` changes what it is given. */
   async function connectOnce(): Promise<NatsConnection> {
     const connectOptions: ConnectionOptions = {
-      servers: options.url,
+      servers: options.url.split(",").map((url) => url.trim()),
       name: `muster-agent ${cluster}`,
       inboxPrefix: inboxPrefix(cluster),
       maxReconnectAttempts: -1,
@@ -118,10 +120,12 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   async function statusLoop(live: NatsConnection, woken: Wakeup): Promise<void> {
     for await (const status of live.status()) {
       if (status.type === "disconnect") {
+        isUp = false;
         logger.warn("NATS is not reachable; working on with the last good slice");
         giveUpWaiting();
       }
       if (status.type === "reconnect") {
+        isUp = true;
         logger.info("NATS is back");
         // Also what was asked in between: it went nowhere.
         giveUpWaiting();
@@ -134,7 +138,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
     onMessage: (listener) => void listeners.push(listener),
     poll: () => wakeup.wake(),
     get connected() {
-      return connection !== undefined && !connection.isClosed();
+      return isUp && connection !== undefined && !connection.isClosed();
     },
     async fetchBlob(ref) {
       const live = connection;
@@ -164,6 +168,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
         try {
           const live = await connectOnce();
           connection = live;
+          isUp = true;
           backoff.reset();
           const stop = () => void live.close();
           signal.addEventListener("abort", stop, { once: true });

@@ -59,8 +59,8 @@ interface Turn {
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
-  /** Objects of ours are compared, not written. */
-  readonly dryRun: boolean;
+  /** Which objects of ours are compared, not written: in mode report, those that were applied as they are to be. */
+  readonly dryRun: "none" | "known" | "all";
   readonly counts: Partial<Record<Action, number>>;
   readonly uids: Map<ObjectRefText, string>;
   readonly corrected: ObjectRefText[];
@@ -85,7 +85,8 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     bundle: name,
     options,
     before: await lookAtNew(phase, needed, signal),
-    dryRun: options.drift.mode === DriftMode.Report && state.inventory.applied.get(name) === content.manifestSet.digest,
+    dryRun:
+      options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
     counts: {},
     uids: new Map(),
     corrected: [],
@@ -109,7 +110,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const dryRun = turn.dryRun && uid !== undefined;
+  const wasApplied = turn.dryRun === "all" || (turn.dryRun === "known" && state.inventory.entries.get(ref)?.applied === line.digest);
+  const dryRun = wasApplied && uid !== undefined;
   try {
     const task = {
       line,

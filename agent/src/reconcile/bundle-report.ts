@@ -59,12 +59,18 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   function standing(): Pick<BundleReport, "state" | "reason" | "message"> {
     if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
     if (first) return failing(first, failures.length);
+    if (state.passProblem) return cutShort(state.passProblem);
     if (gate && pending > 0) return { state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
     if (bundle.state === "keep" && lines.length === 0) return { state: SyncState.Pending, reason: bundle.reason };
     if (pending > 0) return { state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
     if (drifted > 0) return { state: SyncState.OutOfSync, reason: "Drifted" };
     return { state: SyncState.Synced };
   }
+}
+
+/** The agent cannot do its work at all, for example because it may not write its own state. */
+function cutShort(error: CodedError): Pick<BundleReport, "state" | "reason" | "message"> {
+  return { state: error.retryable ? SyncState.Pending : SyncState.Failed, reason: error.code, message: error.message };
 }
 
 function failing({ error }: { readonly error: CodedError }, count: number): Pick<BundleReport, "state" | "reason" | "message"> {

@@ -22,6 +22,8 @@ export class ClusterState {
   #desired: DesiredState | undefined;
   #lines: ReadonlyMap<string, readonly ManifestLine[]> = new Map();
   inventory: Inventory = EMPTY_INVENTORY;
+  /** The desired state came out of the cluster, where an earlier process had kept it. */
+  resumed = false;
   /** Per object, the digest of the manifest that this process applied last. */
   readonly lastApplied = new Map<ObjectRefText, Digest>();
   /** What the last apply of this process did to each object. */
@@ -32,6 +34,8 @@ export class ClusterState {
   /** Bundles that wait for another one, with the reason. */
   readonly gates = new Map<string, string>();
   held: HeldDeletion | undefined;
+  /** Why the last pass came to no end; while there is one, no bundle is where Git wants it. */
+  passProblem: CodedError | undefined;
   /** Left Git, but stand where nothing is ever deleted. */
   protected: readonly ObjectRefText[] = [];
   /** Deleted, but finalizers are outstanding. */

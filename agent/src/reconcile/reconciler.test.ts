@@ -1,48 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
 import type { Manifest } from "@muster/shared/model";
-import { type Clock, systemClock } from "@muster/shared/runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ManualClock } from "../../../test/rig/manual-clock.ts";
-import { createFakeCluster, type FakeCluster } from "../apply/testing/fake-cluster.ts";
-import { configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
-import { type ComposedAgent, composeAgent } from "./testing/compose-agent.ts";
+import { configMap } from "../pull/testing/slice-maker.ts";
+import { settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
 
-const running: ComposedAgent[] = [];
-afterEach(() => {
-  for (const agent of running.splice(0)) agent.stop();
-});
-
-const maker = createSliceMaker();
-
-function startAgent(cluster: FakeCluster = createFakeCluster(), clock: Clock = systemClock) {
-  const agent = composeAgent(cluster, { maker, clock });
-  running.push(agent);
-  const synced = (name: string) =>
-    vi.waitFor(() => expect(agent.bundle(name)).toMatchObject({ state: "Synced" }), { timeout: 5_000, interval: 2 });
-  const events = () => agent.told.map((event) => event.type);
-  return { ...agent, cluster, synced, events };
-}
-const values = (cluster: FakeCluster) =>
-  Object.fromEntries(
-    [...cluster.objects.values()]
-      .filter((live) => live.kind === "ConfigMap")
-      .map((live) => [live.metadata.name, (live["data"] as { value: string }).value]),
-  );
-const writes = (cluster: FakeCluster) =>
-  cluster.calls
-    .splice(0)
-    .filter((call) => !["get", "list"].includes(call.verb))
-    .map((call) => `${call.verb} ${call.ref.split("_")[1]}`);
-
-/** Resolves when the agent has come to rest: everything here runs in this process, so 50 turns without a call mean that none will come. */
-async function settle(cluster: FakeCluster): Promise<void> {
-  for (let [calls, turns] = [cluster.calls.length, 0]; turns < 50; turns += 1) {
-    await new Promise(setImmediate);
-    if (cluster.calls.length === calls) continue;
-    calls = cluster.calls.length;
-    turns = 0;
-  }
-}
+afterEach(stopAgents);
 
 describe("reconciling", () => {
   it("I5: an object is in the inventory before its first apply, with its UID after it", async () => {
@@ -194,21 +157,6 @@ describe("reconciling", () => {
     expect(writes(cluster).length).toBeLessThanOrEqual(6);
   });
 
-  it("E276, P3: a new process with hub and NATS gone applies the last good slice and corrects what drifted meanwhile", async () => {
-    const first = startAgent();
-    await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
-    await first.synced("a");
-    const desired = first.reconciler.desired!;
-    first.stop();
-    await settle(first.cluster);
-    first.cluster.put({ ...first.cluster.objects.get("web_x__ConfigMap")!, data: { value: "edited" } });
-    first.cluster.take("web_y__ConfigMap");
-    const second = startAgent(first.cluster);
-    second.reconciler.resume(desired);
-    await second.synced("a");
-    expect(values(first.cluster)).toEqual({ x: "1", y: "1" });
-  });
-
   it("E009, E011: a bundle waits until what it depends on is healthy; one without objects is", async () => {
     const { cluster, take, bundle, synced } = startAgent();
     let denied = true;
@@ -231,7 +179,7 @@ describe("reconciling", () => {
 
   it("E100: a paused cluster is left as it is, and a failing object in it keeps nobody awake", async () => {
     const clock = new ManualClock();
-    const { cluster, take, bundle, reconciler } = startAgent(createFakeCluster(), clock);
+    const { cluster, take, bundle, reconciler } = startAgent({ clock });
     let tries = 0;
     cluster.onCall = (call) => {
       if (call.verb !== "apply" || !call.ref.includes("bad")) return;
@@ -272,20 +220,35 @@ describe("reconciling", () => {
     expect(writes(cluster)).toEqual([]);
   });
 
-  it("E096: after the inventory was damaged nothing is pruned until a full apply has made it anew", async () => {
-    const first = startAgent();
-    await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
-    await first.synced("a");
-    await settle(first.cluster);
-    first.stop();
-    const ref = "muster-system_muster-state-inventory__Secret";
-    first.cluster.put({ ...first.cluster.objects.get(ref)!, data: {} });
-    const second = startAgent(first.cluster);
-    await second.take([{ name: "a", objects: [configMap("y")] }]);
-    await second.synced("a");
-    await settle(first.cluster);
-    expect(Object.keys(values(first.cluster)).sort()).toEqual(["x", "y"]);
-    expect([...(await second.inventory()).entries.keys()]).toEqual(["web_y__ConfigMap"]);
+  it("an API server that does not answer makes health unknown after a while, and known again when it does", async () => {
+    const clock = new ManualClock();
+    const { cluster, take, bundle, reconciler } = startAgent({ clock });
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await vi.waitFor(() => expect(bundle("a")).toMatchObject({ state: "Synced", health: "Current" }));
+    await settle(cluster);
+    cluster.onCall = () => {
+      throw new CodedError("KUBE_UNREACHABLE", "connection refused");
+    };
+    cluster.cutWatches();
+    for (let second = 0; second < 3; second += 1) await clock.advance(1_000);
+    expect(bundle("a")).toMatchObject({ health: "Current" });
+    for (let second = 0; second < 20; second += 1) await clock.advance(1_000);
+    expect(bundle("a")).toMatchObject({ health: "Unknown" });
+    expect(reconciler.exceptions()).toMatchObject([{ ref: { name: "x" }, health: "Unknown", message: "connection refused" }]);
+    cluster.onCall = undefined;
+    for (let second = 0; second < 40; second += 1) await clock.advance(1_000);
+    expect(bundle("a")).toMatchObject({ state: "Synced", health: "Current" });
+    expect(reconciler.exceptions()).toEqual([]);
+  });
+
+  it("E099: what a restore of etcd brings back is seen, though its versions are older than the known ones", async () => {
+    const { cluster, take, synced } = startAgent({ relistIntervalMs: 100 });
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await synced("a");
+    await settle(cluster);
+    const live = cluster.objects.get("web_x__ConfigMap")!;
+    cluster.objects.set("web_x__ConfigMap", { ...live, metadata: { ...live.metadata, resourceVersion: "900" }, data: { value: "old" } });
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1" }));
   });
 
   it("tells an operator about one object, also one that could not be applied", async () => {

@@ -75,8 +75,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
   const eventListeners: ((event: ReportedEvent) => void)[] = [];
-  const keeper = createInventoryKeeper({ state, store, logger, failpoint });
   let blobsToDrop = false;
+  let storing: Promise<void> = Promise.resolve();
+
+  /** Keeping a slice and dropping what none needs take turns: a set that was just kept would look unused. */
+  function alone(work: () => Promise<void>): Promise<void> {
+    const mine = storing.then(work);
+    storing = mine.catch(() => {});
+    return mine;
+  }
 
   const changed = () => {
     for (const listener of changeListeners) listener();
@@ -93,6 +100,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     for (const listener of eventListeners) listener(reported);
   };
 
+  const keeper = createInventoryKeeper({ state, store, logger, failpoint, event });
   const prunePhase = createPrunePhase({ ...options, state, keeper, event });
 
   const drifted = new Set<ObjectRefText>();
@@ -140,10 +148,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     changed();
     if (state.desired !== desired) return wakeup.wake();
     await prunePhase(desired, signal);
-    if (blobsToDrop) {
-      blobsToDrop = false;
-      await dropUnusedBlobs(store, desired);
-    }
+    if (blobsToDrop) await alone(dropBlobs);
+  }
+
+  async function dropBlobs(): Promise<void> {
+    if (!state.desired || !blobsToDrop) return;
+    await dropUnusedBlobs(store, state.desired);
+    blobsToDrop = false;
   }
 
   /** Until somebody wakes the loop, or the time has passed; for ever, if undefined. */
@@ -186,15 +197,19 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   return {
     resume(desired) {
       state.desired = desired;
+      state.resumed = true;
       wakeup.wake();
     },
     async take(desired, fetched) {
       failpoint("agent.beforeHighWater");
-      await keepState(store, desired, fetched);
+      await alone(async () => {
+        // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
+        blobsToDrop = false;
+        await keepState(store, desired, fetched);
+        blobsToDrop = state.desired !== undefined;
+        state.desired = desired;
+      });
       failpoint("agent.afterHighWater");
-      const moved = state.desired;
-      state.desired = desired;
-      blobsToDrop = moved !== undefined;
       forgetUndesired(desired);
       // What somebody must mend may be mended now.
       state.retryNow();
@@ -224,10 +239,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         const beganMs = clock.monotonicMs();
         try {
           await pass(signal);
+          // Bundles may have waited for others that looked as if they were not in order.
+          if (state.passProblem) wakeup.wake();
+          state.passProblem = undefined;
           backoff.reset();
         } catch (error) {
           if (signal.aborted) return;
           const coded = CodedError.from(error);
+          state.passProblem = coded;
           retryMs = backoff.next();
           logger.warn({ code: coded.code, err: coded }, "the pass was cut short; trying again");
         }

@@ -175,6 +175,29 @@ describe("reporting", () => {
     expect(hub.events).toHaveLength(500);
   });
 
+  it("E246: everybody who waited for a slow hub goes on: status, heartbeats and answers", async () => {
+    const { stream, reporter, show } = setUp();
+    const hub = await stream(0);
+    hub.welcome(200);
+    await vi.waitFor(() => expect(hub.statuses).toHaveLength(1));
+    hub.full = true;
+    show(exception("x"));
+    reporter.notify();
+    await vi.waitFor(() => {
+      expect(hub.statuses).toHaveLength(2);
+      expect(hub.sent.some((message) => message.heartbeat)).toBe(true);
+    });
+    const beats = () => hub.sent.filter((message) => message.heartbeat).length;
+    const before = beats();
+    hub.drain();
+    show(exception("y"));
+    reporter.notify();
+    await vi.waitFor(() => {
+      expect(hub.statuses).toHaveLength(3);
+      expect(beats()).toBeGreaterThan(before);
+    });
+  });
+
   it("E242: a hub that falls silent is left and connected to anew", async () => {
     const { stream } = setUp();
     const first = await stream(0);

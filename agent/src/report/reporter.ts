@@ -84,13 +84,13 @@ export function createReporter(options: ReporterOptions): Reporter {
     let told: Told | undefined;
     /** Events that were sent and not acknowledged: they are sent again on the next stream. */
     let unacknowledged: { readonly sequence: number; readonly events: readonly ReportedEvent[] }[] = [];
-    const drained = new Wakeup();
+    let drained = Promise.withResolvers<void>();
     const welcome = Promise.withResolvers<void>();
 
     const send = async (body: AgentMessage): Promise<void> => {
       sequence += 1;
       // A hub that is slow is waited for; what changes meanwhile is told in one message.
-      if (!stream.write({ ...body, sequence })) await drained.wait(undefined, both);
+      if (!stream.write({ ...body, sequence }) && !both.aborted) await drained.promise;
     };
     /** What the hub says of the stream itself. */
     const hear = (message: HubMessage__Output): void => {
@@ -117,7 +117,12 @@ export function createReporter(options: ReporterOptions): Reporter {
       }
     };
     stream.onEnd((error) => ended.abort(error));
-    stream.onDrain(() => drained.wake());
+    // All that wait go on: status, heartbeats and answers share the stream.
+    stream.onDrain(() => {
+      drained.resolve();
+      drained = Promise.withResolvers();
+    });
+    both.addEventListener("abort", () => drained.resolve(), { once: true });
     stream.onMessage(hear);
 
     async function tellStatus(): Promise<void> {

@@ -61,7 +61,7 @@ export function createNatsLink(options: NatsLinkOptions): NatsLink {
   async function open(): Promise<LiveLink> {
     const { credsFile, caFile } = options;
     const connection = await connect({
-      servers: options.url,
+      servers: options.url.split(",").map((url) => url.trim()),
       name: "muster-hub",
       inboxPrefix: HUB_INBOX_PREFIX,
       maxReconnectAttempts: -1,

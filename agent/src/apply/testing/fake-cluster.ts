@@ -19,6 +19,8 @@ export interface FakeCluster extends Cluster {
   onCall: ((call: FakeCall) => void | Promise<void>) | undefined;
   /** Somebody else's write, with its watch event. */
   put(manifest: Manifest): Manifest;
+  /** Ends all watches, as a lost connection does. */
+  cutWatches(): void;
   /** Somebody else's deletion. */
   take(ref: ObjectRefText): void;
 }
@@ -45,7 +47,7 @@ export const FAKE_TYPES: readonly ResourceType[] = [
 export function createFakeCluster(): FakeCluster {
   const objects = new Map<ObjectRefText, Manifest>();
   const calls: FakeCall[] = [];
-  const watchers = new Set<{ readonly type: ResourceType; push(event: WatchEvent): void }>();
+  const watchers = new Set<{ readonly type: ResourceType; push(event: WatchEvent): void; cut(): void }>();
   let version = 0;
   let uids = 0;
 
@@ -91,6 +93,9 @@ export function createFakeCluster(): FakeCluster {
     onCall: undefined,
     put: (manifest) => store(manifest, objects.has(refOf(manifest)) ? "modified" : "added"),
     take: remove,
+    cutWatches: () => {
+      for (const watcher of watchers) watcher.cut();
+    },
     version: async () => "v1.36.0",
     discover: async (): Promise<Discovery> => createDiscovery({ types: fake.types }),
     async get(of, namespace, name) {
@@ -162,11 +167,17 @@ export function createFakeCluster(): FakeCluster {
         queue.push(event);
         wake();
       };
-      const watcher = { type: of, push };
+      let isCut = false;
+      const cut = () => {
+        isCut = true;
+        wake();
+      };
+      const watcher = { type: of, push, cut };
       watchers.add(watcher);
       signal.addEventListener("abort", () => wake(), { once: true });
       try {
         while (!signal.aborted) {
+          if (isCut) throw new CodedError("KUBE_UNREACHABLE", "the connection was lost");
           const next = queue.shift();
           if (next) yield next;
           else await new Promise<void>((resolve) => (wake = resolve));
