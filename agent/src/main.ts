@@ -48,7 +48,14 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS,
   });
   const store = createStateStore({ cluster, namespace: config.namespace });
-  const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: config.namespace });
+  const applier = createApplier({
+    cluster,
+    discovery,
+    observer,
+    clock: systemClock,
+    ownNamespace: config.namespace,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
+  });
   const reconciler = createReconciler({
     ...base,
     cluster,

@@ -71,6 +71,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
     for (const cluster of muster.clusters.all) watches.push(await watchConfigMaps(cluster, NAMESPACE));
     const [first] = watches;
     if (!first) throw new Error("no watch");
+    await muster.hub.stop();
     const restarted = performance.now();
     await muster.hub.restart();
     const coldHub = performance.now() - restarted;

@@ -17,39 +17,51 @@ const say = (text = "") => void process.stdout.write(`${text}\n`);
 const stopped = Promise.withResolvers<void>();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve());
 
+class Interrupted extends Error {}
+const interrupted = stopped.promise.then(() => Promise.reject(new Interrupted("it was interrupted")));
+interrupted.catch(() => {});
+/** Ctrl-C ends the demo at any time; what was started meanwhile ends with this process. */
+const unlessInterrupted = <T>(work: Promise<T>): Promise<T> => Promise.race([work, interrupted]);
+
 const programFolder = createTempFolder("demo");
 let code = 0;
 let muster: Muster | undefined;
 let workloads: { stop(): Promise<void> } | undefined;
 try {
   say("Muster demo: NATS, three Kubernetes API servers, a Git server, the hub and an agent per cluster, all on loopback.");
-  await ensureBinaries(["nats-server", "etcd", "kube-apiserver", "kustomize", "helm"]);
-  const programs = await buildBundles({ outDir: programFolder.path });
+  await unlessInterrupted(ensureBinaries(["nats-server", "etcd", "kube-apiserver", "kustomize", "helm"]));
+  const programs = await unlessInterrupted(buildBundles({ outDir: programFolder.path }));
   const started = performance.now();
-  muster = await startMuster({
-    clusters: SAMPLE_CLUSTERS,
-    files: sampleFleet(),
-    programs,
-    // A short lease, so that a silent agent shows within the patience of whoever watches.
-    hub: { grpc: { leaseMs: 5_000, heartbeatIntervalMs: 1_000 } },
-    agent: { MUSTER_POLL_INTERVAL_MS: "5000" },
-    progress: (what) => say(`  starting ${what} …`),
-  });
+  muster = await unlessInterrupted(
+    startMuster({
+      clusters: SAMPLE_CLUSTERS,
+      files: sampleFleet(),
+      programs,
+      // A short lease, so that a silent agent shows within the patience of whoever watches.
+      hub: { grpc: { leaseMs: 5_000, heartbeatIntervalMs: 1_000 } },
+      agent: { MUSTER_POLL_INTERVAL_MS: "5000" },
+      progress: (what) => say(`  starting ${what} …`),
+    }),
+  );
   workloads = reportDeploymentsAsRunning(muster.clusters.all);
-  await fleetHealthy(muster);
+  await unlessInterrupted(fleetHealthy(muster));
   say(`The fleet is up and healthy after ${((performance.now() - started) / 1_000).toFixed(1)} s.\n`);
   const cli = cliOf(muster, programs.cli);
   showFleet(cli);
-  if (values.tour) await Promise.race([tour(muster), stopped.promise.then(() => Promise.reject(new Error("it was interrupted")))]);
+  if (values.tour) await unlessInterrupted(tour(muster));
   else {
     say(instructions(muster, cli));
     await stopped.promise;
     say("\nstopping everything …");
   }
 } catch (error) {
-  code = 1;
-  process.stderr.write(`\nThe demo has failed: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (muster) process.stderr.write(`Last lines of the hub's log:\n${muster.hub.logTail(10)}\n`);
+  // As a shell reports a program that Ctrl-C has ended.
+  code = error instanceof Interrupted ? 130 : 1;
+  if (error instanceof Interrupted) say("\nstopped before the end; stopping everything …");
+  else {
+    process.stderr.write(`\nThe demo has failed: ${error instanceof Error ? error.message : String(error)}\n`);
+    if (muster) process.stderr.write(`Last lines of the hub's log:\n${muster.hub.logTail(10)}\n`);
+  }
 } finally {
   await workloads?.stop();
   await muster?.stop();
@@ -91,28 +103,40 @@ function instructions(running: Muster, cli: { command: string }): string {
   return `The hub's API     ${running.hubUrl}/openapi.json (token in ${running.tokenFile})
 The fleet in Git  ${running.repository.url}, with a work tree in ${running.repository.workTree}
 
-Things to try, in another shell:
+Things to try, in another shell; first of all, the CLI and the work tree:
 
-  # the CLI
   ${cli.command}
-  muster status; muster get targets -o wide; muster get events --watch
-
-  # a commit: the hub polls every 30 s
   cd ${running.repository.workTree}
-  sed -i 's/hello from muster/hello from you/' apps/podinfo/bundle.yaml && git commit -qam "Say hello" && git push -q origin HEAD
-  muster get revisions
+  muster status; muster get targets -o wide
 
-  # drift: edit something in a cluster, and watch it come back
+A commit (the hub polls every 30 s, and looks at once when a webhook tells it):
+
+  sed -i.bak 's/hello from muster/hello from you/' apps/podinfo/bundle.yaml
+  git commit -qam "Say hello" && git push -q origin HEAD
+  muster get revisions --watch        # Ctrl-C ends it
+
+Drift: edit something in a cluster, and see it come back:
+
   ${kubectl(eu?.name ?? "")} -n web edit configmap podinfo
   curl -sSK ${curlConfig(running, eu?.name ?? "")} -X DELETE ${podinfo}    # the same without kubectl
   muster get events --cluster ${eu?.name}
 
-  # another label in Git: the production bundles come to the lab, and leave again
-  sed -i 's/env: lab/env: prod/' clusters/lab.yaml && git commit -qam "Promote the lab" && git push -q origin HEAD
-  muster get targets --cluster lab-1
+Another label in Git brings the production bundles to the lab:
 
-  # no broker: agents go on with what they have
-  kill -STOP ${running.nats.pid}    # and later: kill -CONT ${running.nats.pid}
+  sed -i.bak 's/env: lab/env: prod/' clusters/lab.yaml
+  git commit -qam "Promote the lab" && git push -q origin HEAD
+  muster get targets --cluster lab-1 --watch        # Ctrl-C ends it
+
+They leave again, but for the CRD: deleting it would take all its objects along, so it waits for an approval in Git:
+
+  git revert --no-edit HEAD && git push -q origin HEAD
+  muster describe cluster lab-1
+
+No broker: agents go on with what they have.
+
+  kill -STOP ${running.nats.pid}
+  muster status
+  kill -CONT ${running.nats.pid}
 
 No kubelet runs here: a stand-in reports Deployments as available. Everything else is real. Ctrl-C ends it all.`;
 }

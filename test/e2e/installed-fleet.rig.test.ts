@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import { buildBundles, NODE_ARGS } from "../build/bundle.ts";
 import { resolveBinary } from "../rig/binaries.ts";
 import { type Clusters, startClusters } from "../rig/clusters.ts";
+import { type DeleteOracle, startDeleteOracle } from "../rig/delete-oracle.ts";
 import { eventually } from "../rig/eventually.ts";
 import { freePort } from "../rig/free-port.ts";
 import { type GitRepository, type GitServer, startGitServer } from "../rig/git-server.ts";
@@ -23,6 +24,7 @@ let clusters: Clusters;
 let git: GitServer;
 let repository: GitRepository;
 let nats: NatsServer | undefined;
+let oracle: DeleteOracle | undefined;
 let bundles: Awaited<ReturnType<typeof buildBundles>>;
 let hub: { installed: InstalledChart; container: PreparedContainer; running?: RunningContainer; url: string };
 let agent: { container: PreparedContainer; running: RunningContainer } | undefined;
@@ -52,6 +54,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agent?.running.stop();
   await hub?.running?.stop();
+  await oracle?.stop();
   await nats?.stop();
   await git?.stop();
   await clusters?.stop();
@@ -80,6 +83,12 @@ describe("a fleet that is installed with its two charts", () => {
     const config = await execInContainer(hub.container, bundles.hub, ["nats-config"]);
     nats = await startNatsServer({ config, port: natsPort });
     hub.running = await runContainer(hub.container, { bundle: bundles.hub, nodeArgs: NODE_ARGS.hub, probe: `${hub.url}/readyz` });
+    oracle = await startDeleteOracle({
+      natsUrl: nats.url,
+      hubDataDir: join(hub.container.root, "var/lib/muster"),
+      clusters,
+      isAgent: (user) => user.startsWith(`system:serviceaccount:${NAMESPACE}:`),
+    });
   });
 
   it("has an agent that needs nothing but what `muster-hub issue` printed, and its namespaces", async () => {
@@ -104,6 +113,17 @@ describe("a fleet that is installed with its two charts", () => {
       "clusters/eu-1.yaml": document("Cluster", "eu-1", { variables: { GREETING: "good evening" } }, { env: "prod" }),
     });
     await eventually(async () => expect(await greeting()).toEqual({ greeting: "good evening" }), { timeoutMs: 20_000 });
+  });
+
+  it("I2: deletes what leaves Git, and by the audit log nothing else", async () => {
+    const path = "/api/v1/namespaces/web/configmaps/short-lived";
+    const exists = async () => (await clusters.get("eu-1").admin.get(path)) !== undefined;
+    const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "short-lived" } };
+    await repository.commit("one more", { "apps/web/more.yaml": JSON.stringify(object) });
+    await eventually(async () => expect(await exists()).toBe(true), { timeoutMs: 20_000 });
+    await repository.commit("one less", { "apps/web/more.yaml": null });
+    await eventually(async () => expect(await exists()).toBe(false), { timeoutMs: 20_000 });
+    expect(await oracle?.report()).toEqual({ total: 1, unexplained: [] });
   });
 
   it("answers operators who bring the token that the hub has made, and nobody else", async () => {

@@ -1,6 +1,17 @@
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
@@ -106,12 +117,15 @@ async function find(name: ToolName): Promise<string> {
   const key = createHash("sha256")
     .update(readFileSync(join(moduleFolder, "go.mod")))
     .update(readFileSync(join(moduleFolder, "go.sum")))
-    .update(JSON.stringify([go ?? cachedGo(), tool.package, tool.ldflags ?? "", process.platform, process.arch]))
+    .update(JSON.stringify([go, tool.package, tool.ldflags ?? "", process.platform, process.arch]))
     .digest("hex")
     .slice(0, 16);
-  const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "muster", "rig", `${name}-${tool.version}-${key}`);
+  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "muster", "rig");
+  const folder = join(cache, `${name}-${tool.version}-${key}`);
   const path = join(folder, name);
   if (existsSync(path)) return path;
+  const built = go ? undefined : findBuilt(cache, name, tool);
+  if (built) return built;
   if (!go)
     throw new RigError(
       "RIG_GO_MISSING",
@@ -153,9 +167,13 @@ async function goVersion(): Promise<string | undefined> {
   }
 }
 
-/** Without Go a cached program may still serve; its key then holds no Go version. */
-function cachedGo(): string {
-  return "none";
+/** Without Go, a program of the right version that another Go has built serves as well. */
+function findBuilt(cache: string, name: ToolName, tool: Tool): string | undefined {
+  if (!existsSync(cache)) return undefined;
+  return readdirSync(cache)
+    .filter((folder) => folder.startsWith(`${name}-${tool.version}-`))
+    .map((folder) => join(cache, folder, name))
+    .find((path) => existsSync(path));
 }
 
 async function build(job: { name: string; tool: Tool; moduleFolder: string; path: string }): Promise<void> {

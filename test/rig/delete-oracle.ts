@@ -21,24 +21,30 @@ export interface DeleteOracle {
   stop(): Promise<void>;
 }
 
-interface RecordedSlice {
+/** A slice as it was heard. */
+export interface RecordedSlice {
+  /** Milliseconds since 1970. */
   readonly atMs: number;
+  /** What must live under it. */
   readonly covered: ReadonlySet<ObjectRefText>;
 }
 
 /** The test's process may be busy while an agent in its own process already acts. */
 const TOLERANCE_MS = 2_000;
+/** How long an agent may still be at work on a slice after a newer one was published. */
+const LAG_MS = 10_000;
 
 /**
- * Listens to every slice from now on, as the hub does, and believes only those that the hub has signed. A deletion is explained
- * if its object stood in one slice of its cluster and no more in a later one, both published before the deletion.
+ * Listens to every slice from now on, as the hub does, and believes only those that the hub has signed. A deletion is explained if
+ * the agent had applied the object before (what it owns stands in its inventory), if an earlier slice of its cluster had the object,
+ * and if a slice that may have been in force at the time of the deletion had it no more.
  */
 export async function startDeleteOracle(options: {
   readonly natsUrl: string;
   readonly hubDataDir: string;
   readonly clusters: Clusters;
-  /** User name of the agents in the audit logs. */
-  readonly agentUser: string;
+  /** Tells agents by their user name in the audit logs. */
+  readonly isAgent: (user: string) => boolean;
 }): Promise<DeleteOracle> {
   const pinned = [createPublicKey(readFileSync(join(options.hubDataDir, "signing-key.pub.pem")))];
   const history = new Map<string, RecordedSlice[]>();
@@ -64,18 +70,18 @@ export async function startDeleteOracle(options: {
   await catchUp();
   return {
     async report() {
-      const deleted = options.clusters.all.flatMap((apiserver) =>
-        apiserver
-          .audit()
-          .filter((entry) => entry.user === options.agentUser && isGrantedDeletion(entry))
-          .map((entry) => ({ cluster: apiserver.name, entry })),
-      );
-      const unexplained = deleted.filter(({ cluster, entry }) => !isExplained(entry, history.get(cluster) ?? []));
+      const deleted = options.clusters.all.flatMap((apiserver) => {
+        const { granted, unexplained } = judgeDeletions(
+          apiserver.audit().filter((entry) => options.isAgent(entry.user)),
+          history.get(apiserver.name) ?? [],
+        );
+        return granted.map((entry) => ({ cluster: apiserver.name, entry, isExplained: !unexplained.includes(entry) }));
+      });
       return {
         total: deleted.length,
-        unexplained: unexplained.map(
-          ({ cluster, entry }) => `${cluster}: ${entry.resource} ${entry.namespace}/${entry.name} (${entry.verb} at ${entry.at})`,
-        ),
+        unexplained: deleted
+          .filter((deletion) => !deletion.isExplained)
+          .map(({ cluster, entry }) => `${cluster}: ${entry.resource} ${entry.namespace}/${entry.name} (${entry.verb} at ${entry.at})`),
       };
     },
     stop: () => connection.close(),
@@ -112,14 +118,41 @@ async function lastSlices(connection: NatsConnection, clusters: Clusters, take: 
 
 function isGrantedDeletion(entry: AuditEntry): boolean {
   // The agent's own state in its own namespace is no object of anybody's.
-  const own = entry.namespace === "muster-system" && entry.resource === "secrets" && entry.name.startsWith("muster-");
+  const own = entry.resource === "secrets" && entry.name.startsWith("muster-state-");
   return entry.verb.startsWith("delete") && !entry.dryRun && entry.code < 400 && !own;
 }
 
+/** The deletions among one agent's audit entries, and those that nothing explains, given every slice of its cluster in order. */
+export function judgeDeletions(
+  entries: readonly AuditEntry[],
+  slices: readonly RecordedSlice[],
+): { readonly granted: readonly AuditEntry[]; readonly unexplained: readonly AuditEntry[] } {
+  const granted = entries.filter(isGrantedDeletion);
+  return { granted, unexplained: granted.filter((entry) => !wasApplied(entry, entries) || !isExplained(entry, slices)) };
+}
+
+/** The agent, and nobody else, has written the object before: a deletion is of what it owns. */
+function wasApplied(deletion: AuditEntry, entries: readonly AuditEntry[]): boolean {
+  return entries.some(
+    (entry) =>
+      entry.verb === "patch" &&
+      entry.code < 400 &&
+      !entry.dryRun &&
+      entry.at <= deletion.at &&
+      entry.group === deletion.group &&
+      entry.resource === deletion.resource &&
+      entry.namespace === deletion.namespace &&
+      entry.name === deletion.name,
+  );
+}
+
 function isExplained(entry: AuditEntry, slices: readonly RecordedSlice[]): boolean {
-  const before = slices.filter((slice) => slice.atMs <= Date.parse(entry.at) + TOLERANCE_MS);
-  const first = before.findIndex((slice) => holds(slice, entry));
-  return first >= 0 && before.slice(first).some((slice) => !holds(slice, entry));
+  const atMs = Date.parse(entry.at);
+  const published = slices.filter((slice) => slice.atMs <= atMs + TOLERANCE_MS);
+  const first = published.findIndex((slice) => holds(slice, entry));
+  if (first < 0) return false;
+  const until = (index: number) => published[index + 1]?.atMs ?? Number.POSITIVE_INFINITY;
+  return published.some((slice, index) => index > first && until(index) > atMs - LAG_MS && !holds(slice, entry));
 }
 
 function holds({ covered }: RecordedSlice, entry: AuditEntry): boolean {

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
@@ -7,6 +8,8 @@ import { createTempFolder } from "./temp-folder.ts";
 /** A real etcd; serves any number of API servers, each with its own prefix. */
 export interface Etcd extends Part {
   readonly url: string;
+  /** Stops it, deletes all of its data, and starts it again. API servers on it must be restarted to make their own objects anew. */
+  wipe(): Promise<void>;
 }
 
 /** Options of {@link startEtcd}. */
@@ -21,12 +24,13 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   const peer = await freePort();
   const url = `http://127.0.0.1:${client}`;
   const peerUrl = `http://127.0.0.1:${peer}`;
+  const dataDir = join(folder.path, "data");
   const part = await startPart({
     name: "etcd",
     command: await resolveBinary("etcd"),
     args: [
       "--name=rig",
-      `--data-dir=${join(folder.path, "data")}`,
+      `--data-dir=${dataDir}`,
       `--listen-client-urls=${url}`,
       `--advertise-client-urls=${url}`,
       `--listen-peer-urls=${peerUrl}`,
@@ -48,6 +52,11 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   });
   return Object.assign(Object.create(part) as Part, {
     url,
+    async wipe() {
+      await part.kill();
+      rmSync(dataDir, { recursive: true, force: true });
+      await part.restart();
+    },
     async stop() {
       await part.stop();
       folder.remove();

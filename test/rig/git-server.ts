@@ -38,6 +38,15 @@ export interface GitServer {
   setCredentials(credentials: { readonly username: string; readonly password: string } | null): void;
   /** Requests that have arrived, as `GET /fleet.git/info/refs`. */
   readonly requests: readonly string[];
+  /** Cuts every connection and takes no more, as a server that died. Work trees still can push. */
+  kill(): Promise<void>;
+  /** Takes requests and answers none, until {@link resume}. */
+  pause(): void;
+  resume(): void;
+  /** Is there again, on the same port and with the same repositories. */
+  restart(): Promise<void>;
+  /** Every repository is empty, as one that was made anew. */
+  wipe(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -66,7 +75,10 @@ export async function startGitServer(): Promise<GitServer> {
   const requests: string[] = [];
   const backend = join((await run("git", ["--exec-path"])).stdout.trim(), "git-http-backend");
 
-  const server: Server = createServer((request, response) => {
+  let paused: PromiseWithResolvers<void> | undefined;
+  const repositories: { readonly bare: string; readonly branch: string }[] = [];
+  const server: Server = createServer(async (request, response) => {
+    await paused?.promise;
     const url = new URL(request.url ?? "/", "http://git");
     requests.push(`${request.method} ${url.pathname}`);
     const active =
@@ -96,10 +108,20 @@ export async function startGitServer(): Promise<GitServer> {
     await serveWithBackend({ backend, root, request, response, url, truncate: active?.truncate ?? false });
   }
 
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
+  const listen = () =>
+    new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, "127.0.0.1", resolve);
+    });
+  const close = async () => {
+    paused?.resolve();
+    paused = undefined;
+    if (!server.listening) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  };
+  await listen();
   const url = `http://127.0.0.1:${port}`;
   return {
     url,
@@ -111,10 +133,31 @@ export async function startGitServer(): Promise<GitServer> {
     setCredentials(next) {
       credentials = next;
     },
-    createRepository: (name, options = {}) => createRepository({ folder: folder.path, root, url, name, branch: options.branch ?? "main" }),
+    async createRepository(name, options = {}) {
+      const { branch = "main" } = options;
+      repositories.push({ bare: join(root, `${name}.git`), branch });
+      return await createRepository({ folder: folder.path, root, url, name, branch });
+    },
+    kill: close,
+    pause() {
+      paused ??= Promise.withResolvers();
+    },
+    resume() {
+      paused?.resolve();
+      paused = undefined;
+    },
+    async restart() {
+      await close();
+      await listen();
+    },
+    async wipe() {
+      for (const { bare, branch } of repositories) {
+        rmSync(bare, { recursive: true, force: true });
+        await makeBare(bare, branch, folder.path);
+      }
+    },
     async stop() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await close();
       folder.remove();
     },
   };
@@ -174,6 +217,36 @@ async function serveWithBackend(options: {
   }
 }
 
+const IDENTITY = { name: "Ada Operator", email: "ada@acme.example" };
+
+async function runGit(cwd: string, args: readonly string[], home: string): Promise<string> {
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: home,
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_AUTHOR_NAME: IDENTITY.name,
+    GIT_AUTHOR_EMAIL: IDENTITY.email,
+    GIT_COMMITTER_NAME: IDENTITY.name,
+    GIT_COMMITTER_EMAIL: IDENTITY.email,
+    GIT_TERMINAL_PROMPT: "0",
+  };
+  try {
+    return (await run("git", [...args], { cwd, env, maxBuffer: 64 * 1024 * 1024 })).stdout.trim();
+  } catch (error) {
+    const { stderr, message } = error as Error & { stderr?: string };
+    throw new RigError("RIG_COMMAND_FAILED", `git ${args.join(" ")}: ${stderr ?? message}`, { cause: error });
+  }
+}
+
+async function makeBare(bare: string, branch: string, home: string): Promise<void> {
+  mkdirSync(bare, { recursive: true });
+  await runGit(bare, ["init", "--quiet", "--bare", `--initial-branch=${branch}`], home);
+  await runGit(bare, ["config", "http.receivepack", "true"], home);
+  await runGit(bare, ["config", "gc.auto", "0"], home);
+  // A branch that vanishes is what hubs must survive; by default Git would not let it vanish.
+  await runGit(bare, ["config", "receive.denyDeleteCurrent", "ignore"], home);
+}
+
 async function createRepository(options: {
   folder: string;
   root: string;
@@ -184,33 +257,18 @@ async function createRepository(options: {
   const { folder, root, url, name, branch } = options;
   const bare = join(root, `${name}.git`);
   const workTree = join(folder, "work", name);
-  const env = {
-    PATH: process.env["PATH"] ?? "",
-    HOME: folder,
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_AUTHOR_NAME: "Ada Operator",
-    GIT_AUTHOR_EMAIL: "ada@acme.example",
-    GIT_COMMITTER_NAME: "Ada Operator",
-    GIT_COMMITTER_EMAIL: "ada@acme.example",
-    GIT_TERMINAL_PROMPT: "0",
-  };
-  const git = async (cwd: string, args: readonly string[]) => {
-    try {
-      return (await run("git", [...args], { cwd, env, maxBuffer: 64 * 1024 * 1024 })).stdout.trim();
-    } catch (error) {
-      const { stderr, message } = error as Error & { stderr?: string };
-      throw new RigError("RIG_COMMAND_FAILED", `git ${args.join(" ")}: ${stderr ?? message}`, { cause: error });
-    }
-  };
-  mkdirSync(bare, { recursive: true });
+  const git = (cwd: string, args: readonly string[]) => runGit(cwd, args, folder);
+  await makeBare(bare, branch, folder);
   mkdirSync(workTree, { recursive: true });
-  await git(bare, ["init", "--quiet", "--bare", `--initial-branch=${branch}`]);
-  await git(bare, ["config", "http.receivepack", "true"]);
-  await git(bare, ["config", "gc.auto", "0"]);
-  // A branch that vanishes is what hubs must survive; by default Git would not let it vanish.
-  await git(bare, ["config", "receive.denyDeleteCurrent", "ignore"]);
   await git(workTree, ["init", "--quiet", `--initial-branch=${branch}`]);
   await git(workTree, ["remote", "add", "origin", bare]);
+  // People commit here too, who may have no identity for Git, or sign what they commit.
+  for (const [key, value] of [
+    ["user.name", IDENTITY.name],
+    ["user.email", IDENTITY.email],
+    ["commit.gpgSign", "false"],
+  ] as const)
+    await git(workTree, ["config", key, value]);
 
   const repository: GitRepository = {
     url: `${url}/${name}.git`,

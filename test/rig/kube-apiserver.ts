@@ -6,6 +6,7 @@ import { type AuditEntry, endOfAudit, readAudit } from "./audit-log.ts";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
 import { freePort } from "./free-port.ts";
+import { RigError } from "./rig-error.ts";
 import { createTempFolder } from "./temp-folder.ts";
 
 /** Options of {@link startKubeApiserver}. */
@@ -48,6 +49,8 @@ export interface KubeApiserver extends Part {
   audit(mark?: AuditMark): AuditEntry[];
   /** “From now on.” */
   auditMark(): AuditMark;
+  /** Stops it, deletes all of its objects in etcd, and starts it again, as an empty cluster of the same name. */
+  wipe(): Promise<void>;
 }
 
 /** A place in the audit log. */
@@ -179,6 +182,15 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
     },
     audit: (mark: AuditMark = { offset: 0 }) => readAudit(auditLogPath, mark.offset),
     auditMark: () => ({ offset: endOfAudit(auditLogPath) }),
+    async wipe() {
+      await part.kill();
+      const encode = (key: string) => Buffer.from(key).toString("base64");
+      // From the prefix with its slash to just before what sorts after it.
+      const range = { key: encode(`/${options.name}/`), range_end: encode(`/${options.name}0`) };
+      const answer = await fetch(`${options.etcdUrl}/v3/kv/deleterange`, { method: "POST", body: JSON.stringify(range) });
+      if (!answer.ok) throw new RigError("RIG_COMMAND_FAILED", `etcd answers ${answer.status} to the deletion of ${options.name}`);
+      await part.restart();
+    },
     async stop() {
       await dispatcher?.close();
       await part.stop();

@@ -150,7 +150,9 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
     );
 
     // Before the first agent, so that it hears every slice that one may act upon.
-    const oracle = started(await startDeleteOracle({ natsUrl: nats.url, hubDataDir: dataDir, clusters, agentUser: AGENT_USER }));
+    const oracle = started(
+      await startDeleteOracle({ natsUrl: nats.url, hubDataDir: dataDir, clusters, isAgent: (user) => user === AGENT_USER }),
+    );
     const agents = new Map<string, Part>();
     const startAgent = async (name: string): Promise<Part> => {
       const credentials = join(folder.path, `agent-${name}`);

@@ -80,7 +80,41 @@ describe("API servers in the rig", () => {
   });
 });
 
+describe("data in the rig", () => {
+  it("of one cluster can be wiped while the others keep theirs, and etcd's as a whole", async () => {
+    const clusters = await startClusters(["one", "two"]);
+    const has = async (name: string) => (await clusters.get(name).admin.get("/api/v1/namespaces/mine")) !== undefined;
+    for (const { admin } of clusters.all) await admin.request("POST", "/api/v1/namespaces", { metadata: { name: "mine" } });
+    await clusters.get("one").wipe();
+    expect([await has("one"), await has("two")]).toEqual([false, true]);
+    await clusters.etcd.wipe();
+    await clusters.get("two").restart();
+    expect(await has("two")).toBe(false);
+    await clusters.stop();
+  });
+});
+
 describe("the Git server in the rig", () => {
+  it("dies, hangs, comes back and loses everything, when told", async () => {
+    const server = await startGitServer();
+    const repository = await server.createRepository("fleet");
+    await repository.commit("first", { "a.txt": "one\n" });
+    const heads = async () => (await run("git", ["ls-remote", "--heads", repository.url])).stdout.trim();
+    expect(await heads()).toContain("refs/heads/main");
+    await server.kill();
+    await expect(heads()).rejects.toThrow();
+    await server.restart();
+    expect(await heads()).toContain("refs/heads/main");
+    server.pause();
+    const waiting = heads();
+    expect(await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 300, "hangs"))])).toBe("hangs");
+    server.resume();
+    expect(await waiting).toContain("refs/heads/main");
+    await server.wipe();
+    expect(await heads()).toBe("");
+    await server.stop();
+  });
+
   it("serves real git over smart HTTP, with faults and credentials", async () => {
     const server = await startGitServer();
     const repository = await server.createRepository("fleet");

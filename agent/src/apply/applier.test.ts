@@ -12,11 +12,11 @@ import { createApplier } from "./applier.ts";
 import { createFakeCluster, FAKE_TYPES } from "./testing/fake-cluster.ts";
 
 const { signal } = new AbortController();
-function setUp(clock: Clock = systemClock) {
+function setUp(clock: Clock = systemClock, watchNamespaces: readonly string[] = []) {
   const cluster = createFakeCluster();
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
-  const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system" });
+  const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system", watchNamespaces });
   const apply = (manifest: Manifest, task: { uid?: string; options?: Partial<BundleOptions> } = {}) =>
     applier.apply(
       {
@@ -44,6 +44,17 @@ describe("apply", () => {
     expect((await apply(configMap("x"), { uid })).action).toBe("unchanged");
     expect((await apply(configMap("x", "2"), { uid })).action).toBe("configured");
     expect(verbs()).toEqual(["apply", "apply"]);
+  });
+
+  it("leaves alone what stands where the agent does not look, because drift of it would never be seen", async () => {
+    const { apply, verbs } = setUp(systemClock, ["web"]);
+    await expect(apply(configMap("x", "1", "db"))).rejects.toMatchObject({
+      code: "NAMESPACE_NOT_WATCHED",
+      message: "ConfigMap db/x: this agent looks at the namespaces web only",
+    });
+    expect(verbs()).toEqual([]);
+    expect((await apply(configMap("x"))).action).toBe("created");
+    expect((await apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: "db" } })).action).toBe("created");
   });
 
   it("E092, E094: an object of nobody is adopted in place", async () => {

@@ -55,18 +55,21 @@ export interface ApplierOptions {
   readonly clock: Clock;
   /** The agent's own namespace: no slice may change the agent's state. */
   readonly ownNamespace: string;
+  /** What is not watched is not applied either: its drift would never be seen. Default: every namespace is watched. */
+  readonly watchNamespaces?: readonly string[];
 }
 
 const NAMESPACES: ResourceType = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, verbs: [] };
 
 export function createApplier(options: ApplierOptions): Applier {
-  const { cluster, discovery, observer, clock, ownNamespace } = options;
+  const { cluster, discovery, observer, clock, ownNamespace, watchNamespaces = [] } = options;
 
   async function apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult> {
     const { line, bundle } = task;
     const ref = parseObjectRef(line.ref);
     refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
+    if (type.namespaced) refuseUnwatched(ref);
     const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
     const known = observer.get(line.ref);
     // What is not known to be ours may be somebody else's: look before taking it. Ignored fields are taken from what is there.
@@ -106,6 +109,12 @@ export function createApplier(options: ApplierOptions): Applier {
     if (namespace === ownNamespace && kind === "Secret" && name.startsWith("muster-state-")) {
       throw new CodedError("OBJECT_RESERVED", `Secret ${namespace}/${name} is the agent's own state`);
     }
+  }
+
+  function refuseUnwatched(ref: ObjectRef): void {
+    if (watchNamespaces.length === 0 || watchNamespaces.includes(ref.namespace)) return;
+    const where = `this agent looks at the namespaces ${watchNamespaces.join(", ")} only`;
+    throw new CodedError("NAMESPACE_NOT_WATCHED", `${describeObjectRef(ref)}: ${where}`);
   }
 
   async function createNamespace(name: string, signal: AbortSignal): Promise<void> {

@@ -32,7 +32,7 @@ export async function discover(transport: KubeTransport, signal?: AbortSignal): 
   for (const path of ["/api", "/apis"]) {
     const { body } = await transport.send({ method: "GET", path, accept: ACCEPT, verb: "discover", what: path, ...(signal && { signal }) });
     const list = JSON.parse(body) as GroupDiscoveryList;
-    if (!list.items) throw new CodedError("KUBE_SERVER", "The API server has no aggregated discovery; Kubernetes 1.27 or newer is needed");
+    if (!list.items) throw new CodedError("KUBE_SERVER", "The API server has no aggregated discovery; Kubernetes 1.29 or newer is needed");
     for (const item of list.items) {
       const group = item.metadata?.name ?? "";
       for (const version of item.versions ?? []) {

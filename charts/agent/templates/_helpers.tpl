@@ -113,16 +113,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: {{ include "muster-agent.verbs" . }}
-# The agent asks for the namespace itself to tell "missing" from "forbidden"; it may not change it.
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: [get]
 {{- end -}}
 
 {{- define "muster-agent.clusterRules" -}}
+# The agent never uses update and deletecollection; but who does not have a right cannot grant it, and the roles of most charts do.
 - apiGroups: ["*"]
   resources: ["*"]
-  verbs: {{ include "muster-agent.verbs" . }}
+  verbs: [get, list, watch, create, update, patch, delete, deletecollection]
 {{- end -}}
 
 {{- define "muster-agent.escalateRules" -}}

@@ -98,6 +98,10 @@ export const RUNTIME_CODES = {
     "Declare the Namespace, or set `createNamespace: true` in the bundle.",
     { retryable: true },
   ),
+  NAMESPACE_NOT_WATCHED: entry(
+    "The object's namespace is not among those that the agent of this cluster is to look at.",
+    "Add it to `watchNamespaces` (or `rbac.namespaces`) of the agent's chart, or move the object.",
+  ),
   NAMESPACE_TERMINATING: entry("The object's namespace is being deleted.", "The object is applied when the namespace is back.", {
     retryable: true,
   }),

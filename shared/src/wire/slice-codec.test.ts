@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DEFAULT_DELETION_BUDGET, type Slice } from "../model/index.ts";
+import { DEFAULT_DELETION_BUDGET, type Slice, type SliceBundle } from "../model/index.ts";
 import { sealEnvelope } from "./envelope.ts";
 import { decodeSlice, encodeSlice, sliceContentDigest } from "./slice-codec.ts";
 
@@ -75,6 +75,41 @@ describe("signed slices", () => {
   it("E273: an unknown field in signed desired state is refused, never ignored", () => {
     const { message } = encodeSlice({ ...slice, surprise: true } as unknown as Slice, hub.privateKey);
     expect(code(() => decodeSlice(message, [hub.publicKey]))).toBe("SLICE_MALFORMED");
+  });
+
+  it("E273: so is one at any depth, and a value that is no such value", () => {
+    const desired: SliceBundle = {
+      name: "web",
+      state: "desired",
+      manifestSet: { digest: `sha256:${"a".repeat(64)}`, blob: "b".repeat(64), chunks: 1, bytes: 2 },
+      objects: ["web_a__ConfigMap"],
+      options: { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] },
+    };
+    const of = (change: object, more: object = {}) =>
+      code(() =>
+        decodeSlice(encodeSlice({ ...slice, bundles: [{ ...desired, ...change }], ...more } as Slice, hub.privateKey).message, [
+          hub.publicKey,
+        ]),
+      );
+    expect(of({})).toBe("accepted");
+    for (const change of [
+      { surprise: true },
+      { options: { ...desired.options, surprise: true } },
+      { options: { ...desired.options, drift: { mode: "off", ignore: [] } } },
+      { options: { ...desired.options, drift: { mode: "correct", ignore: [{ paths: ["/a"], surprise: 1 }] } } },
+      { options: { ...desired.options, prune: "false" } },
+      { manifestSet: { ...desired.manifestSet, chunks: 0 } },
+      { manifestSet: { ...desired.manifestSet, digest: "sha256:abc" } },
+      { objects: ["no reference"] },
+    ])
+      expect(of(change)).toBe("SLICE_MALFORMED");
+    for (const deletionBudget of [
+      { objects: "50", percent: 20 },
+      { objects: -1, percent: 20 },
+      { objects: 50, percent: 500 },
+      { objects: 50 },
+    ])
+      expect(of({}, { deletionBudget })).toBe("SLICE_MALFORMED");
   });
 
   it("E208: generations that are no positive safe integers are refused", () => {

@@ -1,6 +1,16 @@
 import type { KeyObject } from "node:crypto";
+import { z } from "zod";
 import { CodedError } from "../errors/index.ts";
-import { BUNDLE_NAME_PATTERN, type Digest, isClusterName, type Slice, type SliceBundle, type SliceContent } from "../model/index.ts";
+import {
+  BUNDLE_NAME_PATTERN,
+  type Digest,
+  DriftMode,
+  isClusterName,
+  type ObjectRefText,
+  parseObjectRef,
+  type Slice,
+  type SliceContent,
+} from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
 import { digestBytes, digestJson } from "./digest.ts";
 import { openEnvelope, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
@@ -27,55 +37,82 @@ export function encodeSlice(slice: Slice, privateKey: KeyObject): { message: str
 export function decodeSlice(message: string, pinned: readonly KeyObject[]): VerifiedSlice {
   const payload = openEnvelope(message, SLICE_PAYLOAD_TYPE, pinned);
   const malformed = (why: string) => new CodedError("SLICE_MALFORMED", `The slice is signed but cannot be read: ${why}`);
-  const slice = JSON.parse(payload.toString("utf8")) as Slice;
   // A field that this version does not know may change what the slice means, so it is refused rather than ignored (E273).
-  const unknown = Object.keys(slice).filter((key) => !SLICE_FIELDS.has(key));
-  if (slice.version !== 1 || unknown.length > 0)
-    throw malformed(`version ${slice.version}, unknown fields: ${unknown.join(", ") || "none"}`);
-  if (!isClusterName(slice.cluster)) throw malformed("it names no cluster");
-  for (const [name, value] of [
-    ["epoch", slice.epoch],
-    ["generation", slice.generation],
-  ] as const) {
-    if (!Number.isSafeInteger(value) || value < 1 || value > MAX_GENERATION) throw malformed(`its ${name} is ${value}`);
+  const parsed = SLICE_SCHEMA.safeParse(JSON.parse(payload.toString("utf8")));
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw malformed(issue ? `${issue.path.join(".") || "the document"}: ${issue.message}` : "its form is not known");
   }
-  if (!Array.isArray(slice.bundles) || !Array.isArray(slice.commits) || !Array.isArray(slice.approvedDeletions))
-    throw malformed("a list is missing");
+  const slice = parsed.data as Slice;
   const names = new Set<string>();
   for (const bundle of slice.bundles) {
-    if (!isSliceBundle(bundle)) throw malformed("it holds a bundle that this version does not know");
     if (names.has(bundle.name)) throw malformed(`it holds the bundle ${bundle.name} twice`);
     names.add(bundle.name);
   }
   return { slice, digest: digestBytes(payload) };
 }
 
-const SLICE_FIELDS = new Set([
-  "version",
-  "trustDomain",
-  "cluster",
-  "epoch",
-  "generation",
-  "commits",
-  "paused",
-  "bundles",
-  "deletionBudget",
-  "approvedDeletions",
-  "retained",
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const order = z.int().min(1).max(MAX_GENERATION);
+const objects = z.array(z.string().refine(isObjectRef, "is no reference of an object"));
+
+const OPTIONS_SCHEMA = z.strictObject({
+  drift: z.strictObject({
+    mode: z.enum(DriftMode),
+    ignore: z.array(
+      z.strictObject({
+        kind: z.string().optional(),
+        group: z.string().optional(),
+        namespace: z.string().optional(),
+        name: z.string().optional(),
+        paths: z.array(z.string()),
+      }),
+    ),
+  }),
+  prune: z.boolean(),
+  createNamespace: z.boolean(),
+  dependsOn: z.array(z.string()),
+});
+
+const name = z.string().regex(BUNDLE_NAME_PATTERN);
+const BUNDLE_SCHEMA = z.discriminatedUnion("state", [
+  z.strictObject({
+    name,
+    state: z.literal("desired"),
+    manifestSet: z.strictObject({
+      digest,
+      blob: z.string().regex(/^[0-9a-f]{64}$/),
+      chunks: z.int().min(1),
+      bytes: z.int().min(0),
+    }),
+    objects,
+    options: OPTIONS_SCHEMA,
+  }),
+  z.strictObject({ name, state: z.literal("keep"), reason: z.string() }),
 ]);
 
-function isSliceBundle(bundle: SliceBundle): boolean {
-  if (!BUNDLE_NAME_PATTERN.test(bundle?.name)) return false;
-  if (bundle.state === "keep") return true;
-  return (
-    bundle.state === "desired" &&
-    Array.isArray(bundle.objects) &&
-    typeof bundle.manifestSet?.digest === "string" &&
-    /^[0-9a-f]{64}$/.test(bundle.manifestSet.blob) &&
-    Number.isSafeInteger(bundle.manifestSet.chunks) &&
-    typeof bundle.options?.prune === "boolean" &&
-    Array.isArray(bundle.options.dependsOn)
-  );
+/** The form of a slice, down to the last field: see {@link Slice} for what each of them means. */
+const SLICE_SCHEMA = z.strictObject({
+  version: z.literal(1),
+  trustDomain: z.string(),
+  cluster: z.string().refine(isClusterName, "is no cluster name"),
+  epoch: order,
+  generation: order,
+  commits: z.array(z.strictObject({ source: z.string(), ref: z.string(), commit: z.string() })),
+  paused: z.boolean(),
+  bundles: z.array(BUNDLE_SCHEMA),
+  deletionBudget: z.strictObject({ objects: z.int().min(0), percent: z.number().min(0).max(100) }),
+  approvedDeletions: z.array(z.string()),
+  retained: objects.optional(),
+});
+
+function isObjectRef(text: string): boolean {
+  try {
+    parseObjectRef(text as ObjectRefText);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Digest of what a slice says apart from its place in the order and its commits: equal means nothing to publish. */

@@ -1,0 +1,54 @@
+import { describe, expect, it } from "vitest";
+import { helmRelease } from "./helm.ts";
+
+/** Values in the shape that `muster-hub issue` prints. */
+function issuedValues(): Record<string, unknown> {
+  const pem = "-----BEGIN SOMETHING-----\nAAAA\n-----END SOMETHING-----\n";
+  return {
+    cluster: { name: "eu-1" },
+    trustDomain: "muster.test",
+    hub: { address: "hub.example.com:8443", serverName: "" },
+    nats: { url: "nats://nats.example.com:4222" },
+    credentials: { tls: { cert: pem, key: pem, ca: pem }, natsCreds: pem, signingKeys: pem },
+  };
+}
+
+describe("the values of the agent chart", () => {
+  const release = helmRelease({ chart: "agent", release: "x", namespace: "muster-system" });
+
+  it("pass a strict lint in every profile", async () => {
+    const values = issuedValues();
+    for (const rbac of [
+      { namespaces: ["web"] },
+      { profile: "cluster" },
+      { profile: "cluster", escalate: true },
+      { namespaces: ["web"], rules: [{ verbs: ["get"] }] },
+    ]) {
+      await release.lint({ ...values, rbac });
+    }
+  });
+
+  it.each([
+    ["no cluster", { cluster: { name: "" } }, /cluster\.name is required/],
+    ["a name that is no cluster name", { cluster: { name: "Eu_1" } }, /cluster\/name/],
+    ["an unknown value", { clutser: {} }, /additional properties 'clutser' not allowed/],
+    ["no namespaces", { rbac: { namespaces: [] } }, /rbac\.namespaces is empty/],
+    ["the agent's own namespace", { rbac: { namespaces: ["muster-system"] } }, /the agent's own namespace/],
+    ["credentials in the URL of NATS", { nats: { url: "nats://user:password@nats:4222" } }, /nats\/url/],
+    ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
+    ["no private key", { credentials: { tls: { key: "" } } }, /credentials\.tls\.key is required.*muster-hub issue/],
+  ])("are refused with a sentence that helps: %s", async (_, change, message) => {
+    const values = { ...issuedValues(), rbac: { namespaces: ["web"] } };
+    await expect(release.template(merge(values, change))).rejects.toThrow(message);
+  });
+});
+
+/** Deep, as helm merges values. */
+function merge(base: object, change: object): object {
+  const entries = Object.entries(change).map(([key, value]) => {
+    const before = (base as Record<string, unknown>)[key];
+    const both = [before, value].every((each) => typeof each === "object" && each !== null && !Array.isArray(each));
+    return [key, both ? merge(before as object, value as object) : value];
+  });
+  return { ...base, ...Object.fromEntries(entries) };
+}
