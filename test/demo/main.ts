@@ -37,8 +37,8 @@ try {
       clusters: SAMPLE_CLUSTERS,
       files: sampleFleet(),
       programs,
-      // A short lease, so that a silent agent shows within the patience of whoever watches.
-      hub: { grpc: { leaseMs: 5_000, heartbeatIntervalMs: 1_000 } },
+      // Short times, so that things show within the patience of whoever watches.
+      hub: { grpc: { leaseMs: 5_000, heartbeatIntervalMs: 1_000 }, source: { pollIntervalMs: 5_000 } },
       agent: { MUSTER_POLL_INTERVAL_MS: "5000" },
       progress: (what) => say(`  starting ${what} …`),
     }),
@@ -109,7 +109,7 @@ Things to try, in another shell; first of all, the CLI and the work tree:
   cd ${running.repository.workTree}
   muster status; muster get targets -o wide
 
-A commit (the hub polls every 30 s, and looks at once when a webhook tells it):
+A commit (this hub polls every 5 s; a webhook of the Git host would make it look at once):
 
   sed -i.bak 's/hello from muster/hello from you/' apps/podinfo/bundle.yaml
   git commit -qam "Say hello" && git push -q origin HEAD
