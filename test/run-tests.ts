@@ -1,6 +1,7 @@
 import { startVitest } from "vitest/node";
 import { ensureBinaries } from "./rig/binaries.ts";
 import { RigError } from "./rig/rig-error.ts";
+import { createTempFolder } from "./rig/temp-folder.ts";
 
 /** `npm test [-- FILTER…]`: everything, or the files whose path contains a filter. Ends with `N passed, N failed`. */
 const filters = process.argv.slice(2);
@@ -18,6 +19,10 @@ try {
   process.exit(1);
 }
 
+// What a test leaves behind, for example because its process was killed on purpose, goes with this one. `MUSTER_RIG_KEEP=1` keeps it.
+const temporary = createTempFolder("tests");
+process.env["TMPDIR"] = temporary.path;
+
 const vitest = await startVitest(filters, { run: true, watch: false, reporters: ["default"], passWithNoTests: false });
 const counts = { passed: 0, failed: 0, skipped: 0 };
 for (const module of vitest.state.getTestModules()) {
@@ -31,6 +36,7 @@ for (const module of vitest.state.getTestModules()) {
 }
 counts.failed += vitest.state.getUnhandledErrors().length;
 await vitest.close();
+temporary.remove();
 if (counts.passed + counts.failed === 0) counts.failed = 1;
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}\n`);
 process.exit(counts.failed > 0 ? 1 : 0);
