@@ -53,6 +53,8 @@ export interface Checkout {
   readonly model: FleetModel;
   /** Throws what the renderer throws. */
   render(target: Target, signal?: AbortSignal): Promise<CheckoutTarget>;
+  /** What is wrong with a cluster beside the targets that failed: documents that are held, and objects that stand in two of `rendered`. */
+  problemsOf(cluster: string, rendered: readonly CheckoutTarget[]): readonly CheckoutProblem[];
   /** Everything that is wrong: in the documents, in rendering any target, and between bundles of a cluster. */
   validate(signal?: AbortSignal): Promise<readonly CheckoutProblem[]>;
 }
@@ -74,6 +76,14 @@ export async function openCheckout({ directory, ...tools }: CheckoutOptions): Pr
     async render(target, signal) {
       const { manifests, origins, notices } = await renderer.render(target, snapshot, NO_CAPABILITIES, signal);
       return { bundle: target.bundle.name, cluster: target.cluster.name, manifests, origins, notices };
+    },
+    problemsOf(cluster, rendered) {
+      const documents = model.problems.filter(({ scope }) => scope.kind !== "cluster" || scope.name === cluster);
+      const outcomes = rendered.flatMap(({ bundle, manifests }): TargetOutcome[] => {
+        const target = model.targets.find((one) => one.cluster.name === cluster && one.bundle.name === bundle);
+        return target ? [{ target, set: encodeManifestSet(manifests) }] : [];
+      });
+      return [...documents.map((problem): CheckoutProblem => ({ ...withoutScope(problem), targets: [] })), ...conflicts(model, outcomes)];
     },
     async validate(signal) {
       const problems = model.problems.map((problem): CheckoutProblem => ({ ...withoutScope(problem), targets: [] }));

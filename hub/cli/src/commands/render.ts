@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { describeObjectRef, objectRefOf } from "@muster/shared/model";
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
-import type { Checkout, CheckoutTarget } from "../offline.ts";
+import type { Checkout, CheckoutProblem, CheckoutTarget } from "../offline.ts";
 import { errorLines } from "../output/error-text.ts";
 import { cleanText } from "../output/text.ts";
 import { nearest } from "../suggest-name.ts";
@@ -28,26 +28,35 @@ export function addRenderCommand(program: Command, cli: Cli): void {
   addToolOptions(command).action(async (cluster: string, bundle: string | undefined, options: RenderOptions) => {
     const { openCheckout, placeIn } = await import("../offline.ts");
     const checkout = await openCheckout({ directory: options.dir, ...toolOptions(options) });
+    const tell = (error: CodedError, detail: string): void => {
+      const placed = new CodedError(error.code, error.message, {
+        cause: error,
+        at: placeIn(options.dir, error.at),
+        data: { ...error.data, detail: `${detail} ${error.info.meaning}` },
+      });
+      cli.exitCode ||= error.info.exitCode;
+      cli.remark(errorLines(placed, cli.paint, cli.width).join("\n"));
+    };
     const rendered: CheckoutTarget[] = [];
     for (const target of targetsOf(checkout, cluster, bundle)) {
       try {
         rendered.push(await checkout.render(target, cli.terminal.signal));
       } catch (error) {
         if (cli.terminal.signal?.aborted) throw error;
-        const coded = CodedError.from(error);
-        const placed = new CodedError(coded.code, coded.message, {
-          cause: coded,
-          at: placeIn(options.dir, coded.at),
-          data: { ...coded.data, detail: `Bundle ${target.bundle.name} on cluster ${cluster}. ${coded.info.meaning}` },
-        });
-        cli.exitCode ||= coded.info.exitCode;
-        cli.remark(errorLines(placed, cli.paint, cli.width).join("\n"));
+        tell(CodedError.from(error), `Bundle ${target.bundle.name} on cluster ${cluster}.`);
       }
     }
+    // Who asked for a whole cluster must not take what is here for all of it.
+    const missing = bundle === undefined ? checkout.problemsOf(cluster, rendered) : [];
+    for (const problem of missing) tell(toError(problem), "It may keep something from this cluster.");
     for (const { bundle: name, notices } of rendered)
       for (const notice of notices) cli.remark(`${name}: ${cleanText(notice.message)} [${notice.type}]`);
     if (rendered.length > 0) cli.print(await formatRendered(rendered, options.output));
   });
+}
+
+function toError({ code, message, at }: Pick<CheckoutProblem, "code" | "message" | "at">): CodedError {
+  return new CodedError(code, message, at ? { at } : {});
 }
 
 /** The targets that are meant. Throws API_NOT_FOUND, or the first problem that holds back what was named. */
@@ -58,14 +67,15 @@ function targetsOf({ model }: Checkout, cluster: string, bundle: string | undefi
   ] as const) {
     const problem =
       name !== undefined && held.has(name) ? model.problems.find(({ scope }) => scope.kind === kind && scope.name === name) : undefined;
-    if (problem) throw new CodedError(problem.code, problem.message, problem.at ? { at: problem.at } : {});
+    if (problem) throw toError(problem);
   }
   if (!model.clusters.has(cluster)) throw notFound("cluster", cluster, [...model.clusters.keys()]);
   if (bundle !== undefined && !model.bundles.has(bundle)) throw notFound("bundle", bundle, [...model.bundles.keys()]);
   const targets = model.targets.filter(
     (target) => target.cluster.name === cluster && target.bundle.name === (bundle ?? target.bundle.name),
   );
-  if (targets.length === 0) {
+  // With a mistake in a document, that one may be what is missed.
+  if (targets.length === 0 && (bundle !== undefined || model.problems.length === 0)) {
     const what = bundle === undefined ? `No bundle targets cluster ${cluster}` : `Bundle ${bundle} does not target cluster ${cluster}`;
     throw new CodedError("API_NOT_FOUND", what, {
       data: {

@@ -103,6 +103,23 @@ data:
     expect(code).toBe(1);
   });
 
+  it("a whole cluster is never printed without a word of what is missing in it, or stands in it twice", async () => {
+    write("apps/held/bundle.yaml", bundle("held", "  namspace: x\n"));
+    const render = () => runMuster(["render", "one", "--dir", folder, "-o", "name"]);
+    expect(await render()).toMatchObject({
+      code: 1,
+      out: "ConfigMap web/web\n",
+      err: expect.stringMatching(/apps\/held\/bundle\.yaml:7:3.*\[FLEET_UNKNOWN_FIELD\]/) as string,
+    });
+    write("apps/held/bundle.yaml", bundle("held"));
+    write("apps/held/config.yaml", configMap("web"));
+    expect(await render()).toMatchObject({ code: 1, err: expect.stringContaining("[OBJECT_DUPLICATE]") as string });
+    write("apps/held/config.yaml", configMap("other"));
+    expect(await render()).toMatchObject({ code: 0, err: "" });
+    for (const name of ["held", "web"]) write(`apps/${name}/bundle.yaml`, bundle(name, "  namspace: x\n"));
+    expect(await render()).toMatchObject({ code: 1, out: "", err: expect.stringContaining("apps/web/bundle.yaml:7:3") as string });
+  });
+
   it("a name that the checkout does not declare ends with 5", async () => {
     expect(await runMuster(["render", "on", "--dir", folder])).toMatchObject({
       code: 5,
