@@ -53,10 +53,14 @@ export interface KubeApiserver extends Part {
   wipe(): Promise<void>;
 }
 
-/** A place in the audit log. */
+/** A place in the audit log, and when it was taken: a request that arrived earlier is sometimes logged only later. */
 export interface AuditMark {
   readonly offset: number;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
 }
+
+const FROM_THE_START: AuditMark = { offset: 0, atMs: 0 };
 
 /** Every request at its end, without bodies. Reads of the API server about itself are left out. */
 const AUDIT_POLICY = `apiVersion: audit.k8s.io/v1
@@ -180,8 +184,8 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
       });
       return answer.status.token;
     },
-    audit: (mark: AuditMark = { offset: 0 }) => readAudit(auditLogPath, mark.offset),
-    auditMark: () => ({ offset: endOfAudit(auditLogPath) }),
+    audit: ({ offset, atMs }: AuditMark = FROM_THE_START) => readAudit(auditLogPath, offset).filter(({ at }) => Date.parse(at) >= atMs),
+    auditMark: () => ({ offset: endOfAudit(auditLogPath), atMs: Date.now() }),
     async wipe() {
       await part.kill();
       const encode = (key: string) => Buffer.from(key).toString("base64");
