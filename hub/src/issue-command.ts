@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { CodedError } from "@muster/shared/errors";
 import { stringify } from "yaml";
 import type { HubConfig } from "./config.ts";
 import { loadIdentity } from "./identity/identity.ts";
@@ -11,14 +12,15 @@ export interface IssueOptions {
   readonly format: "helm-values" | "files";
   /** Folder for `files`. */
   readonly out?: string;
-  /** host:port that agents use for the hub; default: the first server name with the gRPC port. */
+  /** host:port that agents use for the hub; default: the first server name with the port that the hub listens on. */
   readonly hubAddress?: string;
   /** NATS URL that agents use; default: the hub's own. */
   readonly natsUrl?: string;
 }
 
-/** Issues the credentials of one cluster's agent. Gives what is to be printed. */
+/** Issues the credentials of one cluster's agent. Gives what is to be printed. Throws CONFIG_INVALID if the CA of NATS cannot be read. */
 export async function issueAgentCredentials(config: HubConfig, options: IssueOptions): Promise<string> {
+  const natsCa = readNatsCa(config.nats.caFile);
   const identity = await loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
   const credentials = await identity.issueAgent(options.cluster);
   if (options.format === "files") {
@@ -30,6 +32,7 @@ export async function issueAgentCredentials(config: HubConfig, options: IssueOpt
       "ca.crt": credentials.ca,
       "nats.creds": credentials.natsCreds,
       "signing-keys.pem": credentials.signingKeys,
+      ...(natsCa !== undefined && { "nats-ca.crt": natsCa }),
     };
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
     return `${Object.keys(files)
@@ -45,8 +48,19 @@ export async function issueAgentCredentials(config: HubConfig, options: IssueOpt
     credentials: {
       tls: { cert: credentials.cert, key: credentials.key, ca: credentials.ca },
       natsCreds: credentials.natsCreds,
+      ...(natsCa !== undefined && { natsCa }),
       signingKeys: credentials.signingKeys,
     },
   };
   return `# Values of the Muster agent's chart for the cluster ${options.cluster}. Holds secrets: keep it as you keep passwords.\n${stringify(values)}`;
+}
+
+/** The agent dials the same NATS as the hub, whose CA no machine knows by itself. */
+function readNatsCa(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `nats.caFile ${path} cannot be read`, { cause, at: { file: path } });
+  }
 }

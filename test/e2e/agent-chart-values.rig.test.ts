@@ -28,6 +28,12 @@ describe("the values of the agent chart", () => {
     }
   });
 
+  it("take every form of a Kubernetes quantity, and a CA of NATS with comments before it", async () => {
+    const limits = { cpu: "250m", memory: "512Ki", "ephemeral-storage": "1e3", "example.com/gpu": 1.5 };
+    const credentials = { natsCa: "# our CA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" };
+    await release.lint(merge(issuedValues(), { rbac: { namespaces: ["web"] }, resources: { limits }, credentials }));
+  });
+
   it.each([
     ["no cluster", { cluster: { name: "" } }, /cluster\.name is required/],
     ["a name that is no cluster name", { cluster: { name: "Eu_1" } }, /cluster\/name/],
@@ -35,6 +41,9 @@ describe("the values of the agent chart", () => {
     ["no namespaces", { rbac: { namespaces: [] } }, /rbac\.namespaces is empty/],
     ["the agent's own namespace", { rbac: { namespaces: ["muster-system"] } }, /the agent's own namespace/],
     ["credentials in the URL of NATS", { nats: { url: "nats://user:password@nats:4222" } }, /nats\/url/],
+    ["a port that is none", { hub: { address: "hub.example.com:65536" } }, /hub\/address/],
+    ["a unit that is none", { resources: { limits: { memory: "512ki" } } }, /limits\/memory/],
+    ["a name that is no DNS label", { fullnameOverride: "Agent_1" }, /fullnameOverride/],
     ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
     ["no private key", { credentials: { tls: { key: "" } } }, /credentials\.tls\.key is required.*muster-hub issue/],
   ])("are refused with a sentence that helps: %s", async (_, change, message) => {

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { parseHubConfig } from "../../hub/src/config.ts";
 import { type Clusters, startClusters } from "../rig/clusters.ts";
+import { eventually } from "../rig/eventually.ts";
 import type { KubeApiserver } from "../rig/kube-apiserver.ts";
-import { helmRelease } from "./helm.ts";
+import { startKubeControllerManager } from "../rig/kube-controller-manager.ts";
+import { type HelmRelease, helmRelease } from "./helm.ts";
 import { createRestrictedNamespace, type InstalledChart, installChart } from "./installed-chart.ts";
 import { type PreparedContainer, prepareContainer } from "./run-container.ts";
 
@@ -30,7 +32,7 @@ const FULL = {
   apiTls: { existingSecret: "hub-tls" },
   networkPolicy: { enabled: true },
   ingress: { enabled: true, className: "nginx", hosts: [{ host: "hub.example.com" }] },
-  service: { grpc: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"] } },
+  service: { grpc: { type: "LoadBalancer", port: 443, loadBalancerSourceRanges: ["10.0.0.0/8"] } },
 };
 
 let clusters: Clusters;
@@ -39,7 +41,7 @@ let apiserver: KubeApiserver;
 beforeAll(async () => {
   clusters = await startClusters(["hub"]);
   apiserver = clusters.get("hub");
-  for (const name of [NAMESPACE, "plain"]) await createRestrictedNamespace(apiserver, name);
+  for (const name of [NAMESPACE, "plain", "stuck"]) await createRestrictedNamespace(apiserver, name);
   for (const [name, stringData] of Object.entries(SECRETS)) {
     await apiserver.admin.request("POST", `/api/v1/namespaces/${NAMESPACE}/secrets`, { metadata: { name }, stringData });
   }
@@ -122,11 +124,21 @@ describe("the hub chart with everything in existing Secrets", () => {
 
   it("lets agents in by gRPC only, and people by HTTP only", async () => {
     const service = (name: string) => apiserver.admin.get<{ spec: object }>(`/api/v1/namespaces/${NAMESPACE}/services/${name}`);
-    expect(await service("muster-hub")).toMatchObject({ spec: { type: "LoadBalancer", ports: [{ port: 8443, targetPort: "grpc" }] } });
+    expect(await service("muster-hub")).toMatchObject({ spec: { type: "LoadBalancer", ports: [{ port: 443, targetPort: "grpc" }] } });
     expect(await service("muster-hub-api")).toMatchObject({ spec: { type: "ClusterIP", ports: [{ port: 8080, targetPort: "http" }] } });
     const ingress = await apiserver.admin.get<object>(`/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/ingresses/muster-hub`);
     expect(JSON.stringify(ingress)).toContain('"name":"muster-hub-api","port":{"name":"http"}');
     expect(installed.notes).toContain("WARNING: the Ingress has no TLS");
+  });
+
+  it("says how agents reach it, and how to ask it with the token and the certificate that are in force", () => {
+    expect(installed.notes).toContain("--hub-address hub.example.com:443 --nats-url 'nats://one:4222,nats://two:4333'");
+    expect(installed.notes).toContain(`get secret hub-api -o go-template='{{ index .data "api-token" | base64decode }}' > hub.token`);
+    expect(installed.notes).toContain("--url https://HOST:8080");
+    // No certificate names 127.0.0.1.
+    expect(installed.notes).not.toContain("Ask it from inside");
+    expect(container.env["MUSTER_URL"]).toBeUndefined();
+    expect(container.env["MUSTER_TOKEN_FILE"]).toBe(`${container.root}/etc/muster/api/api-token`);
   });
 
   it("lets the hub out to DNS, NATS and the Git servers only", async () => {
@@ -157,8 +169,33 @@ describe("the hub chart with what it needs and no more", () => {
     });
     expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster-hub nats-config");
     expect(installed.notes).toContain("muster-hub issue CLUSTER");
+    expect(installed.notes).toContain("--hub-address hub-muster-hub.plain.svc:8443 --nats-url 'nats://nats:4222'");
+    expect(installed.notes).toContain("--namespace muster-agent");
+    expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster status");
+    const env = Object.fromEntries(installed.pod.containers[0]?.env?.map(({ name, value }) => [name, value]) ?? []);
+    expect(env).toMatchObject({ MUSTER_URL: "http://127.0.0.1:8080", MUSTER_TOKEN_FILE: "/var/lib/muster/api-token" });
     const upgraded = await installed.helm.upgrade({ ...values, persistence: { enabled: false } });
     expect(upgraded).toContain("WARNING: persistence.enabled=false");
+  });
+});
+
+describe("a hub that does not get ready", () => {
+  it("is replaced by a corrected upgrade", async () => {
+    // No kubelet runs here: a pod stays Pending for ever.
+    const controllers = await startKubeControllerManager(apiserver, ["statefulset-controller"]);
+    try {
+      const values = (url: string) => ({ config: { sources: SOURCES, nats: { url } }, fullnameOverride: "hub" });
+      const pod = () => apiserver.admin.get<{ metadata: { uid: string } }>("/api/v1/namespaces/stuck/pods/hub-0");
+      const { helm } = await installChart({ apiserver, chart: "hub", release: "hub", namespace: "stuck", values: values("nats://wrong") });
+      await eventually(async () => expect(await pod()).toBeDefined(), { timeoutMs: 45_000 });
+      const first = await pod();
+      await helm.upgrade(values("nats://right"));
+      await eventually(async () => expect([undefined, first?.metadata.uid]).not.toContain((await pod())?.metadata.uid), {
+        timeoutMs: 45_000,
+      });
+    } finally {
+      await controllers.stop();
+    }
   });
 });
 
@@ -168,6 +205,31 @@ describe("the values of the hub chart", () => {
   it("pass a strict lint, few or all", async () => {
     await release.lint({ config: { sources: SOURCES, nats: { url: "nats://nats:4222" } } });
     await release.lint(FULL);
+  });
+
+  it("take every form of a Kubernetes quantity", async () => {
+    const limits = { cpu: "250m", memory: "512Ki", "ephemeral-storage": "1e3", "example.com/gpu": 1.5 };
+    await release.lint({ ...withSources(SOURCES), resources: { limits }, persistence: { size: "1.5" }, tmpSizeLimit: "1Gi" });
+  });
+
+  it("make names that Kubernetes takes of the longest release name", async () => {
+    const long = helmRelease({ chart: "hub", release: "a".repeat(53), namespace: NAMESPACE });
+    const names = (await objectsOf(long, withSources(SOURCES))).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    const base = "a".repeat(52);
+    expect(names).toEqual(expect.arrayContaining([`ConfigMap ${base}-config`, `PersistentVolumeClaim ${base}-data`]));
+    // 63 for a Service; for a StatefulSet 11 less, for the hash in a label of its pods.
+    expect(names).toEqual(expect.arrayContaining([`Service ${base}-api`, `StatefulSet ${base}`]));
+  });
+
+  it("switch the probes to HTTPS wherever the certificate comes from", async () => {
+    const tls = { certFile: "/certificates/tls.crt", keyFile: "/certificates/tls.key" };
+    const config = { sources: SOURCES, nats: { url: "nats://nats:4222" } };
+    for (const values of [{ config, apiTls: { existingSecret: "tls" } }, { config: { ...config, http: { tls } } }]) {
+      const statefulSet = (await objectsOf(release, values)).find(({ kind }) => kind === "StatefulSet");
+      const text = JSON.stringify(statefulSet);
+      expect(text.match(/"scheme":"HTTPS"/g)).toHaveLength(3);
+      expect(text).not.toContain("MUSTER_URL");
+    }
   });
 
   it.each([
@@ -189,6 +251,17 @@ describe("the values of the hub chart", () => {
       { ...withSources(SOURCES), sourceCredentials: { b: { existingSecret: "s" } } },
       /"b", which is no source/,
     ],
+    [
+      "a lease that one late heartbeat ends",
+      withConfig({ grpc: { leaseMs: 20_000 } }),
+      /leaseMs is 20000 and must be at least 30000, twice/,
+    ],
+    ["a port that is none", withConfig({ grpc: { listen: "0.0.0.0:65536" } }), /grpc\/listen/],
+    ["a port of NATS that is none", withConfig({ nats: { url: "nats://nats:70000" } }), /nats\/url/],
+    ["a unit that is none", { ...withSources(SOURCES), resources: { limits: { memory: "512ki" } } }, /limits\/memory/],
+    ["a size without a digit", { ...withSources(SOURCES), tmpSizeLimit: "." }, /tmpSizeLimit/],
+    ["a name that is no DNS label", { ...withSources(SOURCES), fullnameOverride: "Hub_1" }, /fullnameOverride/],
+    ["a name that is too long", { ...withSources(SOURCES), fullnameOverride: "a".repeat(53) }, /fullnameOverride/],
     ["an Ingress without a host", { ...withSources(SOURCES), ingress: { enabled: true } }, /ingress\.hosts is empty/],
   ])("are refused with a sentence that helps: %s", async (_, values, message) => {
     await expect(release.template(values)).rejects.toThrow(message);
@@ -196,5 +269,16 @@ describe("the values of the hub chart", () => {
 });
 
 function withSources(sources: object[]): object {
-  return { config: { nats: { url: "nats://nats:4222" }, sources } };
+  return withConfig({ sources });
+}
+
+function withConfig(config: object): object {
+  return { config: { nats: { url: "nats://nats:4222" }, sources: SOURCES, ...config } };
+}
+
+async function objectsOf(release: HelmRelease, values: object): Promise<{ kind: string; metadata: { name: string } }[]> {
+  const documents = parseAllDocuments(await release.template(values));
+  return documents
+    .map((document) => document.toJS() as { kind: string; metadata: { name: string } } | null)
+    .filter((each) => each !== null);
 }

@@ -2,15 +2,19 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/*
+At most 52 characters: the StatefulSet's pods carry `<name>-<hash of 10>` as a label (controller-revision-hash) and the Service
+of the API is called `<name>-api`, each of which may have 63.
+*/}}
 {{- define "muster-hub.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := include "muster-hub.name" . -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -62,6 +66,20 @@ Names in the hub's server certificate: those of the values, and those by which a
 {{- $names | uniq | toJson -}}
 {{- end -}}
 
+{{/* Scheme of the API: the certificate may come from a Secret of the chart or from paths in the configuration. */}}
+{{- define "muster-hub.apiScheme" -}}
+{{- ternary "https" "http" (not (and (empty .Values.apiTls.existingSecret) (empty .Values.config.http.tls))) -}}
+{{- end -}}
+
+{{/* The API token that is in force, as a path in the container. */}}
+{{- define "muster-hub.tokenFile" -}}
+{{- if and .Values.apiCredentials.existingSecret .Values.apiCredentials.tokenKey -}}
+/etc/muster/api/api-token
+{{- else -}}
+{{- default (printf "%s/api-token" (trimSuffix "/" .Values.config.dataDir)) .Values.config.http.tokenFile -}}
+{{- end -}}
+{{- end -}}
+
 {{/* hub.yaml: the values as they are, and the paths of what the chart mounts. */}}
 {{- define "muster-hub.config" -}}
 {{- $values := .Values -}}
@@ -83,7 +101,7 @@ Names in the hub's server certificate: those of the values, and those by which a
 {{- end -}}
 {{- end -}}
 {{- with $values.apiCredentials -}}
-{{- if and .existingSecret .tokenKey -}}{{- $_ := set $config.http "tokenFile" "/etc/muster/api/api-token" -}}{{- end -}}
+{{- if and .existingSecret .tokenKey -}}{{- $_ := set $config.http "tokenFile" (include "muster-hub.tokenFile" $) -}}{{- end -}}
 {{- if and .existingSecret .webhookSecretKey -}}{{- $_ := set $config.http "webhookSecretFile" "/etc/muster/api/webhook-secret" -}}{{- end -}}
 {{- end -}}
 {{- if $values.apiTls.existingSecret -}}

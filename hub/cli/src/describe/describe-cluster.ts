@@ -88,5 +88,5 @@ export function addSilence(report: Report, cluster: Cluster, nowMs: number): voi
     ? "No agent of this cluster has reported to this hub yet."
     : "Everything below is as it was then; the cluster goes on with its last good slice.";
   report.item("bad", title, message);
-  report.note("Look at the agent's pod (kubectl -n muster-system get pods) and its way to the hub.", "faint");
+  report.note("Look at the agent's pod (kubectl -n muster-agent get pods) and its way to the hub.", "faint");
 }
