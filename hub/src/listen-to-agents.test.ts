@@ -17,11 +17,13 @@ let status: FleetStatus;
 let listener: AgentListener;
 let asked: string[];
 let floor: Generation;
+let clock: ManualClock;
 
 beforeEach(() => {
+  clock = new ManualClock();
   asked = [];
   floor = { epoch: 1, generation: 1 };
-  status = createFleetStatus({ clock: new ManualClock(), leaseMs: 90_000 });
+  status = createFleetStatus({ clock, leaseMs: 90_000 });
   status.record({ model: makeModel([]), problems: [], notices: new Map(), slices: inForce, moved: 0, failed: new Map() });
   listener = listenToAgents({
     status,
@@ -34,7 +36,8 @@ beforeEach(() => {
         return true;
       },
     },
-    pipeline: { compose: () => asked.push("compose"), audit: () => asked.push("audit") },
+    pipeline: { compose: (afterMs = 0) => asked.push(afterMs === 0 ? "compose" : `compose in ${afterMs}`), audit: () => asked.push("audit") },
+    clock,
   });
 });
 
@@ -52,7 +55,7 @@ describe("an agent", () => {
     say({ facts: FACTS });
     expect(asked).toEqual(["compose"]);
     say({ facts: { ...FACTS, apiVersions: ["example.org/v1", "v1"] } });
-    expect(asked).toEqual(["compose", "compose"]);
+    expect(asked).toEqual(["compose", "compose in 10000"]);
     expect(status.facts("one")?.apiVersions).toEqual(["example.org/v1", "v1"]);
   });
 
@@ -60,7 +63,7 @@ describe("an agent", () => {
     listener.connected("one", "i", FACTS, { epoch: 1, generation: 1 });
     asked.length = 0;
     listener.connected("one", "i", FACTS, { epoch: 1, generation: 40 });
-    expect(asked).toEqual(["above 40", "compose"]);
+    expect(asked).toEqual(["above 40", "compose in 10000"]);
   });
 
   it("D3: that has seen two contents of one generation gets one above both, once", () => {
@@ -69,13 +72,26 @@ describe("an agent", () => {
     expect(asked).toEqual(["above 2", "compose"]);
   });
 
-  it.each<ErrorCode>(["BLOB_MISSING", "BLOB_CORRUPT"])("that tells %s makes the hub compare every byte, once for each time", (code) => {
+  it.each<ErrorCode>(["BLOB_MISSING", "BLOB_CORRUPT"])("that tells %s makes the hub compare every byte, once for each time", async (code) => {
     refuse(code);
     refuse(code);
     expect(asked).toEqual(["audit"]);
+    await clock.advance(60_000);
     refuse();
     refuse(code);
     expect(asked).toEqual(["audit", "audit"]);
+  });
+
+  it("E253: cannot make the hub work for the whole fleet more often than now and then, whatever it says", async () => {
+    for (let turn = 0; turn < 100; turn += 1) {
+      refuse(turn % 2 === 0 ? "BLOB_CORRUPT" : undefined);
+      say({ facts: { ...FACTS, apiVersions: [`example.org/v${turn}`] } });
+      await clock.advance(100);
+    }
+    expect(asked.filter((what) => what === "audit")).toHaveLength(1);
+    // What comes too soon is asked for later: the last of a hundred, after all that could have been done before it.
+    expect(asked.filter((what) => what === "compose")).toHaveLength(1);
+    expect(Number(asked.findLast((what) => what.startsWith("compose in"))?.split(" ").at(-1))).toBeGreaterThan(0);
   });
 
   it("that refuses a slice for its signature makes the hub do nothing but tell operators", () => {

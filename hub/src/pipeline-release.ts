@@ -18,7 +18,7 @@ export interface ReleaserOptions {
   readonly sources: Pick<SourceWatch, "snapshots" | "tried">;
   readonly loader: FleetLoader;
   readonly targets: TargetRenderer;
-  readonly publisher: Pick<Publisher, "current" | "publish">;
+  readonly publisher: Pick<Publisher, "current" | "trusted" | "publish">;
   readonly status: Pick<FleetStatus, "record" | "event">;
   /** Tells a connected agent that its slice has moved. */
   readonly hint: (cluster: string, generation: Generation) => void;
@@ -36,8 +36,11 @@ export interface Releaser {
   readonly model: FleetModel | undefined;
   /** Reads and records the fleet only: clusters and mistakes are known, nothing is rendered or published. */
   read(): Promise<void>;
-  /** Rejects if a slice could not be published; the others are. */
-  release(signal: AbortSignal): Promise<void>;
+  /**
+   * Rejects if a slice could not be published; the others are. Gives true if a target failed for a reason that may have passed in a
+   * minute: then the same commits are worth another try.
+   */
+  release(signal: AbortSignal): Promise<boolean>;
 }
 
 /** Commits, and the fleet that they say. The sources may have gone on meanwhile; a revision is of these commits only. */
@@ -47,6 +50,12 @@ interface ReadFleet {
   readonly snapshots: ReadonlyMap<string, CommitSnapshot>;
 }
 
+/** Clusters of one commit that have an event each. */
+const MAX_PUBLISHED_EVENTS = 20;
+
+/** Why a target may fail now and not in a minute: a machine under load, a tool or a disk that was not there for a moment. */
+const PASSING: ReadonlySet<string> = new Set(["RENDER_TIMEOUT", "RENDER_LIMIT", "RENDER_TOOL_MISSING", "INTERNAL"]);
+
 /** What was found out on the way, for operators. */
 type Outcome = Pick<PipelineResult, "problems" | "notices" | "failed" | "held"> & { readonly moved: ReadonlyMap<string, Slice> };
 
@@ -55,6 +64,8 @@ export function createReleaser(options: ReleaserOptions): Releaser {
   const published = options.metrics.counter("muster_hub_published_slices_total", "Slices published");
   let model: FleetModel | undefined;
   let toldHeld: string | undefined;
+  /** What the last rendering found out; while nothing is rendered it still holds. */
+  let last: Pick<Outcome, "problems" | "notices"> = { problems: [], notices: new Map() };
 
   /** Undefined while no source has a commit, or one may still bring its first. */
   async function readFleet(): Promise<ReadFleet | undefined> {
@@ -63,7 +74,7 @@ export function createReleaser(options: ReleaserOptions): Releaser {
     const snapshots = new Map(now.flatMap(({ source, snapshot }): [string, CommitSnapshot][] => (snapshot ? [[source, snapshot]] : [])));
     if (snapshots.size === 0) return undefined;
     const inputs = await stages.timed("load", () =>
-      Promise.all(now.map(async ({ source, snapshot }) => (snapshot ? options.loader.load(snapshot) : { source, files: [] }))),
+      Promise.all(now.map(async ({ source, snapshot }) => (snapshot ? await options.loader.load(snapshot) : { source, files: [] }))),
     );
     const read = await stages.timed("fleet", () => buildFleet(inputs));
     model = read;
@@ -88,11 +99,20 @@ export function createReleaser(options: ReleaserOptions): Releaser {
   }
 
   function record({ model: read, snapshots }: ReadFleet, outcome: Outcome): void {
-    for (const [cluster, { generation, commits }] of outcome.moved) {
-      status.event({ type: "Published", severity: "info", cluster, message: `Generation ${generation} of ${formatRevision(commits)}` });
-    }
+    tellPublished(outcome.moved);
     const commit = newestOf([...snapshots.values()]);
     status.record({ ...outcome, model: read, slices: publisher.current, moved: outcome.moved.size, ...(commit && { commit }) });
+  }
+
+  /** Of a large fleet a commit is one event: ten thousand would push out everything else that has happened. */
+  function tellPublished(moved: ReadonlyMap<string, Slice>): void {
+    const [first] = moved.values();
+    if (first && moved.size > MAX_PUBLISHED_EVENTS) {
+      status.event({ type: "Published", severity: "info", message: `${formatRevision(first.commits)} for ${moved.size} clusters` });
+      return;
+    }
+    for (const [cluster, { generation, commits }] of moved)
+      status.event({ type: "Published", severity: "info", cluster, message: `Generation ${generation} of ${formatRevision(commits)}` });
   }
 
   return {
@@ -101,24 +121,26 @@ export function createReleaser(options: ReleaserOptions): Releaser {
     },
     async read() {
       const fleet = await readFleet();
-      if (fleet) record(fleet, { problems: [], notices: new Map(), failed: new Map(), moved: new Map() });
+      if (fleet) record(fleet, { ...last, failed: new Map(), moved: new Map() });
     },
     async release(signal) {
       const fleet = await readFleet();
-      if (!fleet) return;
+      if (!fleet) return false;
       const { targets, commits } = fleet.model;
       const { outcomes, notices, sets, encodeMs } = await stages.timed("render", () =>
         options.targets.render(targets, fleet.snapshots, signal),
       );
       stages.observe("encode", encodeMs);
       options.failpoint("hub.afterRender");
-      const composition = await stages.timed("compose", () => composeSlices({ model: fleet.model, outcomes, previous: publisher.current }));
+      const composition = await stages.timed("compose", () => composeSlices({ model: fleet.model, outcomes, previous: publisher.trusted }));
+      last = { problems: composition.problems, notices };
       logHeld(formatRevision(commits), composition.held);
       const result = await stages.timed("publish", () => publisher.publish(composition.slices, sets, commits));
       tell(formatRevision(commits), result);
       await stages.timed("record", () => record(fleet, { ...composition, notices, ...result }));
       const [first] = result.failed.values();
       if (first) throw first;
+      return composition.problems.some(({ code }) => PASSING.has(code));
     },
   };
 }

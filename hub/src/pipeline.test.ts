@@ -1,4 +1,4 @@
-import { CodedError } from "@muster/shared/errors";
+import { CodedError, type ErrorCode } from "@muster/shared/errors";
 import type { Generation, Slice } from "@muster/shared/model";
 import { systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
@@ -30,6 +30,7 @@ function snapshotOf(commit: string, bundles: readonly string[] = ["web"]): Commi
     committedAt: "2026-10-05T03:12:00Z",
     files: new Map([...texts.keys()].map((path) => [path, fileOf(path)])),
     read: async (path) => Buffer.from(texts.get(path) ?? ""),
+    readLink: async () => "",
   };
 }
 
@@ -39,10 +40,14 @@ interface World {
   connected: boolean;
   /** Name of the object that the bundle renders to; undefined: the commit that was rendered. */
   object: string | undefined;
+  /** Why no bundle can be rendered now. */
+  renderError?: { readonly code: ErrorCode; readonly message: string };
   /** What happens elsewhere while a commit is read. */
   whileReading?: () => void;
   /** Errors that the next calls throw, per call. */
   readonly failures: Map<"load" | "publish" | "audit" | "read", number>;
+  /** Milliseconds that have passed without anybody waiting. */
+  aheadMs: number;
   readonly calls: string[];
   readonly inForce: Map<string, PublishedState & { readonly slice: Slice }>;
   readonly floors: Map<string, Generation>;
@@ -68,6 +73,9 @@ function failOrGo(call: "load" | "publish" | "audit" | "read"): void {
 const publisher: Publisher = {
   get current() {
     return new Map([...world.inForce].map(([name, { slice }]) => [name, slice]));
+  },
+  get trusted() {
+    return this.current;
   },
   sliceOf: (cluster) => world.inForce.get(cluster)?.slice,
   load: async () => failOrGo("load"),
@@ -97,6 +105,7 @@ beforeEach(() => {
     connected: true,
     object: "x",
     failures: new Map(),
+    aheadMs: 0,
     calls: [],
     inForce: new Map(),
     floors: new Map(),
@@ -122,7 +131,10 @@ beforeEach(() => {
     },
     targets: {
       async render(targets, snapshots) {
-        const outcomes = targets.map((target) => rendered(target, [world.object ?? snapshots.get("fleet")?.commit ?? ""]));
+        world.calls.push("render");
+        const outcomes = targets.map((target) =>
+          world.renderError ? { target, error: world.renderError } : rendered(target, [world.object ?? snapshots.get("fleet")?.commit ?? ""]),
+        );
         const sets = new Map(outcomes.flatMap((one) => ("set" in one ? [[one.set.ref.blob, one.set] as const] : [])));
         return { outcomes, sets, notices: new Map(), encodeMs: 0 };
       },
@@ -138,7 +150,7 @@ beforeEach(() => {
     onModel: () => {},
     auditIntervalMs: 60_000,
     failpoint: () => {},
-    clock: systemClock,
+    clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + world.aheadMs },
     // The shortest waits of the backoff.
     random: () => 0,
     logger: createLogger({ name: "hub", level: "debug", destination: { write: (line) => void world.lines.push(JSON.parse(line)) } }),
@@ -280,6 +292,34 @@ describe("the publish loop", () => {
     pipeline.audit();
     await audited(1);
     expect(world.calls).toEqual(["audit", "audit", "deep"]);
+  });
+
+  it("I7: renders again what failed for a reason that may pass, though nobody pushes, and not what a person must mend", async () => {
+    const renders = () => world.calls.filter((call) => call === "render").length;
+    world.renderError = { code: "RENDER_TIMEOUT", message: "too slow" };
+    run();
+    await audited(1);
+    expect(renders()).toBe(1);
+    world.aheadMs += 130_000;
+    world.renderError = { code: "RENDER_HELM", message: "no" };
+    pipeline.audit();
+    await eventually(() => expect(renders()).toBe(2));
+    world.aheadMs += 3_600_000;
+    pipeline.audit();
+    await audited(3);
+    expect(renders()).toBe(2);
+  });
+
+  it("reads what is new in Git while NATS is away, and forgets nothing of what it knows", async () => {
+    world.renderError = { code: "RENDER_HELM", message: "no" };
+    run();
+    await audited(1);
+    expect(status.fleet().problems).toHaveLength(1);
+    world.connected = false;
+    world.snapshot = snapshotOf("b");
+    pipeline.news();
+    await eventually(() => expect(status.revisions()).toMatchObject([{ subject: "Commit b" }, { subject: "Commit a" }]));
+    expect([composed(), status.fleet().problems.length]).toEqual([1, 1]);
   });
 
   it("goes on with the audit when publishing fails", async () => {

@@ -23,8 +23,8 @@ export interface Pipeline {
   news(): void;
   /** NATS is there (again): load what is in the streams and audit. */
   natsReady(): void;
-  /** A cluster's facts have changed, or its agent is ahead of us: compose again soon. Many calls make one turn. */
-  compose(): void;
+  /** A cluster's facts have changed, or its agent is ahead of us: compose again soon, but not before `afterMs`. Many calls make one turn. */
+  compose(afterMs?: number): void;
   /** An agent could not get, or not read, what was published: compare every byte. */
   audit(): void;
   /** true once what is published was loaded from NATS. */
@@ -47,12 +47,17 @@ const DEEP_EVERY = 20;
 /** Milliseconds that facts of agents are collected before all is composed again; at least twice as long as composing takes. */
 const FACTS_DELAY_MS = 50;
 
+/** Least milliseconds after which what could not be rendered, for a reason that may pass, is tried again; then slower. */
+const RETRY_RENDER_MS = 61_000;
+
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { publisher, clock, random, logger, link } = options;
   const wakeup = new Wakeup();
   const stages = createStageTimer(options);
   const releaser = createReleaser({ ...options, stages });
   const auditor = createAuditor({ ...options, stages });
+  // The renderer remembers for a minute what took too long.
+  const renderBackoff = createBackoff({ initialMs: 2 * RETRY_RENDER_MS, maxMs: 15 * 60_000, random });
   let loaded = false;
   let recallDue = true;
   let releaseDueMs = Number.POSITIVE_INFINITY;
@@ -71,7 +76,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   const read: Phase = {
     // What was published before is not known until NATS answers, and composing without it could forget something. The fleet
     // itself can be read, so that agents are taken in and operators are told.
-    isDue: () => !link.connected && !loaded && isPast(releaseDueMs),
+    isDue: () => !link.connected && isPast(releaseDueMs),
     run() {
       releaseDueMs = Number.POSITIVE_INFINITY;
       return releaser.read();
@@ -102,9 +107,11 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     async run(signal) {
       releaseDueMs = Number.POSITIVE_INFINITY;
       const started = clock.monotonicMs();
-      await releaser.release(signal).finally(() => {
+      const again = await releaser.release(signal).finally(() => {
         releaseMs = clock.monotonicMs() - started;
       });
+      if (again) releaseBy(clock.monotonicMs() + renderBackoff.next());
+      else renderBackoff.reset();
     },
     again: () => releaseBy(0),
   };
@@ -145,10 +152,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     if (errors.length > 0) throw errors[0];
   }
 
-  /** When the next phase is due, in monotonic milliseconds. While NATS is away only its return makes work, or the first commits. */
+  /** When the next phase is due, in monotonic milliseconds. While NATS is away only its return makes work, or new commits. */
   function nextDueMs(): number {
-    if (link.connected) return recallDue || deepAsked ? 0 : Math.min(releaseDueMs, auditDueMs);
-    return loaded ? Number.POSITIVE_INFINITY : releaseDueMs;
+    if (!link.connected) return releaseDueMs;
+    return recallDue || deepAsked ? 0 : Math.min(releaseDueMs, auditDueMs);
   }
 
   return {
@@ -160,8 +167,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       recallDue = true;
       wakeup.wake();
     },
-    compose() {
-      releaseBy(clock.monotonicMs() + Math.max(FACTS_DELAY_MS, 2 * releaseMs));
+    compose(afterMs = 0) {
+      releaseBy(clock.monotonicMs() + Math.max(FACTS_DELAY_MS, 2 * releaseMs, afterMs));
       wakeup.wake();
     },
     audit() {

@@ -145,6 +145,19 @@ describe("auditing", () => {
     expect((await publish(again, { one: ["z"] })).moved.size).toBe(0);
   });
 
+  it("E214, D7: what the stream holds is not taken for what a cluster has, while its agent has seen more", async () => {
+    const one = await hub();
+    await publish(one, { one: ["x"], two: ["x"] });
+    await one.stop();
+    const again = await hub();
+    expect([...again.trusted.keys()].sort()).toEqual(["one", "two"]);
+    // The end of the stream was lost while the hub was down; the agent tells.
+    again.raiseAbove("one", { epoch: 1, generation: 7 });
+    expect([[...again.trusted.keys()], [...again.current.keys()].sort()]).toEqual([["two"], ["one", "two"]]);
+    await publish(again, { one: ["y"] });
+    expect([await generation("one"), again.trusted.has("one")]).toEqual([8, true]);
+  });
+
   it("E214: an older slice that came back is superseded by the bytes in force", async () => {
     const one = await hub();
     await publish(one, { one: ["x"] });

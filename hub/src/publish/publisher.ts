@@ -3,6 +3,7 @@ import { CodedError } from "@muster/shared/errors";
 import {
   type CommitRef,
   compareGenerations,
+  type DesiredBundle,
   type Digest,
   type Generation,
   type ManifestSetRef,
@@ -52,6 +53,11 @@ export interface AuditResult {
 export interface Publisher {
   /** The slices in force. Empty before {@link load}. */
   readonly current: ReadonlyMap<string, Slice>;
+  /**
+   * Those of them that are what their cluster has. Where an agent has taken more than the stream holds (it lost its end), what is in
+   * force is only what the cluster had once.
+   */
+  readonly trusted: ReadonlyMap<string, Slice>;
   sliceOf(cluster: string): Slice | undefined;
   /** Reads the last slice of every cluster from the stream. Ours only: what our key did not sign is as good as not there. */
   load(): Promise<void>;
@@ -97,6 +103,8 @@ export function createPublisher(options: PublisherOptions): Publisher {
   const floors = new Map<string, Generation>();
   /** Sets of the slices in force by blob, compressed, to put them back after a loss. */
   let keptSets = new Map<string, EncodedManifestSet>();
+  /** Clusters under whose name something stands that cannot be read: which sets it needs is not known. */
+  const unread = new Set<string>();
   let mark: StreamMark | undefined;
 
   function hold(
@@ -106,6 +114,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   ): void {
     const { epoch, generation } = slice;
     inForce.set(slice.cluster, { slice, ...signed, epoch, generation, contentDigest });
+    unread.delete(slice.cluster);
   }
 
   /** Takes note of what stands in the stream. Gives true if it calls for another slice, false if it is ours or older. */
@@ -128,6 +137,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         { [LogField.Cluster]: cluster, err: error },
         "the stream holds a slice that this hub did not sign; it will be superseded",
       );
+      unread.add(cluster);
       if (!known) raiseAbove(cluster, { epoch: 1, generation: 0 });
       return !known;
     }
@@ -140,6 +150,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
     if (floor && compareGenerations(highWater, floor) <= 0) return false;
     floors.set(cluster, { epoch: highWater.epoch, generation: highWater.generation });
     return true;
+  }
+
+  function isBehind(cluster: string): boolean {
+    const known = inForce.get(cluster);
+    const floor = floors.get(cluster);
+    return known !== undefined && floor !== undefined && compareGenerations(floor, known) > 0;
   }
 
   async function send(cluster: string, entry: { readonly message: string; readonly digest: Digest }): Promise<void> {
@@ -187,24 +203,27 @@ export function createPublisher(options: PublisherOptions): Publisher {
     return needed;
   }
 
-  /** Sets of held bundles that this process has not rendered: kept in memory too, while the stream still has them. */
-  async function rescueSets(): Promise<void> {
-    for (const { slice } of inForce.values()) {
-      for (const bundle of slice.bundles) {
-        if (bundle.state !== "desired" || keptSets.has(bundle.manifestSet.blob)) continue;
-        const chunks = await blobs.fetch(bundle.manifestSet);
-        if (!chunks) continue;
-        try {
-          decodeManifestSet(bundle.manifestSet, Buffer.concat(chunks));
-          keptSets.set(bundle.manifestSet.blob, { ref: bundle.manifestSet, chunks, objects: bundle.objects });
-        } catch (error) {
-          logger.error(
-            { [LogField.Bundle]: bundle.name, err: error },
-            "a manifest set in JetStream is damaged, and this hub cannot render it now",
-          );
-        }
+  /** Sets of held bundles that this process has not rendered: kept in memory too, while the stream still has them. Gives what failed. */
+  async function rescueSets(): Promise<CodedError[]> {
+    const failed: CodedError[] = [];
+    const missing = new Map<string, DesiredBundle>();
+    for (const bundle of [...inForce.values()].flatMap(({ slice }) => slice.bundles))
+      if (bundle.state === "desired" && !keptSets.has(bundle.manifestSet.blob)) missing.set(bundle.manifestSet.blob, bundle);
+    await forEachLimited(missing.values(), CONCURRENCY, async ({ name, manifestSet: ref, objects }) => {
+      const chunks = await blobs.fetch(ref).catch((error: unknown) => {
+        failed.push(toNatsError(error, `A manifest set of the bundle ${name} cannot be read`));
+        return undefined;
+      });
+      if (!chunks) return;
+      try {
+        decodeManifestSet(ref, Buffer.concat(chunks));
+        keptSets.set(ref.blob, { ref, chunks, objects });
+      } catch (error) {
+        const text = "a manifest set in JetStream is damaged, and this hub cannot render it now";
+        logger.error({ [LogField.Bundle]: name, err: error }, text);
       }
-    }
+    });
+    return failed;
   }
 
   async function auditSlices(deep: boolean): Promise<{ republished: number; stirred: string[]; failed: CodedError[] }> {
@@ -249,6 +268,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
     get current() {
       return new Map([...inForce].map(([cluster, { slice }]) => [cluster, slice]));
     },
+    get trusted() {
+      return new Map([...inForce].flatMap(([cluster, { slice }]) => (isBehind(cluster) ? [] : [[cluster, slice] as const])));
+    },
     sliceOf: (cluster) => inForce.get(cluster)?.slice,
     async load() {
       const clusters = new Set(await stream.clusters());
@@ -281,12 +303,15 @@ export function createPublisher(options: PublisherOptions): Publisher {
       if (await link.ensure()) blobs.forget();
       // Sets first: a slice is put back only where its content can be had.
       const sets = await blobs.restore(keptSets.values(), deep);
-      await rescueSets();
+      const rescued = await rescueSets();
       const slices = await auditSlices(deep);
-      return { republished: sets.restored + slices.republished, stirred: slices.stirred, failed: [...sets.failed, ...slices.failed] };
+      const failed = [...sets.failed, ...rescued, ...slices.failed];
+      return { republished: sets.restored + slices.republished, stirred: slices.stirred, failed };
     },
     raiseAbove,
     async collectGarbage() {
+      // A slice of a newer hub, before a rollback, may be what its agent still has.
+      if (unread.size > 0) return 0;
       return blobs.collectGarbage(new Set([...inForce.values()].flatMap(({ slice }) => desiredSets(slice).map(({ blob }) => blob))));
     },
   };

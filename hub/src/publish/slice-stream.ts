@@ -82,9 +82,12 @@ export function createSliceStream(options: { readonly link: NatsLink; readonly f
         if (!ack.duplicate) return ack.seq;
         const there = await last(cluster);
         if (there?.text === message) return there.sequence;
-        // A repetition within the window, of a message that the stream has lost since.
+        // A repetition within the window, of a message that the stream has lost since; unless somebody has written another one: a
+        // replicated stream looks for repetitions before it looks at the expected sequence.
+        if ((there?.sequence ?? 0) !== expected) throw new CodedError("PUBLISH_CONFLICT", `The slice of ${cluster} is not as it was expected`);
         return (await attempt(cluster, message, there?.sequence ?? 0, undefined)).seq;
       } catch (error) {
+        if (error instanceof CodedError && error.code === "PUBLISH_CONFLICT") throw error;
         if (isRefusal(error) && !isWrongSequence(error)) throw toNatsError(error, `JetStream does not take the slice of ${cluster}`);
         const there = await last(cluster);
         if (there?.text === message) return there.sequence;

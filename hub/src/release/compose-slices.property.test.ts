@@ -59,9 +59,9 @@ function situation(desired: Wanted, fault: Faults): { model: FleetModel; outcome
   return { model, outcomes };
 }
 
-/** Object refs that the slice gives up for good: they stand in no bundle of it, and no bundle that had them is kept. */
+/** Object refs that the slice gives up for good: they stand in no bundle of it, are not retained, and no bundle that had them is kept. */
 function givenUp(before: Slice, after: SliceContent): { bundle: string; ref: string }[] {
-  const still = new Set(after.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
+  const still = new Set([...after.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])), ...(after.retained ?? [])]);
   const kept = new Set(after.bundles.filter((bundle) => bundle.state === "keep").map((bundle) => bundle.name));
   return before.bundles.flatMap((bundle) =>
     bundle.state === "desired" && !kept.has(bundle.name)
@@ -95,6 +95,7 @@ describe("composing slices, whatever happens", () => {
               false,
             ]);
           }
+          if (fault.incomplete) expect(givenUp(before, content)).toEqual([]);
           if (fault.incomplete) for (const { name } of before.bundles) expect(content.bundles.map((entry) => entry.name)).toContain(name);
         }
       }),

@@ -177,6 +177,11 @@ describe("composing slices", () => {
     expect(mended.slices.get("one")?.retained).toBeUndefined();
   });
 
+  it("I4, E078: an object that left a bundle while a document is unreadable is retained: it may stand in that one now", () => {
+    const next = composeSlices({ model: model(["a", "b"], { complete: false }), outcomes: [good("a", "z"), good("b", "y")], previous: before });
+    expect(next.slices.get("one")?.retained).toEqual(["a_x__ConfigMap"]);
+  });
+
   it("E162, I14: the same inputs give the same content, whatever the order of the outcomes' objects", () => {
     const digest = (outcomes: TargetOutcome[]) => {
       const content = composeSlices({ model: model(["a"]), outcomes, previous: new Map() }).slices.get("one");

@@ -38,7 +38,7 @@ export interface Composition {
 export interface ComposeOptions {
   readonly model: FleetModel;
   readonly outcomes: readonly TargetOutcome[];
-  /** The slices in force, as far as the hub knows them. */
+  /** What the clusters have, as far as the hub knows it. Of a cluster that is not in it, anything may be there. */
   readonly previous: ReadonlyMap<string, Slice>;
 }
 
@@ -76,7 +76,8 @@ function composeSlice(options: ClusterInput & { readonly cluster: ClusterDefinit
   }
   // The document that could not be read may be the one with the fleet's defaults, so these stay as they were.
   const settled = model.complete ? undefined : before;
-  const isHeld = problems.length > 0 || model.heldBundles.size > 0;
+  // A document that could not be read may be the bundle that an object has moved to.
+  const isHeld = problems.length > 0 || model.heldBundles.size > 0 || !model.complete;
   const retained = isHeld && before ? leftWhileHeld(before, bundles) : [];
   const slice = {
     cluster: cluster.name,
