@@ -1,93 +1,198 @@
-import type { Command } from "commander";
+/** What is looked up when it is wanted: at the hub, in the configuration file, on the disk. */
+export type Kind = ":clusters" | ":bundles" | ":targets" | ":contexts" | ":files" | ":dirs" | ":nothing";
 
-/** A path of commands, and what may follow it. */
-interface Entry {
-  /** `get clusters`; empty for `muster` itself. */
-  readonly path: string;
+/** Any of the keys gives the words, or one {@link Kind}. A key is a command, a space and a word; with `*` it is of any command. */
+export interface Row {
+  readonly keys: readonly string[];
   readonly words: readonly string[];
-  /** Names to complete, as `muster get` lists them. */
-  readonly names?: "clusters" | "bundles";
 }
 
-/** The names after these commands come from the hub. */
-const NAMES: Readonly<Record<string, "clusters" | "bundles">> = {
-  "get clusters": "clusters",
-  "get drift": "clusters",
-  "get events": "clusters",
-  "get bundles": "bundles",
-  "get targets": "bundles",
-  "describe cluster": "clusters",
-  "describe bundle": "bundles",
-  "describe target": "bundles",
-  reconcile: "clusters",
-};
-
-/** A completion script. Names of clusters and bundles are asked from the hub, silently if it is not there. */
-export function completionScript(program: Command, shell: "bash" | "zsh" | "fish"): string {
-  const entries = entriesOf(program, "");
-  if (shell === "fish") return fishScript(entries);
-  const bash = bashScript(entries);
-  return shell === "bash" ? bash : `#compdef muster\nautoload -U +X bashcompinit && bashcompinit\n${bash}`;
+/** What a script knows of the commands. `muster` itself is the empty command. */
+export interface CompletionTables {
+  /** A word that makes the command longer, or an alias of it → the longer command: `get cl` → `get clusters`. */
+  readonly commands: readonly Row[];
+  /** `get 1` → what its first argument can be; `get --output` → values of that option; `get options`, and `options` of all. */
+  readonly follows: readonly Row[];
 }
 
-function entriesOf(command: Command, path: string): Entry[] {
-  const options = command.options.filter((option) => !option.hidden).flatMap((option) => option.long ?? []);
-  const children = command.commands.filter((child) => child.name() !== "help");
-  const names = NAMES[path];
-  const own: Entry = { path, words: [...children.map((child) => child.name()), ...options, "--help"], ...(names && { names }) };
-  return [own, ...children.flatMap((child) => entriesOf(child, path === "" ? child.name() : `${path} ${child.name()}`))];
+/** A completion script. Names are asked for when they are wanted, silently if nobody answers. */
+export function completionScript(shell: "bash" | "zsh" | "fish", { commands, follows }: CompletionTables): string {
+  return { bash: bashScript, zsh: zshScript, fish: fishScript }[shell]({ commands, follows: joinEqual(follows) });
 }
 
-function bashScript(entries: readonly Entry[]): string {
-  const cases = entries.map(({ path, words, names }) => {
-    const live = names ? `; [[ $current == -* ]] || words="$words $(_muster_names ${names})"` : "";
-    return `    "${path}") words="${words.join(" ")}"${live} ;;`;
-  });
-  const paths = entries.map(({ path }) => `"${path}"`).join("|");
-  return `# Completion of muster for bash.
-_muster_names() {
-  muster get "$1" -o name 2>/dev/null | sed 's|^[^/]*/||'
+function joinEqual(rows: readonly Row[]): Row[] {
+  const groups = Map.groupBy(rows, ({ words }) => words.join(" "));
+  groups.delete("");
+  return [...groups.values()].map((group) => ({ keys: group.flatMap(({ keys }) => keys), words: group[0]?.words ?? [] }));
 }
-_muster() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path="" word words=""
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case "\${path:+$path }$word" in
-      ${paths}) path="\${path:+$path }$word" ;;
+
+function quote(word: string): string {
+  return /^[\w:-]+$/.test(word) ? word : `'${word}'`;
+}
+
+/** A function of bash and zsh. */
+function caseTable(name: string, rows: readonly Row[]): string {
+  const pattern = (key: string) => (key.startsWith("*") ? `*${quote(key.slice(1))}` : quote(key));
+  const cases = rows.map(({ keys, words }) => `    ${keys.map(pattern).join("|")}) printf '%s\\n' ${words.map(quote).join(" ")} ;;`);
+  return [`${name}() {`, "  case $1 in", ...cases, "  esac", "}"].join("\n");
+}
+
+function switchTable(name: string, rows: readonly Row[]): string {
+  const cases = rows.map(({ keys, words }) => `    case ${keys.map(quote).join(" ")}; printf '%s\\n' ${words.map(quote).join(" ")}`);
+  return [`function ${name}`, "  switch $argv[1]", ...cases, "  end", "end"].join("\n");
+}
+
+/** `cluster/eu-1` → `eu-1`. What does not look like a name is left out: bash puts it into the line as it is. */
+const ONLY_NAMES = String.raw`sed -n 's|^[a-z]*/\([A-Za-z0-9._/-]*\)$|\1|p'`;
+/** Takes the second column; the first is `*` or empty. */
+const ONLY_CONTEXTS = String.raw`sed -n '2,$s|^[* ] *\([A-Za-z0-9._-]*\) .*|\1|p'`;
+
+/** What bash and zsh share. One counts from 0, the other from 1, so nothing here has an index. */
+function commonFunctions({ commands, follows }: CompletionTables): string {
+  return `${caseTable("_muster_command", commands)}
+${caseTable("_muster_follows", follows)}
+# Reads the word at the cursor and those before it. Sets current: what was typed of the word, without --option=;
+# next: what it can be, words or a :kind; hub: how to ask the hub that is meant for names.
+_muster_read() {
+  local word longer at="" option="" count=1
+  current=$1 hub=(-o name)
+  shift
+  for word; do
+    if [[ -n $option ]]; then
+      word=$option=\${word/#\\~\\//$HOME/} option=""
+    fi
+    case $word in
+      --*=*) [[ -z $(_muster_follows " \${word%%=*}") ]] || hub+=("$word") ;;
+      -*) [[ -z $(_muster_follows "$at $word") ]] || option=$word ;;
+      *)
+        longer=$(_muster_command "$at $word")
+        if [[ -n $longer ]]; then at=$longer; else count=$((count + 1)); fi ;;
     esac
   done
-  case "$path" in
-${cases.join("\n")}
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  if [[ -z $option && $current == --*=* ]]; then
+    option=\${current%%=*} current=\${current#*=}
+  fi
+  if [[ -n $option ]]; then next=$(_muster_follows "$at $option")
+  elif [[ $current == -* ]]; then next=$(_muster_follows "$at options"; _muster_follows options)
+  else next=$(_muster_follows "$at $count")
+  fi
 }
-complete -o default -F _muster muster`;
+# Prints the words, or the names of the :kind.
+_muster_names() {
+  case $next in
+    :targets) if [[ $current == */* ]]; then _muster_get targets "\${current%%/*}"; else _muster_get bundles; fi ;;
+    :clusters|:bundles) _muster_get "\${next#:}" ;;
+    :contexts) muster context list 2>/dev/null | ${ONLY_CONTEXTS} ;;
+    :*) ;;
+    *) printf '%s\\n' "$next" ;;
+  esac
+}
+_muster_get() {
+  muster get "$@" "\${hub[@]}" 2>/dev/null | ${ONLY_NAMES}
+}`;
 }
 
-function fishScript(entries: readonly Entry[]): string {
-  const lines = entries.flatMap(({ path, words, names }) => {
-    const condition = `-n '__muster_at "${path}"'`;
-    const commands = words.filter((word) => !word.startsWith("--"));
-    const options = words.filter((word) => word.startsWith("--")).map((word) => word.slice(2));
-    return [
-      ...(commands.length > 0 ? [`complete -c muster -f ${condition} -a '${commands.join(" ")}'`] : []),
-      ...options.map((option) => `complete -c muster ${condition} -l ${option}`),
-      ...(names ? [`complete -c muster -f ${condition} -a '(__muster_names ${names})'`] : []),
-    ];
-  });
+function bashScript(tables: CompletionTables): string {
+  return `# Completion of muster for bash.
+${commonFunctions(tables)}
+_muster() {
+  local word current next cut="" prefix=""
+  local -a words=() hub=()
+  # bash cuts words at = and :, so that --url=http://x comes in five.
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD}"; do
+    word=\${word//[\\"\\'\\\\]/}
+    if [[ \${#words[@]} -gt 0 && ($word == [=:]* || -n $cut && -n $word) ]]; then words[\${#words[@]}-1]+=$word
+    else words+=("$word")
+    fi
+    if [[ $word == *[=:] ]]; then cut=yes; else cut=""; fi
+  done
+  _muster_read "\${words[\${#words[@]}-1]}" "\${words[@]:0:\${#words[@]}-1}"
+  # Without = in COMP_WORDBREAKS, the whole of --option=value is replaced.
+  [[ $word != -* ]] || prefix=\${word%"$current"}
+  case $next in
+    # The option is for a / and no space after a folder; bash 3 does not know it.
+    :files) compopt -o filenames 2>/dev/null; next=$(compgen -f -- "$current") ;;
+    :dirs) compopt -o filenames 2>/dev/null; next=$(compgen -d -- "$current") ;;
+    *) next=$(_muster_names) ;;
+  esac
+  # By hand, as compgen -W runs what stands in a word.
+  COMPREPLY=()
+  while IFS= read -r word; do
+    [[ -z $word || $word != "$current"* ]] || COMPREPLY+=("$prefix$word")
+  done <<<"$next"
+}
+complete -F _muster muster`;
+}
+
+function zshScript(tables: CompletionTables): string {
+  return `#compdef muster
+# Completion of muster for zsh.
+${commonFunctions(tables)}
+_muster() {
+  local current next
+  local -a hub
+  _muster_read "$PREFIX" "\${(@Q)words[2,CURRENT-1]}"
+  [[ $PREFIX == "$current" ]] || compset -P 1 '*='
+  case $next in
+    :files) _files ;;
+    :dirs) _files -/ ;;
+    *) compadd -- \${(f)"$(_muster_names)"} ;;
+  esac
+}
+(( \${+functions[compdef]} )) || { autoload -Uz compinit && compinit -i }
+# In a folder of fpath, this is read when a completion is wanted for the first time.
+if [[ \${funcstack[1]} == _muster ]]; then _muster; else compdef _muster muster; fi`;
+}
+
+function fishScript({ commands, follows }: CompletionTables): string {
   return `# Completion of muster for fish.
-function __muster_names
-  muster get $argv[1] -o name 2>/dev/null | string replace -r '^[^/]*/' ''
+${switchTable("__muster_command", commands)}
+${switchTable("__muster_follows", follows)}
+function __muster_get
+  muster get $argv 2>/dev/null | ${ONLY_NAMES}
 end
-function __muster_at
-  set -l path
-  for word in (commandline -opc)[2..-1]
-    set -l longer (string join ' ' $path $word)
-    contains -- "$longer" ${entries
-      .filter(({ path }) => path !== "")
-      .map(({ path }) => `'${path}'`)
-      .join(" ")}; and set -a path $word
+function __muster_complete
+  set -l current (commandline -ct)
+  set -l typed (commandline -opc)
+  set -l at ''; set -l option ''; set -l count 1; set -l prefix ''; set -l hub -o name
+  for word in $typed[2..-1]
+    if test -n "$option"
+      set word "$option="(string replace -r '^~/' "$HOME/" -- $word); set option ''
+    end
+    switch $word
+      case '--*=*'
+        __muster_follows ' '(string replace -r '=.*' '' -- $word) | string length -q; and set -a hub $word
+      case '-*'
+        __muster_follows "$at $word" | string length -q; and set option $word
+      case '*'
+        set -l longer (__muster_command "$at $word")
+        test -n "$longer"; and set at $longer; or set count (math $count + 1)
+    end
   end
-  test (string join ' ' $path) = "$argv[1]"
+  if test -z "$option"; and string match -q -- '--*=*' $current
+    set option (string replace -r '=.*' '' -- $current); set prefix $option=
+    set current (string replace -- $prefix '' $current)
+  end
+  set -l next (__muster_follows "$at $count")
+  if test -n "$option"
+    set next (__muster_follows "$at $option")
+  else if string match -q -- '-*' $current
+    set next (__muster_follows "$at options") (__muster_follows options)
+  end
+  switch "$next"
+    case :targets
+      set -l bundle (string split / -- $current)
+      if set -q bundle[2]; set next (__muster_get targets $bundle[1] $hub); else; set next (__muster_get bundles $hub); end
+    case :clusters :bundles; set next (__muster_get (string trim -c : $next) $hub)
+    case :contexts; set next (muster context list 2>/dev/null | ${ONLY_CONTEXTS})
+    # A command that fish knows nothing of gets files.
+    case :files; set next (complete -C "'' $current")
+    case :dirs; set next (complete -C "'' $current" | string match '*/')
+    case :nothing; set next
+  end
+  for word in $next
+    printf '%s\\n' $prefix$word
+  end
 end
-${lines.join("\n")}`;
+complete -c muster -f -a '(__muster_complete)'`;
 }
