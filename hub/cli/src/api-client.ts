@@ -111,8 +111,26 @@ function unreachable(url: string, error: unknown): CodedError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const name = (error as { name?: string } | undefined)?.name;
   const detail = name === "TimeoutError" ? `No answer within ${REQUEST_TIMEOUT_MS / 1000} s` : explain(cause);
-  return new CodedError("HUB_UNREACHABLE", `The hub at ${url} cannot be reached`, { cause: error, data: { detail } });
+  const about = CERTIFICATE_ERRORS[(cause as NodeJS.ErrnoException | undefined)?.code ?? ""];
+  const message = about ? `The certificate of the hub at ${url} is not trusted` : `The hub at ${url} cannot be reached`;
+  return new CodedError("HUB_UNREACHABLE", message, { cause: error, data: { detail, ...about } });
 }
+
+const UNKNOWN_CA = {
+  detail: "It is signed by a CA that this machine does not know",
+  hint: "Name the PEM file of that CA with --ca-file, or in the context: muster context set NAME --ca-file FILE.",
+};
+
+/** What Node and OpenSSL call the ways in which a certificate is not to be trusted. */
+const CERTIFICATE_ERRORS: Readonly<Record<string, { readonly detail?: string; readonly hint: string }>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_CA,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_CA,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_CA,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_CA,
+  CERT_HAS_EXPIRED: { hint: "Renew the certificate of the hub's API, and restart the hub: it reads it at its start." },
+  ERR_TLS_CERT_ALTNAME_INVALID: { hint: "Use a URL with a name that stands in the certificate." },
+};
 
 function explain(cause: unknown): string {
   // A host with several addresses gives one error per address.
@@ -137,8 +155,7 @@ async function toError(response: Response, connection: Connection): Promise<Code
     MAX_MESSAGE,
   );
   if (typeof error.code === "string" && isErrorCode(error.code)) {
-    const detail = error.code === "API_UNAUTHORIZED" ? unauthorizedDetail(connection) : undefined;
-    return new CodedError(error.code, message, detail ? { data: { detail } } : {});
+    return new CodedError(error.code, message, error.code === "API_UNAUTHORIZED" ? { data: unauthorized(connection) } : {});
   }
   const data = {
     detail:
@@ -149,8 +166,11 @@ async function toError(response: Response, connection: Connection): Promise<Code
   return new CodedError(codeOfStatus(response.status), message, { data });
 }
 
-function unauthorizedDetail(connection: Connection): string {
-  return connection.tokenFile ? `The token in ${connection.tokenFile} is not the hub's` : "No token file is set";
+function unauthorized({ tokenFile }: Connection): { detail: string; hint: string } {
+  return {
+    detail: tokenFile ? `The token in ${tokenFile} is not the hub's` : "No token file is set",
+    hint: "Put the hub's token (api-token in its data folder) into a file, and name it with --token-file or in the context.",
+  };
 }
 
 function codeOfStatus(status: number): ErrorCode {

@@ -30,10 +30,7 @@ export class ChangePrinter<T> {
     }
     const gone = [...this.#known].filter(([key]) => !seen.has(key)).map(([key, { item }]) => ({ key, item }));
     for (const { key } of gone) this.#known.delete(key);
-    await this.#print(
-      changed,
-      gone.map(({ item }) => item),
-    );
+    await this.#print(changed, this.#resource.happened ? [] : gone.map(({ item }) => item));
   }
 
   async #print(changed: readonly T[], gone: readonly T[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { type ApiClient, createApiClient } from "./api-client.ts";
-import { type ConnectionOptions, resolveConnection } from "./connection.ts";
+import { type ConnectionOptions, isTokenInClear, resolveConnection } from "./connection.ts";
 import { type ColorChoice, createPaint, type Paint } from "./output/style.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -33,7 +33,7 @@ const DEFAULT_COLUMNS = 80;
 /** `options` is asked late: commander knows them once it has read the command line. */
 export function createCli(terminal: Terminal, options: () => GlobalOptions): Cli {
   let api: Promise<ApiClient> | undefined;
-  return {
+  const cli: Cli = {
     terminal,
     paint: (tone, text) => createPaint(options().color ?? "auto", terminal.isTTY, terminal.env)(tone, text),
     width: terminal.isTTY ? (terminal.columns ?? DEFAULT_COLUMNS) : undefined,
@@ -45,10 +45,15 @@ export function createCli(terminal: Terminal, options: () => GlobalOptions): Cli
     remark(text) {
       terminal.stderr.write(`${text}\n`);
     },
-    api: () => (api ??= resolveConnection(options(), terminal.env).then((connection) => createApiClient(connection, terminal.signal))),
+    api: () =>
+      (api ??= resolveConnection(options(), terminal.env).then((connection) => {
+        if (isTokenInClear(connection)) cli.remark(`warning: the token goes to ${connection.url} in clear text; use https`);
+        return createApiClient(connection, terminal.signal);
+      })),
     get options() {
       return options();
     },
     exitCode: 0,
   };
+  return cli;
 }

@@ -8,7 +8,7 @@ export interface Connection {
   readonly url: string;
   readonly token?: string;
   readonly tokenFile?: string;
-  /** PEM. Default: the machine's trust store. */
+  /** PEM. Default: the public CAs that Node carries, and those of NODE_EXTRA_CA_CERTS. */
   readonly ca?: string;
 }
 
@@ -39,8 +39,17 @@ export async function resolveConnection(
   return {
     url: checkUrl(direct ?? entry.url ?? ""),
     ...(tokenFile !== undefined && { tokenFile, token: readToken(tokenFile) }),
-    ...(caFile !== undefined && { ca: readText(caFile, "CA file") }),
+    ...(caFile !== undefined && { ca: readCa(caFile) }),
   };
+}
+
+/** Loopback, as `kubectl port-forward` gives it. */
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** true if whoever is on the way can read the token. */
+export function isTokenInClear({ url, token }: Connection): boolean {
+  const { protocol, hostname } = new URL(url);
+  return token !== undefined && protocol === "http:" && !LOOPBACK.test(hostname);
 }
 
 async function contextEntry(wanted: string | undefined, env: Readonly<Record<string, string | undefined>>): Promise<ContextEntry> {
@@ -87,6 +96,14 @@ function readToken(path: string): string {
   // Anything else cannot stand in a header, and the error of `fetch` would quote it.
   if (!/^[\u0021-\u007e]+$/.test(token)) throw new CodedError("CLI_CONTEXT", `The token file ${path} holds more than one token`);
   return token;
+}
+
+function readCa(path: string): string {
+  const pem = readText(path, "CA file");
+  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
+  throw new CodedError("CLI_CONTEXT", `The CA file ${path} holds no certificate`, {
+    data: { hint: "It is a PEM file with `-----BEGIN CERTIFICATE-----`: the CA that has signed the hub's certificate." },
+  });
 }
 
 function readText(path: string, what: string): string {

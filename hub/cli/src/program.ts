@@ -9,6 +9,7 @@ import { addRenderCommand } from "./commands/render.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addValidateCommand } from "./commands/validate.ts";
 import { addVersionCommand } from "./commands/version.ts";
+import { CLI_VERSION } from "./version.ts";
 
 /** The command line of `muster`. */
 export function createProgram(cli: Cli): Command {
@@ -19,6 +20,7 @@ export function createProgram(cli: Cli): Command {
     .addOption(new Option("--token-file <file>", "file that holds the token (also MUSTER_TOKEN_FILE)"))
     .addOption(new Option("--ca-file <file>", "PEM file of the CA of the hub's certificate (also MUSTER_CA_FILE)"))
     .addOption(new Option("--color <when>", "colours; NO_COLOR is respected").choices(["auto", "always", "never"]).default("auto"))
+    .version(`muster ${CLI_VERSION}`, "-V, --version", "version of this command")
     .showSuggestionAfterError(true);
   program.exitOverride().configureOutput({
     writeOut: (text) => cli.terminal.stdout.write(text),

@@ -76,6 +76,17 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
     expect(text.split("\n").slice(3)).toEqual([expect.stringMatching(/^eu-west-1 +podinfo +Service web\/podinfo +resolved/), ""]);
   });
 
+  it("what the hub does not tell any more has happened all the same: no old event comes again", async () => {
+    const { text } = await watching(["get", "events", "-w"], async ({ sample, screen }) => {
+      await screen.shows("RenderFailed");
+      const all = sample.events;
+      sample.events = [{ id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" }, ...all.slice(0, -1)];
+      sample.notify({ kind: "event", name: "AgentConnected" });
+      await screen.shows("AgentConnected");
+    });
+    expect(text.trim().split("\n").at(-1)).toContain("AgentConnected");
+  });
+
   it("waits on an empty list, and gives programs one document per change", async () => {
     const { text } = await watching(["get", "events", "lab-1", "--watch", "-o", "json"], async ({ sample, screen }) => {
       await screen.shows("RenderFailed");
@@ -91,6 +102,24 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
 
   it("ends at once if the hub cannot be reached in the first place", async () => {
     expect((await runMuster(["get", "clusters", "-w", "--url", "http://127.0.0.1:1"])).code).toBe(3);
+  });
+
+  it("says that what is shown may be old, once, while the hub is away, and when it is back", async () => {
+    const sample = createSampleFleet();
+    const first = await startSampleHub(createApi, sample);
+    const screen = new Screen();
+    const stop = new AbortController();
+    const running = first.muster(["get", "clusters", "-w"], { stdout: screen.sink, stderr: screen.sink, signal: stop.signal });
+    await screen.shows("us-east-1");
+    first.cutConnections();
+    await first.close();
+    await screen.shows("may be out of date");
+    const second = await startSampleHub(createApi, sample, undefined, Number(new URL(first.url).port));
+    await screen.shows("Connected again");
+    stop.abort();
+    await running;
+    await second.close();
+    expect(screen.text.match(/out of date/g)).toHaveLength(1);
   });
 
   it("goes on after the hub was away, without printing what is as before", async () => {

@@ -4,6 +4,7 @@ import type { ApiClient } from "./api-client.ts";
 import type { ChangeNotice } from "./api-views.ts";
 import { ChangePrinter } from "./change-printer.ts";
 import type { Cli } from "./cli.ts";
+import { fetchNamed } from "./fetch-named.ts";
 import type { OutputFormat } from "./output/structured.ts";
 import type { ListRequest, Resource } from "./resources/resource.ts";
 
@@ -21,10 +22,12 @@ export async function watchResource<T>(cli: Cli, resource: Resource<T>, request:
   const printer = new ChangePrinter(cli, resource, format);
   const backoff = createBackoff();
   let connected = false;
+  /** It was said that the hub is away, so that nobody takes old rows for current ones. */
+  let away = false;
   /** What was asked for by its name may go while it is watched. */
   const fetchItems = async (): Promise<readonly T[]> => {
     try {
-      return (await resource.fetch(api, request)).items;
+      return (await fetchNamed(api, resource, request)).items;
     } catch (error) {
       if (connected && error instanceof CodedError && error.code === "API_NOT_FOUND") return [];
       throw error;
@@ -34,7 +37,9 @@ export async function watchResource<T>(cli: Cli, resource: Resource<T>, request:
     try {
       await watchOnce(api, resource.changedBy, signal, async () => {
         const items = await fetchItems();
+        if (away) cli.remark("Connected again");
         connected = true;
+        away = false;
         backoff.reset();
         await printer.show(items);
       });
@@ -42,7 +47,8 @@ export async function watchResource<T>(cli: Cli, resource: Resource<T>, request:
       if (signal.aborted) return;
       const coded = CodedError.from(error);
       if (!connected || !coded.retryable) throw coded;
-      if (backoff.attempts === 0) cli.remark(`${coded.message}; trying again`);
+      if (!away) cli.remark(`${coded.message}; what is shown may be out of date; trying again`);
+      away = true;
     }
     await systemClock.sleep(backoff.next(), signal).catch(() => {});
   }

@@ -102,10 +102,21 @@ describe("the connection", () => {
     try {
       expect((await hub.muster(["get", "clusters", "--ca-file", caFile])).code).toBe(0);
       const { code, err } = await hub.muster(["get", "clusters"]);
-      expect([code, err]).toEqual([3, expect.stringMatching(/certificate/)]);
+      expect([code, err]).toEqual([3, expect.stringMatching(/is not trusted \[HUB_UNREACHABLE\]\n.*does not know\nfix: .*--ca-file/)]);
+      writeFileSync(caFile, "no certificate");
+      expect(await hub.muster(["get", "clusters", "--ca-file", caFile])).toMatchObject({ code: 2, err: expect.stringContaining("holds no certificate") });
     } finally {
       await hub.close();
     }
+  });
+
+  it("a token that goes over the network in clear text is told", async () => {
+    const token = join(folder, "token");
+    writeFileSync(token, "t");
+    const askedOf = (url: string) => runMuster(["status", "--url", url, "--token-file", token], { signal: AbortSignal.timeout(1) });
+    expect((await askedOf("http://hub.invalid")).err).toContain("in clear text");
+    for (const url of ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://hub.invalid"])
+      expect((await askedOf(url)).err).not.toContain("clear text");
   });
 
   it("a token file that cannot be used is told before anything is sent", async () => {

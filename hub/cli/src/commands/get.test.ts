@@ -84,6 +84,18 @@ describe("muster get", () => {
     });
   });
 
+  it("an empty list is no good news of a cluster or bundle that there is not", async () => {
+    for (const argv of [
+      ["drift", "--cluster", "lab-2"],
+      ["events", "lab-2"],
+      ["targets", "--cluster", "lab-2"],
+    ]) {
+      const { code, err } = await hub.muster(["get", ...argv]);
+      expect([argv, code, err]).toEqual([argv, 5, expect.stringContaining("Did you mean lab-1?")]);
+    }
+    expect((await hub.muster(["get", "drift", "--bundle", "podinf"])).err).toContain("Did you mean podinfo?");
+  });
+
   it("a name that nobody knows ends with 5 and a name that was perhaps meant", async () => {
     const { code, err, out } = await hub.muster(["get", "clusters", "eu-west-2"]);
     expect(code).toBe(5);

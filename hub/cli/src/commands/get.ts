@@ -1,11 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
+import { fetchNamed } from "../fetch-named.ts";
 import { formatStructured, OUTPUT_FORMATS, type OutputFormat } from "../output/structured.ts";
 import { forEachResource } from "../resources/all-resources.ts";
 import { nameOf, tablePrinter } from "../resources/print-resource.ts";
 import type { ListRequest, Resource } from "../resources/resource.ts";
-import { suggesting } from "../suggest-name.ts";
 
 /** Options of `muster get`. */
 export interface GetOptions {
@@ -29,7 +29,7 @@ export function addGetCommand(program: Command, cli: Cli): void {
       .summary(resource.summary)
       .description(`List ${resource.summary}. NAME is ${resource.nameHelp}.`)
       .addOption(new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table"))
-      .option("-w, --watch", "go on, and print what changes");
+      .option("-w, --watch", "go on, and print what changes; what goes is told in a table only");
     if (resource.filters.includes("selector"))
       command.option("-l, --selector <selector>", "labels of the cluster, as kubectl takes them: env=prod,region in (eu,us)");
     if (resource.filters.includes("cluster")) command.option("--cluster <name>", "only of this cluster");
@@ -54,7 +54,7 @@ async function getResource<T>(cli: Cli, resource: Resource<T>, name: string | un
     await watchResource(cli, resource, request, options.output);
     return;
   }
-  const { items, single } = await suggesting(api, request, () => resource.fetch(api, request));
+  const { items, single } = await fetchNamed(api, resource, request);
   if (options.output === "json" || options.output === "yaml") {
     cli.print(await formatStructured(single ? items[0] : { items }, options.output));
     return;

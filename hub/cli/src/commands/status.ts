@@ -1,3 +1,4 @@
+import { CodedError } from "@muster/shared/errors";
 import { Freshness } from "@muster/shared/model";
 import { type Command, Option } from "commander";
 import type { ApiClient } from "../api-client.ts";
@@ -45,7 +46,7 @@ async function statusLines(cli: Cli, api: ApiClient, fleet: Fleet): Promise<read
     report.section(`Source ${source.name}`);
     for (const condition of source.conditions) addCondition(report, condition, cli.now());
   }
-  if (!fleet.healthy) await addClusters(report, cli, api);
+  if (!fleet.healthy) await addClusters(report, cli, api).catch(ifNotReady);
   return report.lines;
 }
 
@@ -124,6 +125,11 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
   if (needing.length > told.length) report.note(`… and ${needing.length - told.length} more: muster get clusters`, "faint");
   const [worst] = told;
   if (worst) report.raw(["", cli.paint("faint", `More: muster describe cluster ${worst.name}`)]);
+}
+
+/** While Git was not read yet there are no clusters to tell of; why it was not, stands above. */
+function ifNotReady(error: unknown): void {
+  if (!(error instanceof CodedError) || error.code !== "API_NOT_READY") throw error;
 }
 
 function isClusterInOrder({ freshness, sync, health, conditions, targets }: Cluster): boolean {

@@ -12,6 +12,7 @@ export const BUNDLES: Resource<Bundle> = {
   filters: [],
   changedBy: ["bundle", "target", "cluster", "fleet"],
   empty: "No bundles.",
+  names: ({ name }) => ({ bundle: name }),
   async fetch(api, request) {
     if (request.name === undefined) return { items: await api.list<Bundle>("/bundles", filterQuery(request)), single: false };
     return { items: [await api.get<Bundle>(`/bundles/${encodeURIComponent(request.name)}`)], single: true };

@@ -13,6 +13,7 @@ export const CLUSTERS: Resource<Cluster> = {
   filters: ["selector"],
   changedBy: ["cluster", "target", "fleet"],
   empty: "No clusters.",
+  names: ({ name }) => ({ cluster: name }),
   async fetch(api, request) {
     if (request.name === undefined) return { items: await api.list<Cluster>("/clusters", filterQuery(request)), single: false };
     return { items: [await api.get<Cluster>(`/clusters/${encodeURIComponent(request.name)}`)], single: true };

@@ -13,10 +13,10 @@ export const DRIFT: Resource<Drift> = {
   filters: ["selector", "cluster", "bundle"],
   changedBy: ["drift", "cluster", "fleet"],
   empty: "No drift: every object that was heard of is as Git says.",
+  names: ({ name, cluster = name, bundle }) => ({ cluster, bundle }),
   async fetch(api, request) {
     const cluster = request.cluster ?? request.name;
     const items = await api.list<Drift>("/drift", filterQuery({ ...request, ...(cluster !== undefined && { cluster }) }));
-    if (request.name !== undefined && items.length === 0) await api.get(`/clusters/${encodeURIComponent(request.name)}`);
     return { items, single: false };
   },
   key: (drift) => `${drift.cluster}/${describeObjectRef(drift.ref).replace(" ", "/")}`,

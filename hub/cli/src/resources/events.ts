@@ -13,6 +13,8 @@ export const EVENTS: Resource<FleetEvent> = {
   filters: ["cluster", "bundle"],
   changedBy: ["event"],
   empty: "No events since the hub has started.",
+  happened: true,
+  names: ({ name, cluster = name, bundle }) => ({ cluster, bundle }),
   async fetch(api, request) {
     const cluster = request.cluster ?? request.name;
     return {

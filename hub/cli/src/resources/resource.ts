@@ -26,6 +26,8 @@ export interface Resource<T> {
   readonly filters: readonly ("selector" | "cluster" | "bundle")[];
   /** Notices after which the list may be another. */
   readonly changedBy: readonly ChangeNotice["kind"][];
+  /** The cluster and the bundle that a request names, in whatever way. */
+  names(request: ListRequest): { readonly cluster?: string | undefined; readonly bundle?: string | undefined };
   /** The items, and whether they are one that was asked for by its whole name. Throws API_NOT_FOUND for such a one. */
   fetch(api: ApiClient, request: ListRequest): Promise<Fetched<T>>;
   /** Unique in the list, and how `-o name` names it. */
@@ -33,6 +35,8 @@ export interface Resource<T> {
   /** For people: what needs somebody comes first. */
   compare(a: T, b: T): number;
   columns(nowMs: number): readonly Column<T>[];
+  /** true: what happened once; that it is no longer told is no change. */
+  readonly happened?: boolean;
   /** Said on standard error when the list is empty, because that is good news or needs a word. */
   readonly empty: string;
 }

@@ -14,6 +14,7 @@ export const REVISIONS: Resource<Revision> = {
   filters: [],
   changedBy: ["revision", "cluster", "fleet"],
   empty: "No revisions yet.",
+  names: () => ({}),
   async fetch(api, request) {
     const all = await api.list<Revision>("/revisions");
     const { name } = request;

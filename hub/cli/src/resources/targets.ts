@@ -20,6 +20,7 @@ export const TARGETS: Resource<TargetRow> = {
   filters: ["selector", "cluster", "bundle"],
   changedBy: ["target", "cluster", "fleet"],
   empty: "No targets.",
+  names: ({ name, cluster, bundle = name }) => ({ cluster, bundle }),
   async fetch(api, request) {
     const [bundle, cluster] = request.name?.split("/") ?? [];
     if (bundle !== undefined && cluster !== undefined) {
@@ -29,8 +30,6 @@ export const TARGETS: Resource<TargetRow> = {
     if (bundle !== undefined && request.bundle !== undefined)
       throw new CodedError("CLI_USAGE", "Name the bundle once: as the argument, or with --bundle");
     const targets = await api.list<Target>("/targets", filterQuery({ ...request, ...(bundle !== undefined && { bundle }) }));
-    // A bundle without targets and a name that is none look alike in a list.
-    if (bundle !== undefined && targets.length === 0) await api.get(`/bundles/${encodeURIComponent(bundle)}`);
     return { items: await withLastHeard(api, targets), single: false };
   },
   key: (target) => `${target.bundle}/${target.cluster}`,

@@ -14,6 +14,8 @@ const ref = (group: string, kind: string, namespace: string, name: string): Obje
 
 /** What the fleet is, as mutable data: a test changes it and calls `notify`. */
 export interface SampleFleet {
+  /** false: the hub has not read Git yet. */
+  loaded: boolean;
   fleet: Fleet;
   clusters: Cluster[];
   bundles: Bundle[];
@@ -239,6 +241,7 @@ function sampleEvents(): FleetEvent[] {
 export function createSampleFleet(): SampleFleet {
   const listeners = new Set<(notice: ChangeNotice) => void>();
   return {
+    loaded: true,
     fleet: {
       healthy: false,
       revision: REVISION,

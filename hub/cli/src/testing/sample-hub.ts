@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { createMetrics, type Logger, type Metrics, silentLogger } from "@muster/shared/telemetry";
-import type { ChangeNotice, LiveObject } from "../api-views.ts";
+import type { ChangeNotice, Inspection } from "../api-views.ts";
 import { run } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
 import { SAMPLE_NOW, type SampleFleet } from "./sample-fleet.ts";
@@ -37,7 +37,7 @@ interface SampleApiOptions {
   readonly queries: ReturnType<typeof sampleQueries>;
   readonly commands: {
     reconcile(cluster: string, bundle?: string): Promise<void>;
-    inspect(cluster: string, bundle: string): Promise<LiveObject[]>;
+    inspect(cluster: string, bundle: string): Promise<Inspection>;
   };
   readonly look: () => void;
   readonly sources: readonly { readonly name: string; readonly url: string }[];
@@ -48,6 +48,7 @@ interface SampleApiOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly version: string;
+  readonly loaded?: () => boolean;
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
@@ -79,11 +80,12 @@ export interface SampleHub {
   close(): Promise<void>;
 }
 
-/** Starts the real API on a free port; with `tls`, over HTTPS. */
+/** Starts the real API on a port, by default a free one; with `tls`, over HTTPS. */
 export async function startSampleHub(
   createApi: CreateApi,
   sample: SampleFleet,
   tls?: { readonly cert: string; readonly key: string },
+  port = 0,
 ): Promise<SampleHub> {
   const folder = mkdtempSync(join(tmpdir(), "muster-cli-"));
   const tokenFile = join(folder, "token");
@@ -105,7 +107,10 @@ export async function startSampleHub(
       async inspect(cluster, bundle) {
         liveOrThrow(cluster);
         const ref = { group: "apps", kind: "Deployment", namespace: "web", name: "podinfo" };
-        return [{ ref, bundle, health: "Current", message: "", uid: "6d1", lastAction: "unchanged" }];
+        return {
+          items: [{ ref, bundle, health: "Current", message: "", uid: "6d1", lastAction: "unchanged" }],
+          ...(bundle === "guestbook" && { truncated: "12 more objects are not shown" }),
+        };
       },
     },
     look: () => {},
@@ -114,12 +119,13 @@ export async function startSampleHub(
     webhookSecret: () => "sample-secret",
     metrics: createMetrics(),
     ready: () => ({ ready: true, reasons: [] }),
+    loaded: () => sample.loaded,
     logger: silentLogger(),
     clock: systemClock,
     version: "0.1.0",
     ...(tls && { tls }),
   });
-  const url = await app.listen({ port: 0, host: "127.0.0.1" });
+  const url = await app.listen({ port, host: "127.0.0.1" });
   return {
     url,
     tokenFile,
