@@ -65,7 +65,8 @@ const figures = await measure({
   commits: values.quick ? 8 : 50,
   largeCommits: values.quick ? 3 : 10,
   drifts: values.quick ? 6 : 50,
-  idleSeconds: values.quick ? 10 : 60,
+  // Longer than the five minutes between two full lists of a kind, which are calls too.
+  idleSeconds: values.quick ? 10 : 360,
   progress: (text) => void process.stderr.write(`${text}\n`),
 });
 const machine = {
