@@ -15,11 +15,12 @@ const snapshot = (commit: string, more: Partial<CommitSnapshot> = {}): CommitSna
   committedAt: "2026-10-05T03:12:00Z",
   files: new Map(),
   read: async () => new Uint8Array(),
+  readLink: async () => "",
   ...more,
 });
 
 /** A repository whose looks the test answers, one by one. */
-function createRemote(name: string) {
+function createRemote(name: string, kept?: CommitSnapshot) {
   const looks: { resolve: (value: CommitSnapshot) => void; reject: (error: Error) => void }[] = [];
   return {
     looks,
@@ -31,6 +32,7 @@ function createRemote(name: string) {
           looks.push({ resolve, reject });
           signal.addEventListener("abort", () => reject(signal.reason));
         }),
+      kept: async () => kept,
       close: async () => {},
     },
     async answer(what: CommitSnapshot | Error): Promise<void> {
@@ -71,11 +73,12 @@ describe("watching sources", () => {
   it("tells of a commit that is new, and not of one that is known", async () => {
     const fleet = createRemote("fleet");
     const { sources, told } = watch(fleet);
-    await fleet.answer(snapshot("a"));
+    const first = snapshot("a");
+    await fleet.answer(first);
     await eventually(() => expect(sources.tried).toBe(true));
     told.length = 0;
     sources.look();
-    await fleet.answer(snapshot("a"));
+    await fleet.answer(first);
     await eventually(() => expect(told).toEqual(["fleet a ok"]));
     sources.look("fleet");
     await fleet.answer(snapshot("b"));
@@ -85,14 +88,35 @@ describe("watching sources", () => {
   it("keeps the last commit of a source that cannot be fetched, and tries again by itself", async () => {
     const fleet = createRemote("fleet");
     const { sources, told } = watch(fleet);
-    await fleet.answer(snapshot("a"));
+    const first = snapshot("a");
+    await fleet.answer(first);
     await eventually(() => expect(sources.tried).toBe(true));
     sources.look();
     await fleet.answer(UNREACHABLE);
     await eventually(() => expect(told.at(-1)).toBe("fleet a SOURCE_UNREACHABLE"));
     expect(sources.snapshots).toMatchObject([{ source: "fleet", snapshot: { commit: "a".repeat(40) } }]);
-    await fleet.answer(snapshot("a"));
+    await fleet.answer(first);
     await eventually(() => expect(told.at(-1)).toBe("fleet a ok"));
+  });
+
+  it("E071: starts with what an earlier process has left on disk, if the remote cannot be asked, and says both", async () => {
+    const fleet = createRemote("fleet", snapshot("k"));
+    const { sources, told } = watch(fleet);
+    await fleet.answer(UNREACHABLE);
+    await eventually(() => expect(sources.tried).toBe(true));
+    expect(told).toEqual(["fleet k SOURCE_UNREACHABLE", "news"]);
+    expect(sources.snapshots).toMatchObject([{ snapshot: { commit: "k".repeat(40) } }]);
+  });
+
+  it("E160: reads the same commit again when its clone was made anew", async () => {
+    const fleet = createRemote("fleet");
+    const { sources, told } = watch(fleet);
+    await fleet.answer(snapshot("a"));
+    await eventually(() => expect(sources.tried).toBe(true));
+    told.length = 0;
+    sources.look();
+    await fleet.answer(snapshot("a"));
+    await eventually(() => expect(told).toEqual(["fleet a ok", "news"]));
   });
 
   it("is done with its first try when every source has answered or failed, though one hangs long", async () => {

@@ -63,6 +63,8 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
       const snapshot = await watch.source.fetch(signal);
       options.failpoint("hub.afterFetch");
       const isNew = snapshot.commit !== watch.snapshot?.commit;
+      // The same commit in another object can be read where the one before could not.
+      const isMended = !isNew && snapshot !== watch.snapshot;
       watch.snapshot = snapshot;
       record({ ...view, commit: snapshot.commit, fetchedAt: new Date(clock.wallMs()).toISOString() }, undefined);
       const ms = clock.monotonicMs() - started;
@@ -73,7 +75,7 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
           { [LogField.Source]: view.name, [LogField.Commit]: snapshot.commit, [LogField.DurationMs]: Math.round(ms) },
           snapshot.subject,
         );
-      if (isNew) options.onNews();
+      if (isNew || isMended) options.onNews();
       return true;
     } catch (error) {
       if (signal.aborted) return true;
@@ -83,6 +85,8 @@ export function createSourceWatch(options: SourceWatchOptions): SourceWatch {
         { [LogField.Source]: view.name, code: coded.code, err: coded },
         "the source cannot be fetched; its last commit stays in force",
       );
+      // After a start there may still be what an earlier process has fetched: as good as before, only not fresh.
+      if (!watch.tried) watch.snapshot ??= await watch.source.kept();
       record({ ...view, ...(watch.snapshot && { commit: watch.snapshot.commit }) }, coded);
       return false;
     }

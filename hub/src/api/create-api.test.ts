@@ -1,3 +1,4 @@
+import { CodedError } from "@muster/shared/errors";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BEARER, cluster, createSampleApi, event, type SampleApi } from "./testing/sample-api.ts";
 
@@ -44,6 +45,17 @@ describe("a list", () => {
       expect([status, body]).toMatchObject([400, { error: { code: "API_BAD_REQUEST" } }]);
     },
   );
+
+  it.each([
+    ["/api/v1/clusters?labelselector=env%3Dprod", "labelselector"],
+    ["/api/v1/targets?cluster=one&Bundle=web", "Bundle"],
+    ["/api/v1/events?labelSelector=env%3Dprod", "labelSelector"],
+    ["/api/v1/fleet?labelSelector=env%3Dprod", "labelSelector"],
+    ["/api/v1/watch?cluster=one", "cluster"],
+  ])("never shows more than was asked for: %s is refused, and %s named", async (url, parameter) => {
+    const { status, body } = await api.get(url);
+    expect([status, body]).toMatchObject([400, { error: { code: "API_BAD_REQUEST", message: expect.stringContaining(`"${parameter}"`) } }]);
+  });
 
   it("is never empty because Git was not read yet: then it says so, and the fleet shows why", async () => {
     api.data.loaded = false;
@@ -97,6 +109,31 @@ describe("every answer", () => {
 });
 
 describe("a command", () => {
+  it("never says that there is no such cluster before Git was read", async () => {
+    const { app, data } = await createSampleApi({
+      commands: {
+        reconcile: async (name) => {
+          throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
+        },
+        inspect: async (name) => {
+          throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
+        },
+      },
+    });
+    const codes = async () => {
+      const answers = [
+        await app.inject({ method: "POST", url: "/api/v1/clusters/one/reconcile", headers: BEARER }),
+        await app.inject({ url: "/api/v1/targets/web/one/objects", headers: BEARER }),
+      ];
+      return answers.map((answer) => [answer.statusCode, answer.json().error.code]);
+    };
+    data.loaded = false;
+    expect(await codes()).toEqual(Array(2).fill([503, "API_NOT_READY"]));
+    data.loaded = true;
+    expect(await codes()).toEqual(Array(2).fill([404, "API_NOT_FOUND"]));
+    await app.close();
+  });
+
   it("asks an agent to reconcile, all or one bundle", async () => {
     const post = (payload?: object) =>
       api.app.inject({ method: "POST", url: "/api/v1/clusters/one/reconcile", headers: BEARER, ...(payload && { payload }) });

@@ -63,6 +63,22 @@ describe("a list in its own order", () => {
     expect(pageInOrder(listing(["e", "d", "c", "b", "a"], "events"), { limit: 2, continue: first.continue }).items).toEqual(["a"]);
   });
 
+  it("refuses the token of another run of the hub, whose keys mean other items", () => {
+    const ofRun = (run?: string) => ({ ...listing(["3", "2", "1"], "events"), ...(run !== undefined && { run }) });
+    const { continue: token } = pageInOrder(ofRun("first"), { limit: 2 });
+    expect(pageInOrder(ofRun("first"), { limit: 2, continue: token }).items).toEqual(["1"]);
+    const before = pageInOrder(ofRun(), { limit: 2 }).continue;
+    for (const [other, run] of [
+      [token, "second"],
+      [token, ""],
+      [before, "second"],
+    ]) {
+      expect(() => pageInOrder(ofRun(run), { limit: 2, continue: other })).toThrow(
+        expect.objectContaining({ code: "API_BAD_REQUEST", message: expect.stringContaining("started anew") }),
+      );
+    }
+  });
+
   it("ends where the last item that was given has fallen off", () => {
     const first = pageInOrder(listing(["c", "b", "a"], "events"), { limit: 1 });
     expect(pageInOrder(listing(["e", "d"], "events"), { limit: 2, continue: first.continue }).items).toEqual([]);

@@ -24,6 +24,8 @@ export interface Listing<T> {
   readonly items: readonly T[];
   /** Unique in the list. */
   readonly keyOf: (item: T) => string;
+  /** Names the process that gave the keys, if another one gives them to other items; its tokens are not taken then. */
+  readonly run?: string;
 }
 
 /**
@@ -57,14 +59,16 @@ export function pageByKey<T>({ name, items, keyOf }: Listing<T>, query: PageQuer
  * One page of a list in its own order, such as the newest first. Items may be added at its start and fall off its end while it
  * is read: what follows the last key that was given comes next, and nothing if that item itself has fallen off.
  */
-export function pageInOrder<T>({ name, items, keyOf }: Listing<T>, query: PageQuery): Page<T> {
+export function pageInOrder<T>({ name, items, keyOf, run }: Listing<T>, query: PageQuery): Page<T> {
   let start = 0;
   if (query.continue !== undefined) {
-    const after = decodeToken(query.continue, name);
+    const after = keyInRun(decodeToken(query.continue, name), run);
     const found = items.findIndex((item) => keyOf(item) === after);
     start = found < 0 ? items.length : found + 1;
   }
-  const best = items.slice(start, start + query.limit + 1).map((item) => ({ key: keyOf(item), item }));
+  const best = items
+    .slice(start, start + query.limit + 1)
+    .map((item) => ({ key: run === undefined ? keyOf(item) : `${run}\n${keyOf(item)}`, item }));
   return page(name, best, query.limit, items.length);
 }
 
@@ -83,4 +87,13 @@ function decodeToken(token: string, name: string): string {
   const [list, ...key] = Buffer.from(token, "base64url").toString().split("\n");
   if (list !== name || key.length === 0) throw new CodedError("API_BAD_REQUEST", "The `continue` token is none that this list has given");
   return key.join("\n");
+}
+
+/** A key without the name of the process that gave it. */
+function keyInRun(key: string, run: string | undefined): string {
+  if (run === undefined) return key;
+  const [of, ...rest] = key.split("\n");
+  if (of !== run || rest.length === 0)
+    throw new CodedError("API_BAD_REQUEST", "The `continue` token is of before the hub has started anew; begin again without it");
+  return rest.join("\n");
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import { formatObjectRef, type Labels } from "@muster/shared/model";
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from "fastify";
@@ -5,9 +6,11 @@ import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
 import type { FleetQueries } from "../status/views.ts";
 import type { ApiOptions } from "./api-options.ts";
+import { errorAnswers } from "./error-answers.ts";
 import { matchesLabelQuery, parseLabelSelector } from "./label-selector-query.ts";
 import { type Listing, type Page, type PageQuery, pageByKey, pageInOrder } from "./paging.ts";
-import { BUNDLE, CLUSTER, DRIFT, ERROR, EVENT, FLEET, listOf, REVISION, TARGET, TARGET_DETAIL } from "./view-schemas.ts";
+import { requireLoaded } from "./require-loaded.ts";
+import { BUNDLE, CLUSTER, DRIFT, EVENT, FLEET, listOf, REVISION, TARGET, TARGET_DETAIL } from "./view-schemas.ts";
 
 const paging = {
   limit: z.coerce.number().int().min(1).max(1_000).default(100).describe("Items on a page"),
@@ -24,7 +27,10 @@ type TypedApp = FastifyInstance<
   ZodTypeProvider
 >;
 
-const errors = { 400: ERROR, 401: ERROR, 404: ERROR, 503: ERROR };
+/** Unknown parameters are refused: a misspelt filter would show the whole fleet. */
+const none = z.strictObject({});
+const ofList = errorAnswers(400, 401, 503);
+const ofOne = errorAnswers(400, 401, 404, 503);
 
 /** GET routes: what the fleet is and how it does. */
 export function registerQueryRoutes(base: FastifyInstance, { queries, loaded = () => true }: Pick<ApiOptions, "queries" | "loaded">): void {
@@ -32,15 +38,20 @@ export function registerQueryRoutes(base: FastifyInstance, { queries, loaded = (
 
   app.get(
     "/api/v1/fleet",
-    { schema: { operationId: "getFleet", summary: "The fleet at a glance", response: { 200: FLEET, ...errors } } },
+    {
+      schema: {
+        operationId: "getFleet",
+        summary: "The fleet at a glance",
+        querystring: none,
+        response: { 200: FLEET, ...errorAnswers(400, 401) },
+      },
+    },
     async () => send(queries.fleet()),
   );
 
   // Everything else is a list, or a thing of one: before Git was read, nobody can say that it is empty.
   base.register((scope, _options, done) => {
-    scope.addHook("preHandler", async () => {
-      if (!loaded()) throw new CodedError("API_NOT_READY", "The hub has not read Git yet");
-    });
+    requireLoaded(scope, loaded);
     registerFleetRoutes(scope.withTypeProvider<ZodTypeProvider>(), queries);
     registerHistoryRoutes(scope.withTypeProvider<ZodTypeProvider>(), queries);
     done();
@@ -54,8 +65,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
       schema: {
         operationId: "listClusters",
         summary: "Clusters",
-        querystring: z.object({ ...paging, ...selector }),
-        response: { 200: listOf(CLUSTER), ...errors },
+        querystring: z.strictObject({ ...paging, ...selector }),
+        response: { 200: listOf(CLUSTER), ...ofList },
       },
     },
     async ({ query }) => send(selected({ name: "clusters", items: queries.clusters(), keyOf: ({ name }) => name }, query)),
@@ -67,7 +78,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
         operationId: "getCluster",
         summary: "One cluster",
         params: z.object({ name: z.string() }),
-        response: { 200: CLUSTER, ...errors },
+        querystring: none,
+        response: { 200: CLUSTER, ...ofOne },
       },
     },
     async ({ params }) => send(found(queries.cluster(params.name), `cluster ${params.name}`)),
@@ -78,8 +90,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
       schema: {
         operationId: "listBundles",
         summary: "Bundles",
-        querystring: z.object(paging),
-        response: { 200: listOf(BUNDLE), ...errors },
+        querystring: z.strictObject(paging),
+        response: { 200: listOf(BUNDLE), ...ofList },
       },
     },
     async ({ query }) => send(pageByKey({ name: "bundles", items: queries.bundles(), keyOf: ({ name }) => name }, query)),
@@ -91,7 +103,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
         operationId: "getBundle",
         summary: "One bundle",
         params: z.object({ name: z.string() }),
-        response: { 200: BUNDLE, ...errors },
+        querystring: none,
+        response: { 200: BUNDLE, ...ofOne },
       },
     },
     async ({ params }) => send(found(queries.bundle(params.name), `bundle ${params.name}`)),
@@ -102,8 +115,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
       schema: {
         operationId: "listTargets",
         summary: "Targets: bundle and cluster pairs",
-        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
-        response: { 200: listOf(TARGET), ...errors },
+        querystring: z.strictObject({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(TARGET), ...ofList },
       },
     },
     async ({ query }) => {
@@ -118,7 +131,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
         operationId: "getTarget",
         summary: "One target with its exceptional objects",
         params: z.object({ bundle: z.string(), cluster: z.string() }),
-        response: { 200: TARGET_DETAIL, ...errors },
+        querystring: none,
+        response: { 200: TARGET_DETAIL, ...ofOne },
       },
     },
     async ({ params }) =>
@@ -130,8 +144,8 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
       schema: {
         operationId: "listDrift",
         summary: "Objects that have drifted",
-        querystring: z.object({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
-        response: { 200: listOf(DRIFT), ...errors },
+        querystring: z.strictObject({ ...paging, ...selector, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(DRIFT), ...ofList },
       },
     },
     async ({ query }) => {
@@ -142,14 +156,16 @@ function registerFleetRoutes(app: TypedApp, queries: FleetQueries): void {
 }
 
 function registerHistoryRoutes(app: TypedApp, queries: FleetQueries): void {
+  // Events are numbered from 1 by every process.
+  const run = randomUUID();
   app.get(
     "/api/v1/revisions",
     {
       schema: {
         operationId: "listRevisions",
         summary: "Revisions, newest first",
-        querystring: z.object(paging),
-        response: { 200: listOf(REVISION), ...errors },
+        querystring: z.strictObject(paging),
+        response: { 200: listOf(REVISION), ...ofList },
       },
     },
     async ({ query }) =>
@@ -161,13 +177,13 @@ function registerHistoryRoutes(app: TypedApp, queries: FleetQueries): void {
       schema: {
         operationId: "listEvents",
         summary: "Events, newest first",
-        querystring: z.object({ ...paging, ...ofCluster, ...ofBundle }),
-        response: { 200: listOf(EVENT), ...errors },
+        querystring: z.strictObject({ ...paging, ...ofCluster, ...ofBundle }),
+        response: { 200: listOf(EVENT), ...ofList },
       },
     },
     async ({ query }) => {
       const items = queries.events().filter((view) => isOf(view, query));
-      return send(pageInOrder({ name: "events", items, keyOf: ({ id }) => String(id) }, query));
+      return send(pageInOrder({ name: "events", items, keyOf: ({ id }) => String(id), run }, query));
     },
   );
 }

@@ -124,8 +124,12 @@ export const FLEET = z
     problems: z.array(CONDITION),
   })
   .meta({ id: "Fleet" });
-export const INSPECTED = z
+const INSPECTED = z
   .object({ ref: OBJECT_REF, bundle: text, health, message: text, uid: text, lastAction: text, drift: DRIFT_DETAIL.optional() })
   .meta({ id: "InspectedObject" });
+export const INSPECTION = z.object({
+  items: z.array(INSPECTED),
+  truncated: text.optional().describe("What the agent says of the objects that found no place in its answer; absent if all are here"),
+});
 export const ERROR = z.object({ error: z.object({ code: text, message: text, hint: text }) }).meta({ id: "Error" });
 export const listOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), continue: text.optional(), total: z.int() });

@@ -1,10 +1,15 @@
 import { once } from "node:events";
+import { rmSync, writeFileSync } from "node:fs";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
+import { join } from "node:path";
+import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { ManualClock } from "../../../test/rig/manual-clock.ts";
-import { BEARER, createSampleApi, type SampleApi } from "./testing/sample-api.ts";
+import { createTempFolder } from "../../../test/rig/temp-folder.ts";
+import { createSecretFile } from "./secret-file.ts";
+import { BEARER, createSampleApi, type SampleApi, TOKEN } from "./testing/sample-api.ts";
 
 const open: { end(): void }[] = [];
 const apis: SampleApi[] = [];
@@ -80,6 +85,40 @@ describe("the watch", () => {
     await clock.advance(15_000);
     await eventually(() => expect(reader.ended).toBe(true));
     expect(api.listeners.size).toBe(0);
+  });
+
+  it("ends, and the hub lives on, when nobody can say whether the token still holds", async () => {
+    const clock = new ManualClock();
+    let broken = false;
+    const { api, port } = await start({
+      clock,
+      token: () => {
+        if (broken) throw new Error("ENOENT");
+        return TOKEN;
+      },
+    });
+    const reader = await watch(port);
+    broken = true;
+    await clock.advance(15_000);
+    await eventually(() => expect(reader.ended).toBe(true));
+    expect(api.listeners.size).toBe(0);
+    expect((await api.get("/healthz", null)).status).toBe(200);
+  });
+
+  it("goes on while the file of the token is away", async () => {
+    const folder = createTempFolder("token");
+    open.push({ end: () => folder.remove() });
+    const path = join(folder.path, "token");
+    writeFileSync(path, TOKEN);
+    const clock = new ManualClock();
+    const token = createSecretFile({ setting: "http.tokenFile", path, clock, logger: silentLogger() });
+    const { api, port } = await start({ clock, token });
+    const reader = await watch(port);
+    rmSync(path);
+    await clock.advance(15_000);
+    await eventually(() => expect(reader.text).toContain(": alive"));
+    expect(reader.ended).toBe(false);
+    expect((await api.get("/api/v1/fleet")).status).toBe(200);
   });
 
   it("keeps a silent stream alive, and cuts off a reader that takes nothing", async () => {

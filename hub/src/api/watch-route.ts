@@ -1,11 +1,15 @@
 import type { ServerResponse } from "node:http";
 import { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
+import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { FastifyInstance } from "fastify";
+import { z } from "zod";
 import type { FleetQueries } from "../status/views.ts";
 import type { ApiOptions } from "./api-options.ts";
 import { hasToken } from "./authentication.ts";
+import { errorAnswers } from "./error-answers.ts";
 import { NoticeQueue } from "./notice-queue.ts";
+import { WATCH_DESCRIPTION } from "./watch-description.ts";
 
 /** Milliseconds between two comments that keep proxies from closing a silent stream. */
 const HEARTBEAT_MS = 15_000;
@@ -14,15 +18,11 @@ const MAX_STALL_MS = 30_000;
 /** Streams at once. */
 const MAX_STREAMS = 256;
 
-const DESCRIPTION =
-  'Server-Sent Events that say that something has changed, never what: `event: target`, `data: {"kind":"target","name":"podinfo/eu-west-1"}`. ' +
-  "An empty name means that many of the kind have changed. Ask for what you show; after a reconnect, ask for all of it.";
-
 /**
  * GET /api/v1/watch. Notices are hints, so they may be merged, and a reader that misses some and asks again is right. A stream
  * ends when the hub stops, when the token is replaced, and when its reader takes nothing for too long.
  */
-export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOptions, "queries" | "clock" | "token">): void {
+export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOptions, "queries" | "clock" | "logger" | "token">): void {
   const open = new Set<WatchStream>();
   let lastId = 0;
   app.addHook("preClose", async () => {
@@ -31,8 +31,12 @@ export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOption
   const schema = {
     operationId: "watch",
     summary: "Notices of changes, as Server-Sent Events",
-    description: DESCRIPTION,
-    produces: ["text/event-stream"],
+    description: WATCH_DESCRIPTION,
+    querystring: z.strictObject({}),
+    response: {
+      200: { description: "Notices, until somebody hangs up.", content: { "text/event-stream": { schema: z.string() } } },
+      ...errorAnswers(400, 401, 429),
+    },
   };
   app.get("/api/v1/watch", { schema, config: { stream: true }, exposeHeadRoute: false }, (request, reply) => {
     if (open.size >= MAX_STREAMS) throw new CodedError("API_TOO_MANY", `${MAX_STREAMS} live views are open already`);
@@ -40,6 +44,7 @@ export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOption
     const stream = new WatchStream(reply.raw, {
       queries: options.queries,
       clock: options.clock,
+      logger: options.logger,
       nextId: () => ++lastId,
       mayGoOn: () => hasToken(request, options.token()),
       onClose: () => open.delete(stream),
@@ -53,6 +58,7 @@ export function registerWatchRoute(app: FastifyInstance, options: Pick<ApiOption
 interface WatchStreamOptions {
   readonly queries: Pick<FleetQueries, "subscribe">;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly nextId: () => number;
   readonly mayGoOn: () => boolean;
   readonly onClose: () => void;
@@ -91,7 +97,11 @@ class WatchStream {
       this.#queue.add({ kind: "fleet", name: "" });
       this.#schedule();
     }
-    void this.#beat();
+    // Nobody waits for it: what it throws would end the hub. A stream that cannot be watched over is not kept.
+    this.#beat().catch((error: unknown) => {
+      this.#options.logger.warn({ [LogField.Request]: requestId, err: error }, "a live view was ended by a failure");
+      this.close();
+    });
   }
 
   close(): void {

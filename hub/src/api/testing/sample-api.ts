@@ -168,7 +168,10 @@ export async function createSampleApi(options: Partial<ApiOptions> & { readonly 
       async reconcile(name, wanted) {
         reconciled.push(wanted ? `${wanted}/${name}` : name);
       },
-      inspect: async (_where, wanted) => [{ ref: REF, bundle: wanted, health: "Current", message: "", uid: "u", lastAction: "unchanged" }],
+      inspect: async (_where, wanted) => ({
+        items: [{ ref: REF, bundle: wanted, health: "Current", message: "", uid: "u", lastAction: "unchanged" }],
+        truncated: "7 more objects are not shown",
+      }),
     },
     look: (source) => void looks.push(source),
     sources: [
