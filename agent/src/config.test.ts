@@ -48,7 +48,17 @@ describe("settings", () => {
       MUSTER_HUB_SERVER_NAME: "hub",
     });
     expect(messageOf({ ...GOOD, MUSTER_NAMESPACE: undefined })).toContain("MUSTER_NAMESPACE is not set");
+    expect(messageOf({ ...GOOD, MUSTER_NATS_URL: "" })).toContain("MUSTER_NATS_URL ");
     expect(messageOf({ ...GOOD, KUBERNETES_SERVICE_HOST: undefined })).toContain("KUBECONFIG is not set, and this is no pod");
     expect(loadConfig({ ...GOOD, KUBERNETES_SERVICE_HOST: undefined, KUBECONFIG: "file" })).toMatchObject({ KUBECONFIG: "file" });
   });
+
+  it.each(["nats://ada:canary-secret@nats:4222", "canary-secret@nats", "tls://a:4222, tls://canary-secret@b:4222"])(
+    "hold no secret in the URL of NATS (%s), and it is not repeated",
+    (url) => {
+      const message = messageOf({ ...GOOD, MUSTER_NATS_URL: url });
+      expect(message).toContain("MUSTER_NATS_URL must not hold a user, password or token");
+      expect(message).not.toContain("canary");
+    },
+  );
 });

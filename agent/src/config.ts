@@ -21,7 +21,11 @@ const FIELDS = z.object({
   MUSTER_TRUST_DOMAIN: z.string().min(1).default("muster.local"),
   /** The agent's own namespace; default: the pod's. */
   MUSTER_NAMESPACE: optional,
-  MUSTER_NATS_URL: z.string().min(1),
+  /** One or more, separated by commas. They stand in logs, so nothing secret may. */
+  MUSTER_NATS_URL: z
+    .string()
+    .min(1)
+    .regex(/^[^@]*$/, "must not hold a user, password or token; credentials belong into the file that MUSTER_NATS_CREDS_FILE names"),
   MUSTER_NATS_CREDS_FILE: optional,
   MUSTER_NATS_CA_FILE: optional,
   /** host:port of the hub's gRPC. */

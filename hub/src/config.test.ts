@@ -62,6 +62,16 @@ describe("the hub's configuration", () => {
     expect(refusal(value, { MUSTER_HUB_DATA_DIR: "/data", MUSTER_HUB_RENDER_HELM: "/helm" })).toContain(named);
   });
 
+  it.each(["nats://ada:canary-secret@nats:4222", "canary-secret@nats", "tls://a:4222, tls://canary-secret@b:4222"])(
+    "takes no secret in the URL of NATS (%s), from the file or the environment, and does not repeat it",
+    (url) => {
+      for (const message of [refusal({ sources: SOURCES, nats: { url } }), refusal({ sources: SOURCES }, { MUSTER_HUB_NATS_URL: url })]) {
+        expect(message).toContain("nats.url: must not hold a user, password or token");
+        expect(message).not.toContain("canary");
+      }
+    },
+  );
+
   it("names everything that is wrong at once", () => {
     const message = refusal({ sources: SOURCES, http: { listen: "x" }, log: { level: "loud" }, more: 1 });
     for (const named of ["hub.yaml", "http.listen", "log.level", "more"]) expect(message).toContain(named);

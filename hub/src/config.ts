@@ -40,7 +40,12 @@ const SCHEMA = z.strictObject({
     .refine((sources) => new Set(sources.map(({ name }) => name)).size === sources.length, "two have the same name"),
   nats: z
     .strictObject({
-      url: z.string().min(1).default("nats://nats:4222"),
+      /** One or more, separated by commas. They stand in logs and events, so nothing secret may. */
+      url: z
+        .string()
+        .min(1)
+        .regex(/^[^@]*$/, "must not hold a user, password or token; credentials belong into the file that credsFile names")
+        .default("nats://nats:4222"),
       /** Default: the credentials that the hub made for itself. */
       credsFile: optionalPath,
       caFile: optionalPath,
@@ -91,6 +96,11 @@ const SCHEMA = z.strictObject({
       concurrency: z.int().min(1).max(64).default(2),
       /** For charts, while a cluster's agent has not reported its version. */
       kubernetesVersion: z.string().default("v1.36.0"),
+      /**
+       * Whether helm and kustomize must run in a network namespace of their own. `prefer`: where the kernel and the container allow it,
+       * and a warning where not. `require`: else the hub does not start.
+       */
+      networkIsolation: z.enum(["prefer", "require"]).default("prefer"),
     })
     .prefault({}),
   publish: z

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -56,6 +56,17 @@ describe("muster-hub issue", () => {
     expect(printed.trim().split("\n").sort()).toEqual(names.map((name) => join(out, name)));
     expect(readFileSync(join(out, "nats-ca.crt"), "utf8")).toBe(CA);
     for (const name of names) expect(statSync(join(out, name)).mode & 0o077).toBe(0);
+  });
+
+  it("gives new files in place of old ones that others could read, and leaves nothing beside them", async () => {
+    const options = { cluster: "eu-1", format: "files", out: join(folder.path, "eu-1") } as const;
+    const names = (await issueAgentCredentials(configWith({}), options)).trim().split("\n");
+    const key = readFileSync(join(options.out, "tls.key"), "utf8");
+    for (const name of names) chmodSync(name, 0o644);
+    await issueAgentCredentials(configWith({}), options);
+    expect(readFileSync(join(options.out, "tls.key"), "utf8")).not.toBe(key);
+    expect(readdirSync(options.out)).toHaveLength(names.length);
+    for (const name of names) expect([name, statSync(name).mode & 0o777]).toEqual([name, 0o600]);
   });
 
   it("says which file is missing, and issues nothing", async () => {

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { stringify } from "yaml";
 import type { HubConfig } from "./config.ts";
 import { loadIdentity } from "./identity/identity.ts";
+import { replacePrivateFile } from "./identity/private-files.ts";
 
 /** What `muster-hub issue` was asked for. */
 export interface IssueOptions {
@@ -34,7 +35,7 @@ export async function issueAgentCredentials(config: HubConfig, options: IssueOpt
       "signing-keys.pem": credentials.signingKeys,
       ...(natsCa !== undefined && { "nats-ca.crt": natsCa }),
     };
-    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content, { mode: 0o600 });
+    for (const [name, content] of Object.entries(files)) replacePrivateFile(join(folder, name), content);
     return `${Object.keys(files)
       .map((name) => join(folder, name))
       .join("\n")}\n`;

@@ -1,5 +1,7 @@
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
+import { SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
+import { connect } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.ts";
@@ -57,6 +59,45 @@ describe("pulling slices", () => {
     // A request that nobody answers is given up after 5 s.
     expect(performance.now() - started).toBeLessThan(4_000);
     await later.close();
+    stop.abort();
+    await running;
+  });
+
+  it("S2: what another agent has JetStream answer to the subject of this cluster's slices is not taken for a new slice", async () => {
+    const [mine, theirs] = [createSliceMaker("mine"), createSliceMaker("theirs")];
+    const foreign = theirs.make([]);
+    await publisher.publish(theirs, foreign);
+    const heard: string[] = [];
+    // It does not poll, as the stream of this server takes the answers too.
+    const puller = createSlicePuller({
+      cluster: "mine",
+      url: nats.url,
+      pollIntervalMs: 600_000,
+      clock: systemClock,
+      random: () => 0,
+      logger: silentLogger(),
+    });
+    puller.onMessage((message) => heard.push(message));
+    const stop = new AbortController();
+    const running = puller.run(stop.signal);
+    await eventually(() => expect(puller.connected).toBe(true));
+    const first = mine.make([]);
+    await publisher.publish(mine, first);
+    await eventually(() => expect(heard).toContain(first.message));
+
+    const other = await connect({ servers: nats.url });
+    const { streams } = await other.jetstreamManager();
+    const before = (await streams.info(SLICE_STREAM)).state.last_seq;
+    for (const cluster of ["theirs", "nobody"])
+      other.publish(`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, "", { reply: sliceSubject("mine") });
+    await other.flush();
+    // The server has answered: its stream has taken the answers.
+    await eventually(async () => expect((await streams.info(SLICE_STREAM)).state.last_seq).toBe(before + 2));
+    const second = mine.make([]);
+    await publisher.publish(mine, second);
+    await eventually(() => expect(heard).toContain(second.message));
+    expect(new Set(heard)).toEqual(new Set([first.message, second.message]));
+    await other.close();
     stop.abort();
     await running;
   });

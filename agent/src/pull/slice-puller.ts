@@ -176,7 +176,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
             callback: (error, message) => {
               if (error)
                 logger.warn({ [LogField.Code]: "NATS_AUTH", err: error }, "NATS refuses the subscription; slices arrive by polling only");
-              else deliver(message.string());
+              else if (!isAnswer(message)) deliver(message.string());
             },
           });
           logger.info({ server: live.getServer() }, "connected to NATS");
@@ -197,6 +197,14 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
       }
     },
   };
+}
+
+/**
+ * JetStream marks what it answers. Any agent can have its answer sent to the subject of this cluster's slices (ADR 0007); what was
+ * published there has no such mark. This keeps others from filling the one place in which a new slice waits; it proves nothing.
+ */
+function isAnswer(message: Msg): boolean {
+  return message.headers !== undefined && (message.headers.hasError || message.headers.has("Nats-Stream"));
 }
 
 function newOutage(): PromiseWithResolvers<never> {

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTempFolder } from "../../../test/rig/temp-folder.ts";
@@ -19,13 +19,26 @@ const filesBelow = (path: string): string[] =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 
+interface Claims {
+  /** The account, in a user's credentials. */
+  readonly iss: string;
+  /** The account, in its own claims. */
+  readonly sub: string;
+  readonly nats: {
+    readonly pub: { readonly allow: string[] };
+    readonly sub: { readonly allow: string[] };
+    readonly limits: object;
+    readonly imports?: { readonly account: string }[];
+  };
+}
+
+const claimsOf = (jwt: string): Claims => JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString()) as Claims;
+const userOf = (creds: string): Claims => claimsOf(/BEGIN NATS USER JWT-----\s+(\S+)/.exec(creds)?.[1] ?? "");
+
 /** The permissions in a NATS credentials file. */
 function permissionsOf(creds: string): { pub: string[]; sub: string[] } {
-  const payload = /BEGIN NATS USER JWT-----\s+[^.]+\.([^.]+)\./.exec(creds)?.[1] ?? "";
-  const claims = JSON.parse(Buffer.from(payload, "base64url").toString()) as {
-    nats: { pub: { allow: string[] }; sub: { allow: string[] } };
-  };
-  return { pub: [...claims.nats.pub.allow].sort(), sub: [...claims.nats.sub.allow].sort() };
+  const { nats } = userOf(creds);
+  return { pub: [...nats.pub.allow].sort(), sub: [...nats.sub.allow].sort() };
 }
 
 describe("the hub's identity", () => {
@@ -37,12 +50,48 @@ describe("the hub's identity", () => {
     expect(new X509Certificate(issued.cert).verify(new X509Certificate(first.ca).publicKey)).toBe(true);
   });
 
+  it("is one, though several processes make it at the same time", async () => {
+    const all = await Promise.all(Array.from({ length: 3 }, () => load()));
+    for (const key of ["signingPublicPem", "ca", "apiToken", "webhookSecret"] as const)
+      expect([key, new Set(all.map((identity) => identity[key])).size]).toEqual([key, 1]);
+    const issued = await Promise.all(all.map((identity) => identity.issueAgent("one")));
+    for (const { cert } of issued) expect(new X509Certificate(cert).verify(new X509Certificate(all[0]?.ca ?? "").publicKey)).toBe(true);
+    expect(new Set(issued.map(({ natsCreds }) => userOf(natsCreds).iss)).size).toBe(1);
+    expect((await load()).ca).toBe(all[0]?.ca);
+  });
+
+  it("ADR 0007: gets an account for its hub where it had one for hub and agents; agents keep theirs, which loses JetStream", async () => {
+    const before = await load();
+    const old = await before.issueAgent("one");
+    const seeds = join(folder.path, "data/nats/seeds.json");
+    rmSync(join(folder.path, "data/nats/hub-account.seed"));
+    const kept = readFileSync(seeds, "utf8");
+    const after = await load();
+    expect([readFileSync(seeds, "utf8"), after.ca, after.signingPublicPem]).toEqual([kept, before.ca, before.signingPublicPem]);
+    const agents = userOf(old.natsCreds).iss;
+    const hub = userOf(readFileSync(after.natsCredsFile, "utf8")).iss;
+    expect(userOf((await after.issueAgent("two")).natsCreds).iss).toBe(agents);
+    expect(hub).not.toBe(agents);
+    const accounts = [...(await after.natsConfig()).matchAll(/^ {2}(A\w+): (\S+)$/gm)].map(([, , jwt]) => claimsOf(jwt ?? ""));
+    const withJetStream = accounts.filter(({ nats }) => Object.keys(nats.limits).some((limit) => limit.endsWith("_storage")));
+    expect(withJetStream.map(({ sub }) => sub)).toEqual([hub]);
+    expect(accounts.find(({ sub }) => sub === agents)?.nats.imports?.map(({ account }) => account)).toEqual([hub, hub, hub]);
+  });
+
   it("S3: is readable by nobody else, in no file", async () => {
     await load();
     const files = filesBelow(folder.path);
     expect(files.length).toBeGreaterThan(8);
     for (const file of files) expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
     expect((statSync(join(folder.path, "data")).mode & 0o777).toString(8)).toBe("700");
+  });
+
+  it("S3: is closed again to others, in every file that a backup or a volume has opened to them", async () => {
+    await load();
+    const files = filesBelow(folder.path);
+    for (const file of files) chmodSync(file, 0o664);
+    await load();
+    for (const file of files) expect([file, (statSync(file).mode & 0o777).toString(8)]).toEqual([file, "600"]);
   });
 
   it("gets another server certificate when its names change, from the same CA", async () => {
@@ -70,7 +119,7 @@ describe("the hub's identity", () => {
     expect((await load()).server.cert).not.toBe(ending.cert);
   });
 
-  it.each(["signing-key.pem", "ca.json", "nats/seeds.json", "api-token", "webhook-secret"])(
+  it.each(["signing-key.pem", "ca.json", "nats/seeds.json", "nats/hub-account.seed", "api-token", "webhook-secret"])(
     "is not made anew where %s is damaged: that stops the hub, and names the file",
     async (name) => {
       await load();
@@ -107,7 +156,7 @@ describe("the hub's identity", () => {
   it("A5: gives an agent its own slice, blobs by name, and replies of its own, and nothing else", async () => {
     const { natsCreds } = await (await load()).issueAgent("one");
     expect(permissionsOf(natsCreds)).toEqual({
-      pub: ["$JS.API.DIRECT.GET.MUSTER_BLOBS.muster.v1.blob.>", "$JS.API.DIRECT.GET.MUSTER_SLICES.muster.v1.slice.one"],
+      pub: ["$JS.API.DIRECT.GET.MUSTER_BLOBS.muster.v1.blob.*.*", "$JS.API.DIRECT.GET.MUSTER_SLICES.muster.v1.slice.one"],
       sub: ["_INBOX_one.>", "muster.v1.slice.one"],
     });
   });

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { isClusterName } from "@muster/shared/model";
 import {
@@ -13,7 +13,16 @@ import {
   parseKeyedCertificate,
   readCertificate,
 } from "./certificates.ts";
-import { agentCreds, createNatsSeeds, hubCreds, natsServerConfig, parseNatsSeeds } from "./nats-accounts.ts";
+import {
+  agentCreds,
+  createAccountSeed,
+  createNatsSeeds,
+  hubCreds,
+  natsServerConfig,
+  parseAccountSeed,
+  parseNatsSeeds,
+} from "./nats-accounts.ts";
+import { createPrivateFile, readPrivateFile, replacePrivateFile } from "./private-files.ts";
 
 /** What one agent needs to be known, everywhere. */
 export interface AgentCredentials {
@@ -62,7 +71,7 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
   const { dataDir, trustDomain, serverNames } = options;
   const path = (name: string) => join(dataDir, name);
   const keep = async <T>(name: string, make: () => string | Promise<string>, parse: (text: string) => T): Promise<T> => {
-    if (!existsSync(path(name))) writeAtomically(path(name), await make());
+    if (!existsSync(path(name))) createPrivateFile(path(name), await make());
     return parseKept(path(name), parse);
   };
   const secret = () => randomBytes(32).toString("base64url");
@@ -73,13 +82,16 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     createPrivateKey,
   );
   const signingPublicPem = createPublicKey(signingKey).export({ type: "spki", format: "pem" }).toString();
-  writeAtomically(path("signing-key.pub.pem"), signingPublicPem);
+  replacePrivateFile(path("signing-key.pub.pem"), signingPublicPem);
   const authority = await keep("ca.json", async () => JSON.stringify(await createAuthority(trustDomain)), parseAuthority);
-  writeAtomically(path("ca.pem"), authority.cert);
+  replacePrivateFile(path("ca.pem"), authority.cert);
   const server = await serverCertificate(path("server.json"), authority, serverNames);
-  const seeds = await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()), parseNatsSeeds);
+  const seeds = {
+    ...(await keep("nats/seeds.json", () => JSON.stringify(createNatsSeeds()), parseNatsSeeds)),
+    hubAccount: await keep("nats/hub-account.seed", createAccountSeed, parseAccountSeed),
+  };
   // Made anew at every start: what the hub may do follows the version that runs, not the one that was installed first.
-  writeAtomically(path("nats/hub.creds"), await hubCreds(seeds));
+  replacePrivateFile(path("nats/hub.creds"), await hubCreds(seeds));
 
   return {
     trustDomain,
@@ -109,14 +121,14 @@ async function serverCertificate(path: string, authority: KeyedCertificate, name
     if (sameNames && certificate.notAfterMs - Date.now() > RENEW_BEFORE_MS && isIssuedBy(kept.cert, authority)) return kept;
   }
   const made = await issueServerCertificate(authority, names);
-  writeAtomically(path, JSON.stringify(made));
+  replacePrivateFile(path, JSON.stringify(made));
   return made;
 }
 
 function keptCertificate(path: string): KeyedCertificate | undefined {
   if (!existsSync(path)) return undefined;
   try {
-    return parseKeyedCertificate(readFileSync(path, "utf8"));
+    return parseKeyedCertificate(readPrivateFile(path));
   } catch {
     return undefined;
   }
@@ -128,7 +140,7 @@ function keptCertificate(path: string): KeyedCertificate | undefined {
  */
 function parseKept<T>(path: string, parse: (text: string) => T): T {
   try {
-    return parse(readFileSync(path, "utf8"));
+    return parse(readPrivateFile(path));
   } catch (cause) {
     throw new CodedError("CONFIG_INVALID", `${path} is damaged; restore it from your backup of the hub's data folder`, {
       cause,
@@ -141,13 +153,4 @@ function parseSecret(text: string): string {
   const secret = text.trim();
   if (secret === "") throw new RangeError("an empty secret");
   return secret;
-}
-
-/** A crash, of the machine too, leaves the old file or the new one. */
-function writeAtomically(path: string, content: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // `issue` runs beside the hub: each process has a name of its own for what it has not finished.
-  const partial = `${path}.${process.pid}.partial`;
-  writeFileSync(partial, content, { mode: 0o600, flush: true });
-  renameSync(partial, path);
 }

@@ -1,19 +1,29 @@
 import { agentPermissions, BLOB_STREAM, BLOB_SUBJECTS, HUB_INBOX_PREFIX, SLICE_STREAM, SLICE_SUBJECTS } from "@muster/shared/wire";
 import {
+  type Account,
   createAccount,
   createOperator,
   createUser,
+  type Export,
   encodeAccount,
   encodeOperator,
   encodeUser,
   fmtCreds,
   fromSeed,
+  type Import,
   type KeyPair,
 } from "@nats-io/jwt";
 
 /** Seeds of the NATS operator mode: whoever has them can let anybody in. */
-export interface NatsSeeds {
+export interface NatsSeeds extends NatsFirstSeeds {
+  /** The hub's account. It alone has JetStream (ADR 0007). */
+  readonly hubAccount: string;
+}
+
+/** The seeds that are kept in one file. */
+export interface NatsFirstSeeds {
   readonly operator: string;
+  /** The agents' account. Before ADR 0007 it was the hub's too: what was issued then is still good, for what agents may do. */
   readonly account: string;
   readonly system: string;
 }
@@ -21,48 +31,77 @@ export interface NatsSeeds {
 /** How long an agent's NATS credentials last, in days. */
 const AGENT_CREDENTIALS_DAYS = 365;
 
-export function createNatsSeeds(): NatsSeeds {
-  const seed = (pair: KeyPair) => new TextDecoder().decode(pair.getSeed());
-  return { operator: seed(createOperator()), account: seed(createAccount()), system: seed(createAccount()) };
+const seedOf = (pair: KeyPair): string => new TextDecoder().decode(pair.getSeed());
+const pairOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
+
+export function createNatsSeeds(): NatsFirstSeeds {
+  return { operator: seedOf(createOperator()), account: seedOf(createAccount()), system: seedOf(createAccount()) };
 }
 
 /** Reads seeds that were kept as JSON. Throws if one is missing or none. */
-export function parseNatsSeeds(text: string): NatsSeeds {
-  const { operator, account, system } = JSON.parse(text) as Partial<NatsSeeds>;
+export function parseNatsSeeds(text: string): NatsFirstSeeds {
+  const { operator, account, system } = JSON.parse(text) as Partial<NatsFirstSeeds>;
   if (!operator || !account || !system) throw new RangeError("not the seeds of an operator and two accounts");
-  for (const seed of [operator, account, system]) pairOf(seed);
-  return { operator, account, system };
+  pairOf(operator);
+  return { operator, account: parseAccountSeed(account), system: parseAccountSeed(system) };
 }
 
-const pairOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
+export function createAccountSeed(): string {
+  return seedOf(createAccount());
+}
 
-/** Configuration text for nats-server: our operator, and its two accounts preloaded, so that no resolver must be run. */
+/** Reads the seed of an account. Throws if it is none. */
+export function parseAccountSeed(text: string): string {
+  const seed = text.trim();
+  if (!pairOf(seed).getPublicKey().startsWith("A")) throw new RangeError("not the seed of an account");
+  return seed;
+}
+
+const DIRECT_GET_SLICE = `$JS.API.DIRECT.GET.${SLICE_STREAM}.${SLICE_SUBJECTS}`;
+const DIRECT_GET_BLOB = `$JS.API.DIRECT.GET.${BLOB_STREAM}.${BLOB_SUBJECTS}`;
+/** What asking for a blob is called on its way from the agents' account into the hub's. */
+const BLOB_SERVICE = "muster.v1.get.blob.*.*";
+
+/** All that the agents' account gets from the hub's. Each user's permissions narrow it down to one cluster. */
+const SHARED = [
+  { name: "last-slice", type: "service", subject: DIRECT_GET_SLICE, local: DIRECT_GET_SLICE },
+  { name: "blob", type: "service", subject: BLOB_SERVICE, local: DIRECT_GET_BLOB },
+  { name: "new-slice", type: "stream", subject: SLICE_SUBJECTS, local: SLICE_SUBJECTS },
+] as const;
+
+/**
+ * A direct get of a wildcard gives the last message that matches, so an agent could read blobs whose names it does not know. The
+ * server lets anybody publish to a subject with wildcards in it, and permissions and imports count them as any other token. A
+ * mapping does not: it passes over a subject with `>`, which then reaches nobody, and this one takes every `*` out of the name.
+ */
+const BLOB_MAPPING = {
+  [BLOB_SERVICE]: [{ subject: `$JS.API.DIRECT.GET.${BLOB_STREAM}.muster.v1.blob.{{split(1,*)}}.$2`, weight: 100 }],
+};
+
+/** Limits of an account; one whose limits do not name JetStream has none. */
+const LIMITS = { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, leaf: 0 };
+const JETSTREAM_LIMITS = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
+
+/** Configuration text for nats-server: our operator, and its accounts preloaded, so that no resolver must be run. */
 export async function natsServerConfig(seeds: NatsSeeds): Promise<string> {
   const operator = pairOf(seeds.operator);
-  const account = pairOf(seeds.account);
-  const system = pairOf(seeds.system);
-  const unlimited = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
-  const accountJwt = await encodeAccount(
-    "MUSTER",
-    account,
-    { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0, ...unlimited } },
-    { signer: operator },
-  );
-  const systemJwt = await encodeAccount(
-    "SYS",
-    system,
-    { limits: { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, leaf: 0 } },
-    { signer: operator },
-  );
-  const operatorJwt = await encodeOperator("muster", operator, { system_account: system.getPublicKey() });
+  const [hub, agents, system] = [pairOf(seeds.hubAccount), pairOf(seeds.account), pairOf(seeds.system)];
+  const exports = SHARED.map(({ name, type, subject }): Export => ({ name, type, subject }));
+  const imports = SHARED.map(({ name, type, subject, local }): Import => {
+    return { name, type, subject, account: hub.getPublicKey(), ...(local !== subject && { local_subject: local }) };
+  });
+  const preload = async (name: string, account: KeyPair, claims: Partial<Account>): Promise<string> =>
+    `  ${account.getPublicKey()}: ${await encodeAccount(name, account, claims, { signer: operator })}`;
+  const hubClaims = { limits: { ...LIMITS, ...JETSTREAM_LIMITS }, exports, mappings: BLOB_MAPPING };
   return [
     "# Made by muster-hub nats-config. Holds no secret: the JWTs are public, the seeds stay with the hub.",
-    `operator: ${operatorJwt}`,
+    `operator: ${await encodeOperator("muster", operator, { system_account: system.getPublicKey() })}`,
     `system_account: ${system.getPublicKey()}`,
     "resolver: MEMORY",
     "resolver_preload: {",
-    `  ${account.getPublicKey()}: ${accountJwt}`,
-    `  ${system.getPublicKey()}: ${systemJwt}`,
+    await preload("MUSTER", hub, hubClaims),
+    await preload("MUSTER_AGENTS", agents, { limits: LIMITS, imports }),
+    await preload("SYS", system, { limits: LIMITS }),
     "}",
     "",
   ].join("\n");
@@ -71,7 +110,7 @@ export async function natsServerConfig(seeds: NatsSeeds): Promise<string> {
 /** Credentials of the hub: what it does to its two streams, and nothing else. */
 export async function hubCreds(seeds: NatsSeeds): Promise<string> {
   const streams = [SLICE_STREAM, BLOB_STREAM];
-  return creds(seeds, "muster-hub", {
+  return creds(seeds.hubAccount, "muster-hub", {
     publish: [
       SLICE_SUBJECTS,
       BLOB_SUBJECTS,
@@ -89,11 +128,11 @@ export async function hubCreds(seeds: NatsSeeds): Promise<string> {
 
 /** Credentials of one agent: its own slice, blobs by name, its own inbox. */
 export async function agentCreds(seeds: NatsSeeds, cluster: string): Promise<string> {
-  return creds(seeds, `muster-agent-${cluster}`, agentPermissions(cluster), AGENT_CREDENTIALS_DAYS);
+  return creds(seeds.account, `muster-agent-${cluster}`, agentPermissions(cluster), AGENT_CREDENTIALS_DAYS);
 }
 
 async function creds(
-  seeds: NatsSeeds,
+  account: string,
   name: string,
   permissions: { publish: string[]; subscribe: string[] },
   days?: number,
@@ -102,7 +141,7 @@ async function creds(
   const jwt = await encodeUser(
     name,
     user,
-    pairOf(seeds.account),
+    pairOf(account),
     {
       pub: { allow: permissions.publish, deny: [] },
       sub: { allow: permissions.subscribe, deny: [] },

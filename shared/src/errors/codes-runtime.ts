@@ -10,7 +10,7 @@ export const RUNTIME_CODES = {
   }),
   NATS_AUTH: entry(
     "The NATS server refused the credentials or a permission.",
-    "Check the credentials file; issue new ones with `muster-hub issue`.",
+    "Check the credentials file; issue new ones with `muster-hub issue`. The hub's own need what `muster-hub nats-config` prints, in nats-server.",
     { retryable: true, exitCode: 4 },
   ),
   NATS_STREAM: entry(

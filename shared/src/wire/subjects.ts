@@ -42,7 +42,7 @@ export const HUB_INBOX_PREFIX = "_INBOX__hub";
 /** What an agent may do on NATS, and nothing else. Allow-lists only: deny rules were bypassed again and again. */
 export function agentPermissions(cluster: string): { publish: string[]; subscribe: string[] } {
   return {
-    publish: [`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, `$JS.API.DIRECT.GET.${BLOB_STREAM}.muster.v1.blob.>`],
+    publish: [`$JS.API.DIRECT.GET.${SLICE_STREAM}.${sliceSubject(cluster)}`, `$JS.API.DIRECT.GET.${BLOB_STREAM}.${BLOB_SUBJECTS}`],
     subscribe: [sliceSubject(cluster), `${inboxPrefix(cluster)}.>`],
   };
 }
