@@ -102,7 +102,7 @@ describe("an agent", () => {
 
   it("is shown as it reports", () => {
     listener.connected("one", "i", FACTS, undefined);
-    say({ restart: true, report: { applied: { epoch: 1, generation: 1 }, bundles: [] } });
+    say({ restart: true, report: { seen: { epoch: 1, generation: 1 }, applied: { epoch: 1, generation: 1 }, bundles: [] } });
     expect(status.cluster("one")).toMatchObject({ connected: true, sync: SyncState.Synced, appliedGeneration: 1 });
     listener.disconnected("one");
     listener.duplicate("one");

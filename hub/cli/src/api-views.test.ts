@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { InspectedObjectView } from "../../src/agents/commands.ts";
+import type { InspectionView } from "../../src/agents/commands.ts";
 import type * as Hub from "../../src/status/views.ts";
 import type * as Cli from "./api-views.ts";
 
@@ -46,7 +46,7 @@ it("what the CLI relies on is what the hub gives", () => {
       (a) => a,
       (b) => b,
     ),
-    held<Cli.LiveObject, InspectedObjectView>(
+    held<Cli.Inspection, InspectionView>(
       (a) => a,
       (b) => b,
     ),

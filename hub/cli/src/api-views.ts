@@ -86,6 +86,13 @@ export interface TargetDetail extends Target {
 }
 
 /** GET /targets/{bundle}/{cluster}/objects. */
+export interface Inspection {
+  readonly items: readonly LiveObject[];
+  /** What the agent says of those that found no place in its answer. */
+  readonly truncated?: string;
+}
+
+/** One object, as its agent sees it now. */
 export interface LiveObject {
   readonly ref: ObjectRef;
   readonly bundle: string;
@@ -168,6 +175,6 @@ export interface Fleet {
 
 /** `data` of GET /watch. */
 export interface ChangeNotice {
-  readonly kind: "cluster" | "bundle" | "target" | "drift" | "revision" | "event" | "fleet";
+  readonly kind: "cluster" | "target" | "drift" | "revision" | "event" | "fleet";
   readonly name: string;
 }

@@ -48,9 +48,9 @@ export function clusterWord(cluster: Cluster, nowMs: number): StateWord {
   if (cluster.freshness !== Freshness.Live) return staleWord(cluster.freshness, cluster.lastHeard, nowMs);
   if (cluster.sliceProblem) return word("Refused");
   if (cluster.sync === SyncState.Failed) return word(cluster.sync);
-  if (cluster.heldDeletion) return word("Held");
+  if (cluster.heldDeletion || cluster.conditions.some(isHolding)) return word("Held");
   if (cluster.paused) return word(SyncState.Paused);
-  if (cluster.targets.total === 0) return NO_TARGETS;
+  if (cluster.targets.total === 0 && cluster.sync === SyncState.Synced) return NO_TARGETS;
   return word(cluster.sync);
 }
 

@@ -260,7 +260,17 @@ describe("a command", () => {
       sequence: 3,
       inspectResult: { id, objects: [{ ref: { kind: "ConfigMap", namespace: "a", name: "web" }, bundle: "web", uid: "u" }] },
     });
-    expect(await asked).toMatchObject([{ ref: { kind: "ConfigMap", name: "web" }, uid: "u" }]);
+    expect(await asked).toEqual({ items: [expect.objectContaining({ ref: expect.objectContaining({ name: "web" }), uid: "u" })] });
+  });
+
+  it("whose answer was cut says so, in few words", async () => {
+    const agent = await join(one);
+    const asked = sessions.inspect("one", "web");
+    await eventually(() => expect(agent.messages.some((message) => message.inspect)).toBe(true));
+    const id = agent.messages.find((message) => message.inspect)?.inspect?.id ?? "";
+    const message = `7 more objects are not shown${" or so".repeat(200)}`;
+    agent.stream.write({ sequence: 2, inspectResult: { id, message, objects: [{ ref: { kind: "ConfigMap", name: "web" } }] } });
+    expect(await asked).toMatchObject({ items: [{ ref: { name: "web" } }], truncated: message.slice(0, 500) });
   });
 
   it("fails with a code if there is no such agent, if it does not answer, and if it goes meanwhile", async () => {

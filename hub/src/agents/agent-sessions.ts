@@ -6,14 +6,14 @@ import type { Clock, Failpoint } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { KeyedCertificate } from "../identity/certificates.ts";
 import { type AgentStream, createAgentServer, endStream, peerNames, status } from "./agent-server.ts";
-import type { AgentCommands, InspectedObjectView } from "./commands.ts";
+import type { AgentCommands, InspectionView } from "./commands.ts";
 import {
   clusterFromWire,
   eventFromWire,
   exceptionFromWire,
   factsFromWire,
   generationFromWire,
-  inspectedFromWire,
+  inspectionFromWire,
   refFromWire,
 } from "./from-wire.ts";
 import { Outbox } from "./outbox.ts";
@@ -86,7 +86,7 @@ interface Session {
   readonly outbox: Outbox;
   readonly bucket: TokenBucket;
   readonly over: AbortController;
-  readonly pending: Map<string, (result: InspectedObjectView[] | CodedError) => void>;
+  readonly pending: Map<string, (result: InspectionView | CodedError) => void>;
   /** In the middle of a full report of several parts. */
   continued: boolean;
 }
@@ -138,6 +138,9 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       if (session) return receive(session, message);
       clearTimeout(hello);
       if (!message.hello) return refuse(status.INVALID_ARGUMENT, "the first message must be Hello");
+      // Its cluster may have left Git since the stream began.
+      const now = admission(cluster);
+      if (now) return refuse(...now);
       session = open(cluster, stream, message.hello);
     });
   }
@@ -213,7 +216,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
   function takeInspection(session: Session, result: NonNullable<AgentMessage__Output["inspectResult"]>): void {
     const answer = result.code
       ? new CodedError("AGENT_OFFLINE", `The agent could not tell: ${result.message.slice(0, 500)}`)
-      : result.objects.flatMap((object) => inspectedFromWire(object) ?? []);
+      : inspectionFromWire(result);
     session.pending.get(result.id)?.(answer);
   }
 
@@ -280,7 +283,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
     async inspect(cluster, bundle) {
       const session = sessionOf(cluster);
       const id = randomUUID();
-      const result = new Promise<InspectedObjectView[] | CodedError>((resolve) => session.pending.set(id, resolve));
+      const result = new Promise<InspectionView | CodedError>((resolve) => session.pending.set(id, resolve));
       const timer = setTimeout(
         () =>
           session.pending.get(id)?.(new CodedError("AGENT_OFFLINE", `The agent of ${cluster} did not answer in ${commandTimeoutMs} ms`)),

@@ -3,7 +3,14 @@ import type { DriftDetail, Health, ObjectRef } from "@muster/shared/model";
 /** What operators may ask an agent to do, through the hub. Rejects with AGENT_OFFLINE or API_NOT_FOUND. */
 export interface AgentCommands {
   reconcile(cluster: string, bundle?: string): Promise<void>;
-  inspect(cluster: string, bundle: string): Promise<InspectedObjectView[]>;
+  inspect(cluster: string, bundle: string): Promise<InspectionView>;
+}
+
+/** The objects of a target, as its agent told them just now. */
+export interface InspectionView {
+  readonly items: readonly InspectedObjectView[];
+  /** What the agent says of those that found no place in its answer; absent if all are here. */
+  readonly truncated?: string;
 }
 
 /** One object of a target, as its agent told it just now. */

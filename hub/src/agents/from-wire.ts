@@ -13,7 +13,7 @@ import {
 } from "@muster/shared/model";
 import type { AgentMessage__Output } from "@muster/shared/rpc";
 import { MAX_GENERATION } from "@muster/shared/wire";
-import type { InspectedObjectView } from "./commands.ts";
+import type { InspectedObjectView, InspectionView } from "./commands.ts";
 
 type Body<K extends keyof AgentMessage__Output> = NonNullable<AgentMessage__Output[K]>;
 type StatusOutput = Body<"status">;
@@ -23,10 +23,13 @@ type Items<T> = T extends readonly (infer I)[] ? I : never;
 /** What an agent says is hostile until proven otherwise: texts and lists are cut, words that we do not know become Unknown. */
 const MAX_TEXT = 2_000;
 const MAX_NAME = 512;
+const MAX_REMARK = 500;
 const MAX_ITEMS = 20_000;
 const MAX_PATHS = 20;
 
-const cut = (text: string, length = MAX_TEXT): string => text.slice(0, length);
+/** A copy: a piece of a text keeps the whole of it alive, and with it the message that it came in. */
+const cut = (text: string, length = MAX_TEXT): string =>
+  text.length <= length ? text : Buffer.from(text.slice(0, length), "utf16le").toString("utf16le");
 const oneOf = <T extends string>(values: Readonly<Record<string, T>>, text: string, fallback: T): T =>
   (Object.values(values) as string[]).includes(text) ? (text as T) : fallback;
 const count = (value: number): number => (Number.isSafeInteger(value) && value >= 0 ? value : 0);
@@ -128,7 +131,12 @@ export function eventFromWire(event: Items<StatusOutput["events"]>): ReportedEve
   };
 }
 
-export function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]>): InspectedObjectView | undefined {
+/** An answer that is not an error; a message in it tells of objects that found no place. */
+export function inspectionFromWire({ objects, message }: Body<"inspectResult">): InspectionView {
+  return { items: objects.flatMap((object) => inspectedFromWire(object) ?? []), ...(message && { truncated: cut(message, MAX_REMARK) }) };
+}
+
+function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]>): InspectedObjectView | undefined {
   const ref = refFromWire(object.ref);
   const drift = driftFromWire(object.drift);
   return (

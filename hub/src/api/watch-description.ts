@@ -1,7 +1,7 @@
 import type { ChangeNotice } from "../status/views.ts";
 
 /** When a notice of each kind is sent, and what its name is. Nothing sends one of a bundle: bundles change with the fleet. */
-const NOTICES: Readonly<Record<Exclude<ChangeNotice["kind"], "bundle">, string>> = {
+const NOTICES: Readonly<Record<ChangeNotice["kind"], string>> = {
   fleet:
     "Git was read and judged anew, a source or NATS failed or recovered, or you came back with `Last-Event-ID`. The name is empty. " +
     "Labels, bundles, targets and conditions may all have changed, and no other notice says so: ask for all that you show.",

@@ -112,3 +112,8 @@ export interface FleetModel {
   /** Approved ids of held deletions, sorted. */
   readonly approvedDeletions: readonly string[];
 }
+
+/** true if what is not in the model has left Git. A fleet that says nothing at all proves as little as one that cannot be read. */
+export function provesAbsence({ complete, problems }: Pick<FleetModel, "complete" | "problems">): boolean {
+  return complete && problems.every(({ scope }) => scope.kind !== "fleet");
+}

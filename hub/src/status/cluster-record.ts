@@ -1,26 +1,16 @@
-import {
-  type BundleReport,
-  type ClusterFacts,
-  type ClusterReport,
-  Freshness,
-  formatObjectRef,
-  type ObjectException,
-} from "@muster/shared/model";
+import { type BundleReport, type ClusterFacts, type ClusterReport, Freshness } from "@muster/shared/model";
 import type { AgentStatus } from "../agents/agent-sessions.ts";
-
-/** An exception with the time at which the hub first heard of it. */
-export interface DatedException {
-  readonly exception: ObjectException;
-  /** Wall clock, milliseconds. */
-  readonly sinceMs: number;
-}
-
-/** Objects of one cluster that the hub remembers as exceptions; of more it knows the counts only (I11). */
-const MAX_EXCEPTIONS = 10_000;
+import { ExceptionStore } from "./exception-store.ts";
 
 /** Events of one cluster that are taken at once, and per second in the long run: one agent must not flood the history (E253). */
 const EVENT_BURST = 500;
 const EVENTS_PER_SECOND = 5;
+
+/** A full report of which parts are still to come; beside what it replaces, a record has at most two stores. */
+interface Incoming {
+  readonly exceptions: ExceptionStore;
+  report: ClusterReport | undefined;
+}
 
 /** What one cluster's agent has told. */
 export class ClusterRecord {
@@ -32,22 +22,31 @@ export class ClusterRecord {
   heardWallMs = 0;
   facts: ClusterFacts | undefined;
   report: ClusterReport | undefined;
-  /** Wall clock since when the slice is refused, and since when deletions are held. */
+  /** Wall clock since when the slice is refused, since when deletions are held, and since when not every exception is kept. */
   problemSinceMs = 0;
   heldSinceMs = 0;
+  cutSinceMs = 0;
   readonly bundles = new Map<string, BundleReport>();
-  readonly exceptions = new Map<string, DatedException>();
+  exceptions = new ExceptionStore();
   /** Grows with everything that views show. */
   version = 0;
   /** What freshness was when it was last told to listeners. */
   told: Freshness = Freshness.Never;
-  /** What a full report in several parts replaces, for the dates in it. */
-  #replaced: Map<string, DatedException> | undefined;
+  #confirmed = false;
+  #incoming: Incoming | undefined;
   #eventTokens = EVENT_BURST;
   #eventsAtMs = 0;
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /**
+   * true once the agent has told everything since its Hello. Until then what is known is what another process, perhaps long ago,
+   * has told: it is shown, but nothing follows from it (I10).
+   */
+  get confirmed(): boolean {
+    return this.#confirmed;
   }
 
   heard(monotonicMs: number, wallMs: number): void {
@@ -60,25 +59,32 @@ export class ClusterRecord {
     return monotonicMs - this.heardAtMs <= leaseMs ? Freshness.Live : Freshness.Stale;
   }
 
-  /** Takes a status message. */
+  /** The agent says Hello. Of a full report that broke midway nothing is taken. */
+  beginSession(facts: ClusterFacts): void {
+    this.version += 1;
+    this.connected = true;
+    this.#confirmed = false;
+    this.#incoming = undefined;
+    this.takeFacts(facts);
+  }
+
+  /** Takes a status message. A full report of several parts is shown when it is complete, not short before. */
   apply(update: AgentStatus, wallMs: number): void {
     this.version += 1;
-    if (update.restart) {
-      this.#replaced = new Map(this.exceptions);
-      this.exceptions.clear();
-    }
-    if (update.report) this.#take(update.report, wallMs);
     if (update.facts) this.takeFacts(update.facts);
-    for (const ref of update.cleared) this.exceptions.delete(formatObjectRef(ref));
-    for (const exception of update.exceptions) {
-      const key = formatObjectRef(exception.ref);
-      const known = this.exceptions.get(key) ?? this.#replaced?.get(key);
-      if (!known && this.exceptions.size >= MAX_EXCEPTIONS) continue;
-      // An object that was slow to start and drifts now has drifted now, not when it started.
-      const same = known !== undefined && (known.exception.drift === undefined) === (exception.drift === undefined);
-      this.exceptions.set(key, { exception, sinceMs: same ? known.sinceMs : wallMs });
+    if (update.restart) this.#incoming = { exceptions: new ExceptionStore(), report: undefined };
+    const incoming = this.#incoming;
+    this.#takeExceptions(incoming?.exceptions ?? this.exceptions, update, wallMs);
+    if (!incoming) {
+      if (update.report) this.#takeReport(update.report, wallMs);
+      return;
     }
-    if (update.complete) this.#replaced = undefined;
+    incoming.report = update.report ?? incoming.report;
+    if (!update.complete) return;
+    this.#incoming = undefined;
+    this.#confirmed = true;
+    this.exceptions = incoming.exceptions;
+    this.#takeReport(incoming.report, wallMs);
   }
 
   /** Facts that say the same stay the same object: what was rendered with them need not be rendered again. */
@@ -86,12 +92,24 @@ export class ClusterRecord {
     if (JSON.stringify(facts) !== JSON.stringify(this.facts)) this.facts = facts;
   }
 
-  #take(report: ClusterReport, wallMs: number): void {
-    if (report.sliceProblem?.code !== this.report?.sliceProblem?.code) this.problemSinceMs = wallMs;
-    if (report.heldDeletion?.id !== this.report?.heldDeletion?.id) this.heldSinceMs = wallMs;
+  #takeExceptions(into: ExceptionStore, { cleared, exceptions }: AgentStatus, wallMs: number): void {
+    const wasCut = this.exceptions.leftOut > 0;
+    for (const ref of cleared) into.delete(ref);
+    for (const exception of exceptions) {
+      const known = into.get(exception.ref) ?? this.exceptions.get(exception.ref);
+      // An object that was slow to start and drifts now has drifted now, not when it started.
+      const same = known !== undefined && (known.exception.drift === undefined) === (exception.drift === undefined);
+      into.put(exception, same ? known.sinceMs : wallMs);
+    }
+    if (!wasCut) this.cutSinceMs = wallMs;
+  }
+
+  #takeReport(report: ClusterReport | undefined, wallMs: number): void {
+    if (report?.sliceProblem?.code !== this.report?.sliceProblem?.code) this.problemSinceMs = wallMs;
+    if (report?.heldDeletion?.id !== this.report?.heldDeletion?.id) this.heldSinceMs = wallMs;
     this.report = report;
     this.bundles.clear();
-    for (const bundle of report.bundles) this.bundles.set(bundle.bundle, bundle);
+    for (const bundle of report?.bundles ?? []) this.bundles.set(bundle.bundle, bundle);
   }
 
   /** How many of `wanted` events may be taken now. */

@@ -1,8 +1,9 @@
 import { formatPosition } from "@muster/shared/errors";
 import { formatRevision, type Slice, type SliceBundle } from "@muster/shared/model";
-import type { FleetModel, FleetProblem, Target } from "../fleet/model.ts";
+import type { FleetModel, FleetProblem } from "../fleet/model.ts";
 import type { TargetProblem } from "../release/compose-slices.ts";
 import type { RenderNotice } from "../render/renderer.ts";
+import { type KnownFleet, type KnownTarget, keepKnown } from "./known-fleet.ts";
 import type { ConditionView } from "./views.ts";
 
 /** What a run of the pipeline has found out. */
@@ -30,10 +31,10 @@ export interface Trouble {
 /** A pipeline result with everything that questions look up. Immutable. */
 export interface DesiredState {
   readonly result: PipelineResult;
-  readonly targetsOfCluster: ReadonlyMap<string, readonly Target[]>;
-  readonly targetsOfBundle: ReadonlyMap<string, readonly Target[]>;
-  /** `bundle/cluster`. */
-  readonly target: ReadonlyMap<string, Target>;
+  /** What is shown: more than what is sound. */
+  readonly known: KnownFleet;
+  readonly targetsOfCluster: ReadonlyMap<string, readonly KnownTarget[]>;
+  readonly targetsOfBundle: ReadonlyMap<string, readonly KnownTarget[]>;
   bundleIn(cluster: string, bundle: string): SliceBundle | undefined;
   revisionOf(cluster: string): string | undefined;
   /** Conditions of a target, of a cluster and of a bundle. */
@@ -48,42 +49,42 @@ const NONE: readonly ConditionView[] = [];
 
 /** Indexes a result; what was wrong before keeps its date. `now` is RFC 3339. */
 export function indexResult(result: PipelineResult, before: DesiredState | undefined, now: string): DesiredState {
-  const { troubles, byTarget, byCluster, byBundle } = indexTroubles(result, before, now);
-  const targetsOfCluster = new Map<string, Target[]>();
-  const targetsOfBundle = new Map<string, Target[]>();
-  const byKey = new Map<string, Target>();
-  for (const target of result.model.targets) {
-    append(targetsOfCluster, target.cluster.name, target);
-    append(targetsOfBundle, target.bundle.name, target);
-    byKey.set(`${target.bundle.name}/${target.cluster.name}`, target);
-  }
+  const { troubles, byTarget, byCluster, byBundle, heldDocuments } = indexTroubles(result, before, now);
+  const known = keepKnown(result, before?.known);
+  const targetsOfCluster = Map.groupBy(known.targets, ({ cluster }) => cluster.name);
+  const targetsOfBundle = Map.groupBy(known.targets, ({ bundle }) => bundle.name);
   const bundles = new Map<string, Map<string, SliceBundle>>();
   const revisions = new Map<string, string>();
   return {
     result,
+    known,
     targetsOfCluster,
     targetsOfBundle,
-    target: byKey,
     troubles,
     bundleIn(cluster, bundle) {
-      let known = bundles.get(cluster);
-      if (!known) {
-        known = new Map((result.slices.get(cluster)?.bundles ?? []).map((entry) => [entry.name, entry]));
-        bundles.set(cluster, known);
+      let entries = bundles.get(cluster);
+      if (!entries) {
+        entries = new Map((result.slices.get(cluster)?.bundles ?? []).map((entry) => [entry.name, entry]));
+        bundles.set(cluster, entries);
       }
-      return known.get(bundle);
+      return entries.get(bundle);
     },
     revisionOf(cluster) {
       const slice = result.slices.get(cluster);
       if (!slice) return undefined;
-      let known = revisions.get(cluster);
-      if (known === undefined) {
-        known = formatRevision(slice.commits);
-        revisions.set(cluster, known);
+      let revision = revisions.get(cluster);
+      if (revision === undefined) {
+        revision = formatRevision(slice.commits);
+        revisions.set(cluster, revision);
       }
-      return known;
+      return revision;
     },
-    targetConditions: (bundle, cluster) => byTarget.get(`${bundle}/${cluster}`) ?? NONE,
+    targetConditions(bundle, cluster) {
+      const own = byTarget.get(`${bundle}/${cluster}`) ?? NONE;
+      // Its document holds a bundle wherever it is.
+      const held = heldDocuments.get(bundle);
+      return held ? [...own, ...held] : own;
+    },
     clusterConditions: (cluster) => byCluster.get(cluster) ?? NONE,
     bundleConditions: (bundle) => byBundle.get(bundle) ?? NONE,
   };
@@ -94,6 +95,8 @@ interface IndexedTroubles {
   readonly byTarget: Map<string, ConditionView[]>;
   readonly byCluster: Map<string, ConditionView[]>;
   readonly byBundle: Map<string, ConditionView[]>;
+  /** By bundle: what is wrong in the document itself. */
+  readonly heldDocuments: Map<string, ConditionView[]>;
 }
 
 /**
@@ -107,7 +110,13 @@ type NoteTrouble = (
 ) => ConditionView;
 
 function indexTroubles(result: PipelineResult, before: DesiredState | undefined, now: string): IndexedTroubles {
-  const index: IndexedTroubles = { troubles: new Map(), byTarget: new Map(), byCluster: new Map(), byBundle: new Map() };
+  const index: IndexedTroubles = {
+    troubles: new Map(),
+    byTarget: new Map(),
+    byCluster: new Map(),
+    byBundle: new Map(),
+    heldDocuments: new Map(),
+  };
   const { troubles, byCluster } = index;
   const note: NoteTrouble = (event, condition, { bundle, what = condition.message } = {}) => {
     const key = [event, bundle, condition.reason, what, condition.at].join("\n");
@@ -127,12 +136,15 @@ function indexTroubles(result: PipelineResult, before: DesiredState | undefined,
 }
 
 /** What people wrote wrong: it holds the cluster or the bundle that it stands in. */
-function indexMistakes(problems: readonly FleetProblem[], { byBundle, byCluster }: IndexedTroubles, note: NoteTrouble): void {
+function indexMistakes(problems: readonly FleetProblem[], index: IndexedTroubles, note: NoteTrouble): void {
   for (const { code, message, at, scope } of problems) {
     const invalid = { type: "Invalid", reason: code, message, ...(at && { at: formatPosition(at) }) };
     const condition = note("FleetInvalid", invalid, scope.kind === "bundle" ? { bundle: scope.name } : {});
-    if (scope.kind === "bundle") append(byBundle, scope.name, { ...condition, type: "Held" });
-    if (scope.kind === "cluster") append(byCluster, scope.name, { ...condition, type: "Held" });
+    const held = { ...condition, type: "Held" };
+    if (scope.kind === "cluster") append(index.byCluster, scope.name, held);
+    if (scope.kind !== "bundle") continue;
+    append(index.byBundle, scope.name, held);
+    append(index.heldDocuments, scope.name, held);
   }
 }
 

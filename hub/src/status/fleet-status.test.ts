@@ -1,156 +1,52 @@
-import {
-  type BundleReport,
-  type ClusterReport,
-  DEFAULT_DELETION_BUDGET,
-  DriftKind,
-  Health,
-  type ObjectException,
-  type Slice,
-  SyncState,
-} from "@muster/shared/model";
+import { SyncState } from "@muster/shared/model";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ManualClock } from "../../../test/rig/manual-clock.ts";
-import type { AgentStatus } from "../agents/agent-sessions.ts";
-import type { BundleDefinition, ClusterDefinition, FleetModel } from "../fleet/model.ts";
-import type { PipelineResult } from "./desired-state.ts";
-import { createFleetStatus, type FleetStatus } from "./fleet-status.ts";
+import type { ManualClock } from "../../../test/rig/manual-clock.ts";
+import type { FleetStatus } from "./fleet-status.ts";
+import {
+  at,
+  COMMIT,
+  cluster,
+  connect,
+  createSampleStatus,
+  digest,
+  drifted,
+  FACTS,
+  LEASE_MS,
+  REF,
+  report,
+  result,
+  slice,
+  update,
+  WEB,
+} from "./testing/sample-status.ts";
 import type { ChangeNotice } from "./views.ts";
-
-const LEASE_MS = 90_000;
-const COMMIT = { source: "fleet", ref: "main", commit: "3f2a1b9c4d5e6f708192a3b4c5d6e7f809101112" };
-const FACTS = { agentVersion: "0.1.0", kubernetesVersion: "v1.36.3", apiVersions: [], clusterScopedKinds: [] };
-const cluster = (name: string): ClusterDefinition => ({
-  name,
-  labels: { env: "prod" },
-  variables: {},
-  paused: false,
-  at: { file: "c.yaml" },
-});
-const WEB: BundleDefinition = {
-  name: "web",
-  source: "fleet",
-  directory: "apps/web",
-  targets: [{ all: true }],
-  variables: {},
-  patches: [],
-  layers: [],
-  at: { file: "apps/web/bundle.yaml" },
-  options: { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] },
-};
-const digest = (letter: string) => `sha256:${letter.repeat(64)}` as const;
-const slice = (name: string, letter: string, generation = 1): Slice => ({
-  version: 1,
-  trustDomain: "muster.local",
-  cluster: name,
-  epoch: 1,
-  generation,
-  commits: [COMMIT],
-  paused: false,
-  deletionBudget: DEFAULT_DELETION_BUDGET,
-  approvedDeletions: [],
-  bundles: [
-    {
-      name: "web",
-      state: "desired",
-      manifestSet: { digest: digest(letter), blob: "b", chunks: 1, bytes: 1 },
-      objects: ["a_web__ConfigMap"],
-      options: WEB.options,
-    },
-  ],
-});
-const result = (
-  names: readonly string[],
-  more: Partial<Omit<PipelineResult, "model">> & { model?: Partial<FleetModel> } = {},
-): PipelineResult => {
-  const clusters = new Map(names.map((name) => [name, cluster(name)]));
-  const model: FleetModel = {
-    commits: [COMMIT],
-    clusters,
-    bundles: new Map([["web", WEB]]),
-    problems: [],
-    heldBundles: new Set(),
-    heldClusters: new Set(),
-    complete: true,
-    targets: [...clusters.values()].map((one) => ({ cluster: one, bundle: WEB, layers: [] })),
-    deletionBudget: DEFAULT_DELETION_BUDGET,
-    approvedDeletions: [],
-    ...more.model,
-  };
-  return {
-    problems: [],
-    notices: new Map(),
-    slices: new Map(names.map((name) => [name, slice(name, "a")])),
-    moved: names.length,
-    failed: new Map(),
-    commit: { subject: "Change", author: "Ada" },
-    ...more,
-    model,
-  };
-};
-const REF = { group: "", kind: "ConfigMap", namespace: "a", name: "web" };
-const bundleReport = (more: Partial<BundleReport> = {}): BundleReport => ({
-  bundle: "web",
-  state: SyncState.Synced,
-  health: Health.Current,
-  applied: digest("a"),
-  objects: 1,
-  drifted: 0,
-  failed: 0,
-  ...more,
-});
-const report = (bundle: Partial<BundleReport> = {}, more: Partial<ClusterReport> = {}): ClusterReport => ({
-  seen: { epoch: 1, generation: 1 },
-  applied: { epoch: 1, generation: 1 },
-  bundles: [bundleReport(bundle)],
-  ...more,
-});
-const update = (more: Partial<AgentStatus> = {}): AgentStatus => ({
-  restart: false,
-  complete: true,
-  exceptions: [],
-  cleared: [],
-  events: [],
-  ...more,
-});
-const drifted: ObjectException = {
-  ref: REF,
-  bundle: "web",
-  health: Health.Current,
-  drift: { kind: DriftKind.Modified, manager: "kubectl-edit", paths: [".data.x"] },
-};
 
 let clock: ManualClock;
 let status: FleetStatus;
 let notices: ChangeNotice[];
 beforeEach(() => {
-  clock = new ManualClock(Date.parse("2026-10-05T03:12:00Z"));
-  status = createFleetStatus({ clock, leaseMs: LEASE_MS });
-  status.recordSource({ name: "fleet", url: "https://git.example/fleet", ref: "main", commit: COMMIT.commit }, undefined);
+  ({ status, clock } = createSampleStatus());
   notices = [];
   status.subscribe((notice) => notices.push(notice));
 });
 
-const connect = (name: string, first: AgentStatus = update({ restart: true, report: report() })) => {
-  status.connected(name, "i", FACTS, undefined);
-  status.status(name, first);
-};
 const sync = (name = "one") => status.target("web", name)?.sync;
 
 describe("a target", () => {
   it("I10: is Synced only if its agent has reported just the digest that the hub wants", () => {
     status.record(result(["one"]));
     expect(sync()).toBe("Unknown");
-    connect("one");
+    connect(status, "one");
     expect(sync()).toBe("Synced");
     status.record(result(["one"], { slices: new Map([["one", slice("one", "b", 2)]]) }));
     expect(sync()).toBe("Progressing");
-    status.status("one", update({ report: report({ applied: digest("b") }) }));
+    status.status("one", update({ report: report({ applied: digest("b") }, at(2)) }));
     expect(sync()).toBe("Synced");
   });
 
   it("I10: is Unknown as soon as its agent was not heard for the lease, and healthy again only when it speaks", async () => {
     status.record(result(["one"]));
-    connect("one");
+    connect(status, "one");
     await clock.advance(LEASE_MS);
     expect(status.cluster("one")).toMatchObject({ freshness: "Live", sync: "Synced", health: "Current" });
     await clock.advance(1);
@@ -163,7 +59,7 @@ describe("a target", () => {
 
   it("of which nothing was published yet is in sync with nothing, whatever its agent says", () => {
     status.record(result(["one"], { slices: new Map() }));
-    connect("one");
+    connect(status, "one");
     expect(sync()).toBe("Unknown");
   });
 
@@ -183,7 +79,7 @@ describe("a target", () => {
 describe("what an agent tells", () => {
   it("adds to what is known, and a full report replaces it", () => {
     status.record(result(["one"]));
-    connect("one", update({ restart: true, report: report({ drifted: 1, state: SyncState.OutOfSync }), exceptions: [drifted] }));
+    connect(status, "one", update({ restart: true, report: report({ drifted: 1, state: SyncState.OutOfSync }), exceptions: [drifted] }));
     expect(status.drift()).toMatchObject([{ cluster: "one", ref: REF, drift: { manager: "kubectl-edit" } }]);
     status.status("one", update({ cleared: [REF], report: report() }));
     expect(status.drift()).toEqual([]);
@@ -194,7 +90,7 @@ describe("what an agent tells", () => {
 
   it("in several parts is one full report, in which old dates stay", async () => {
     status.record(result(["one"]));
-    connect("one", update({ restart: true, report: report(), exceptions: [drifted] }));
+    connect(status, "one", update({ restart: true, report: report(), exceptions: [drifted] }));
     const since = status.drift()[0]?.since;
     await clock.advance(5_000);
     const other = { ...drifted, ref: { ...REF, name: "other" } };
@@ -208,13 +104,13 @@ describe("what an agent tells", () => {
 
   it("of a cluster that Git does not declare shows nowhere", () => {
     status.record(result(["one"]));
-    connect("stranger", update({ restart: true, exceptions: [drifted] }));
+    connect(status, "stranger", update({ restart: true, exceptions: [drifted] }));
     expect([status.cluster("stranger"), status.drift(), status.clusters().length]).toEqual([undefined, [], 1]);
   });
 
   it("E253: cannot flood the history", () => {
     status.record(result(["one"]));
-    connect("one");
+    connect(status, "one");
     const events = Array.from({ length: 2_000 }, (_, index) => ({
       at: "2026-10-05T03:12:00Z",
       type: "DriftDetected",
@@ -229,7 +125,7 @@ describe("what an agent tells", () => {
 
   it("of a slice that it refuses is told once, and shown until it is over", () => {
     status.record(result(["one"]));
-    connect("one");
+    connect(status, "one");
     const sliceProblem = { code: "SLICE_SIGNATURE", message: "no pinned key has signed it" } as const;
     status.status("one", update({ report: report({}, { sliceProblem }) }));
     status.status("one", update({ report: report({}, { sliceProblem }) }));
@@ -246,9 +142,9 @@ describe("the fleet", () => {
   it("is healthy only if every source, cluster and target is, and nothing was found wrong", () => {
     expect(status.fleet().healthy).toBe(false);
     status.record(result(["one", "two"]));
-    connect("one");
+    connect(status, "one");
     expect(status.fleet().healthy).toBe(false);
-    connect("two");
+    connect(status, "two");
     expect(status.fleet().healthy).toBe(true);
     status.recordSource(
       { name: "fleet", url: "https://git.example/fleet", ref: "main" },
@@ -325,17 +221,17 @@ describe("the fleet", () => {
 
   it("counts for every revision the clusters that have applied it", () => {
     status.record(result(["one", "two"]));
-    connect("one");
+    connect(status, "one");
     expect(status.revisions()).toMatchObject([
       { revision: `main@sha1:${COMMIT.commit}`, publishedSlices: 2, current: true, clusters: { total: 2, applied: 1 } },
     ]);
-    connect("two");
+    connect(status, "two");
     expect(status.revisions()[0]?.clusters).toEqual({ total: 2, applied: 2 });
   });
 
   it("tells listeners of every change, and of a lease that ran out though nobody spoke", async () => {
     status.record(result(["one"]));
-    connect("one");
+    connect(status, "one");
     const stop = new AbortController();
     const running = status.run(stop.signal);
     await clock.advance(1_000);
@@ -350,7 +246,7 @@ describe("the fleet", () => {
   it("forgets a cluster that left Git when its agent is gone, and keeps one that is only held", () => {
     status.record(result(["one", "two"]));
     for (const name of ["one", "two"]) {
-      connect(name);
+      connect(status, name);
       status.disconnected(name);
     }
     status.record(result([], { model: { heldClusters: new Set(["one"]) }, slices: new Map() }));
@@ -362,7 +258,7 @@ describe("the fleet", () => {
     const bundles = Array.from({ length: 10 }, (_, index) => ({ ...WEB, name: `b${index}` }));
     const targets = names.flatMap((name) => bundles.map((one) => ({ cluster: cluster(name), bundle: one, layers: [] })));
     status.record(result(names, { model: { targets, bundles: new Map(bundles.map((one) => [one.name, one])) } }));
-    for (const name of names) connect(name);
+    for (const name of names) connect(status, name);
     const started = performance.now();
     expect([status.fleet().clusters.total, status.clusters().length, status.targets().length]).toEqual([2_000, 2_000, 20_000]);
     expect(performance.now() - started).toBeLessThan(2_000);

@@ -112,9 +112,10 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
       const before = state.desired;
       const after = indexResult(result, before, now());
       state.desired = after;
-      forgetAllBut(result.model.clusters);
-      for (const [name, record] of records)
-        if (!record.connected && !result.model.clusters.has(name) && !result.model.heldClusters.has(name)) records.delete(name);
+      const { clusters, complete } = after.known;
+      forgetAllBut(clusters);
+      // Only a model that is complete says that a cluster is gone.
+      for (const [name, record] of records) if (complete && !record.connected && !clusters.has(name)) records.delete(name);
       const revision = formatRevision(result.model.commits);
       const isNew =
         result.model.commits.length > 0 &&
@@ -127,7 +128,7 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
           problems: result.problems.length + result.model.problems.length,
         });
       tellTroubles(before, after);
-      for (const name of result.model.clusters.keys()) {
+      for (const name of clusters.keys()) {
         if (before?.result.slices.get(name) !== result.slices.get(name)) notify("cluster", name);
       }
       if (isNew) notify("revision", revision);
@@ -165,9 +166,7 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     facts: (cluster) => records.get(cluster)?.facts,
     connected(cluster, _instance, facts, highWater: Generation | undefined) {
       const record = recordOf(cluster);
-      record.connected = true;
-      record.takeFacts(facts);
-      record.version += 1;
+      record.beginSession(facts);
       record.heard(clock.monotonicMs(), clock.wallMs());
       event({
         type: "AgentConnected",
@@ -196,15 +195,16 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     },
     status(cluster, update) {
       const record = recordOf(cluster);
-      const problem = record.report?.sliceProblem?.code;
+      const { report: before, exceptions } = record;
       record.apply(update, clock.wallMs());
+      const { report } = record;
       tellEvents(record, update);
-      const refused = update.report?.sliceProblem;
-      if (refused && refused.code !== problem)
+      const refused = report?.sliceProblem;
+      if (refused && refused.code !== before?.sliceProblem?.code)
         event({ type: "SliceRefused", severity: "warning", cluster, message: `${refused.message} [${refused.code}]` });
       notify("cluster", cluster);
-      if (update.report) for (const { bundle } of update.report.bundles) notify("target", `${bundle}/${cluster}`);
-      if (update.exceptions.length + update.cleared.length > 0 || update.restart) notify("drift", cluster);
+      if (report && report !== before) for (const { bundle } of report.bundles) notify("target", `${bundle}/${cluster}`);
+      if (update.exceptions.length + update.cleared.length > 0 || record.exceptions !== exceptions) notify("drift", cluster);
     },
     subscribe(listener) {
       listeners.add(listener);

@@ -1,10 +1,10 @@
 import { Freshness, formatRevision, Health, SyncState } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
-import type { Target } from "../fleet/model.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
 import type { DesiredState } from "./desired-state.ts";
 import type { EventLog } from "./event-log.ts";
-import { type ClusterFold, foldCluster, reportedConditions, tally, viewTarget } from "./reported-views.ts";
+import type { KnownTarget } from "./known-fleet.ts";
+import { type ClusterFold, foldCluster, isTrouble, tally, viewTarget } from "./reported-views.ts";
 import type { RevisionLog } from "./revision-log.ts";
 import type {
   BundleView,
@@ -50,7 +50,7 @@ interface Cached<T> {
 /** Answers the operators' questions from desired and reported state. */
 export function createFleetViews(fleet: FleetState): FleetViews {
   const { records, sources, events, revisions, clock, leaseMs } = fleet;
-  const targetViews = new WeakMap<Target, Cached<TargetView>>();
+  const targetViews = new WeakMap<KnownTarget, Cached<TargetView>>();
   const folds = new Map<string, Cached<ClusterFold>>();
   const freshnessOf = (record: ClusterRecord | undefined): Freshness => record?.freshness(clock.monotonicMs(), leaseMs) ?? Freshness.Never;
 
@@ -67,13 +67,13 @@ export function createFleetViews(fleet: FleetState): FleetViews {
     return { desired: state, version, freshness, value: make() };
   }
 
-  function targetView(target: Target, state: DesiredState, record: ClusterRecord | undefined, freshness: Freshness): TargetView {
+  function targetView(target: KnownTarget, state: DesiredState, record: ClusterRecord | undefined, freshness: Freshness): TargetView {
     const entry = cached(targetViews.get(target), record, freshness, state, () => viewTarget(target, state, record, freshness));
     targetViews.set(target, entry);
     return entry.value;
   }
 
-  function viewsOf(targets: readonly Target[], state: DesiredState): TargetView[] {
+  function viewsOf(targets: readonly KnownTarget[], state: DesiredState): TargetView[] {
     let name: string | undefined;
     let record: ClusterRecord | undefined;
     let freshness: Freshness = Freshness.Never;
@@ -89,13 +89,13 @@ export function createFleetViews(fleet: FleetState): FleetViews {
   }
 
   function clusterView(name: string): ClusterView | undefined {
-    const definition = fleet.desired?.result.model.clusters.get(name);
+    const definition = fleet.desired?.known.clusters.get(name);
     if (!definition || !fleet.desired) return undefined;
     const state = fleet.desired;
     const record = records.get(name);
     const freshness = freshnessOf(record);
     const fold = cached(folds.get(name), record, freshness, state, () =>
-      foldCluster(viewsOf(state.targetsOfCluster.get(name) ?? [], state), freshness),
+      foldCluster(viewsOf(state.targetsOfCluster.get(name) ?? [], state), state, record, freshness),
     );
     folds.set(name, fold);
     const slice = state.result.slices.get(name);
@@ -116,12 +116,12 @@ export function createFleetViews(fleet: FleetState): FleetViews {
       ...(record?.facts?.kubernetesVersion && { kubernetesVersion: record.facts.kubernetesVersion }),
       ...(report?.heldDeletion && { heldDeletion: report.heldDeletion }),
       ...(report?.sliceProblem && { sliceProblem: report.sliceProblem }),
-      conditions: [...state.clusterConditions(name), ...reportedConditions(record)],
+      conditions: [...state.clusterConditions(name), ...fold.value.conditions],
     };
   }
 
   function bundleView(name: string): BundleView | undefined {
-    const definition = fleet.desired?.result.model.bundles.get(name);
+    const definition = fleet.desired?.known.bundles.get(name);
     if (!definition || !fleet.desired) return undefined;
     return {
       name,
@@ -136,13 +136,14 @@ export function createFleetViews(fleet: FleetState): FleetViews {
 
   function fleetView(): FleetView {
     const clusters = clusterNames().flatMap((name) => clusterView(name) ?? []);
-    const targets = tally(fleet.desired ? viewsOf(fleet.desired.result.model.targets, fleet.desired) : []);
+    const targets = tally(fleet.desired ? viewsOf(fleet.desired.known.targets, fleet.desired) : []);
     const problems = [...(fleet.desired?.troubles.values() ?? [])].map(({ condition }) => condition);
     if (fleet.transport) problems.push(fleet.transport);
     const sourceViews = [...sources.values()];
     const count = (holds: (cluster: ClusterView) => boolean) => clusters.filter(holds).length;
-    const synced = count((cluster) => cluster.sync === SyncState.Synced);
-    const healthy = count((cluster) => cluster.health === Health.Current && cluster.conditions.length === 0);
+    // What is desired of a cluster whose document is held is not known: it is in sync with what was desired before.
+    const synced = count((cluster) => cluster.sync === SyncState.Synced && !cluster.conditions.some(({ type }) => type === "Held"));
+    const healthy = count((cluster) => cluster.health === Health.Current && !cluster.conditions.some(isTrouble));
     const sound = problems.length === 0 && sourceViews.length > 0 && sourceViews.every((source) => source.conditions.length === 0);
     const commits = fleet.desired?.result.model.commits ?? [];
     return {
@@ -168,10 +169,10 @@ export function createFleetViews(fleet: FleetState): FleetViews {
   }
 
   function clusterNames(): string[] {
-    return [...(fleet.desired?.result.model.clusters.keys() ?? [])].sort();
+    return [...(fleet.desired?.known.clusters.keys() ?? [])].sort();
   }
 
-  function targetDetail(target: Target, state: DesiredState): TargetDetailView {
+  function targetDetail(target: KnownTarget, state: DesiredState): TargetDetailView {
     const { cluster, bundle, layers } = target;
     const record = records.get(cluster.name);
     const exceptions = [...(record?.exceptions.values() ?? [])]
@@ -195,7 +196,7 @@ export function createFleetViews(fleet: FleetState): FleetViews {
     fleet: fleetView,
     clusters: () => clusterNames().flatMap((name) => clusterView(name) ?? []),
     cluster: clusterView,
-    bundles: () => [...(fleet.desired?.result.model.bundles.keys() ?? [])].sort().flatMap((name) => bundleView(name) ?? []),
+    bundles: () => [...(fleet.desired?.known.bundles.keys() ?? [])].sort().flatMap((name) => bundleView(name) ?? []),
     bundle: bundleView,
     targets({ cluster, bundle } = {}) {
       if (!fleet.desired) return [];
@@ -203,20 +204,20 @@ export function createFleetViews(fleet: FleetState): FleetViews {
         ? fleet.desired.targetsOfCluster.get(cluster)
         : bundle
           ? fleet.desired.targetsOfBundle.get(bundle)
-          : fleet.desired.result.model.targets;
+          : fleet.desired.known.targets;
       return viewsOf(
         (among ?? []).filter((target) => !bundle || target.bundle.name === bundle),
         fleet.desired,
       );
     },
     target(bundle, cluster) {
-      const found = fleet.desired?.target.get(`${bundle}/${cluster}`);
+      const found = fleet.desired?.known.target.get(`${bundle}/${cluster}`);
       return found && fleet.desired && targetDetail(found, fleet.desired);
     },
     drift() {
       const found: DriftView[] = [];
       for (const record of records.values()) {
-        const labels = fleet.desired?.result.model.clusters.get(record.name)?.labels;
+        const labels = fleet.desired?.known.clusters.get(record.name)?.labels;
         if (!labels) continue;
         const freshness = freshnessOf(record);
         for (const { exception, sinceMs } of record.exceptions.values()) {
@@ -226,8 +227,7 @@ export function createFleetViews(fleet: FleetState): FleetViews {
       }
       return found;
     },
-    revisions: () =>
-      revisions.views(fleet.desired?.result.slices ?? new Map(), (cluster) => records.get(cluster)?.report?.applied?.generation),
+    revisions: () => revisions.views(fleet.desired?.result.slices ?? new Map(), (cluster) => records.get(cluster)?.report?.applied),
     events: () => events.all(),
   };
 }

@@ -1,32 +1,47 @@
-import { Freshness, Health, SyncState, worstHealth } from "@muster/shared/model";
-import type { Target } from "../fleet/model.ts";
+import {
+  type BundleReport,
+  compareGenerations,
+  Freshness,
+  type Generation,
+  Health,
+  type SliceBundle,
+  SyncState,
+  worstHealth,
+} from "@muster/shared/model";
 import type { ClusterRecord } from "./cluster-record.ts";
 import type { DesiredState } from "./desired-state.ts";
+import type { KnownTarget } from "./known-fleet.ts";
+import { pruneState } from "./prune-conditions.ts";
 import type { ClusterView, ConditionView, TargetView } from "./views.ts";
 
 /**
  * A target as it is: what the hub wants, beside what its agent told. Past the lease everything that was told is old, and Synced
- * is only what the agent has reported for just the digest that the hub wants (I10).
+ * is only what the agent has reported for just the slice and the digest that the hub wants (I10).
  */
-export function viewTarget(target: Target, desired: DesiredState, record: ClusterRecord | undefined, freshness: Freshness): TargetView {
+export function viewTarget(
+  target: KnownTarget,
+  desired: DesiredState,
+  record: ClusterRecord | undefined,
+  freshness: Freshness,
+): TargetView {
   const cluster = target.cluster.name;
   const bundle = target.bundle.name;
   const report = record?.bundles.get(bundle);
   const entry = desired.bundleIn(cluster, bundle);
   const wanted = entry?.state === "desired" ? entry.manifestSet.digest : undefined;
   const revision = desired.revisionOf(cluster);
-  const live = freshness === Freshness.Live;
+  const told = isTold(record, freshness);
   const kept =
     entry?.state === "keep"
       ? { reason: entry.reason, message: "what is desired cannot be told; the cluster keeps what it has" }
       : undefined;
-  const told = { ...(report?.reason && { reason: report.reason }), ...(report?.message && { message: report.message }) };
+  const why = { ...(report?.reason && { reason: report.reason }), ...(report?.message && { message: report.message }) };
   return {
     bundle,
     cluster,
     labels: target.cluster.labels,
-    sync: live ? syncOf(entry?.state, report, wanted) : "Unknown",
-    health: live ? (report?.health ?? Health.Unknown) : Health.Unknown,
+    sync: told ? syncOf(entry, report, isSeen(record, desired)) : "Unknown",
+    health: told ? (report?.health ?? Health.Unknown) : Health.Unknown,
     freshness,
     objects: entry?.state === "desired" ? entry.objects.length : (report?.objects ?? 0),
     drifted: report?.drifted ?? 0,
@@ -34,22 +49,35 @@ export function viewTarget(target: Target, desired: DesiredState, record: Cluste
     ...(wanted && { desired: wanted }),
     ...(report?.applied && { applied: report.applied }),
     ...(revision && { revision }),
-    ...(kept ?? told),
+    ...(kept ?? why),
     conditions: desired.targetConditions(bundle, cluster),
   };
 }
 
-function syncOf(
-  state: "desired" | "keep" | undefined,
-  report: { readonly state: SyncState; readonly applied?: string } | undefined,
-  wanted: string | undefined,
-): TargetView["sync"] {
+/** true if what the agent has told can be gone by: it lives, and has told everything since its Hello. */
+function isTold(record: ClusterRecord | undefined, freshness: Freshness): record is ClusterRecord & { readonly report: object } {
+  return freshness === Freshness.Live && record?.confirmed === true && record.report !== undefined;
+}
+
+/** true if the agent goes by the slice in force. A slice moves only with its content, so no other cluster's commit disturbs this. */
+function isSeen({ name, report }: ClusterRecord, { result }: DesiredState): boolean {
+  return isSame(report?.seen, result.slices.get(name));
+}
+
+/** A cluster that never had a bundle has no slice, and its agent has seen none. */
+function isSame(one: Generation | undefined, other: Generation | undefined): boolean {
+  return one && other ? compareGenerations(one, other) === 0 : one === other;
+}
+
+function syncOf(entry: SliceBundle | undefined, report: BundleReport | undefined, seen: boolean): TargetView["sync"] {
   // Without a slice there is nothing to be in sync with, whatever the agent says.
-  if (state === undefined) return "Unknown";
+  if (entry === undefined) return "Unknown";
   const claimed = report?.state ?? SyncState.Progressing;
+  // Even with the same content the options may be others, or a pause; what is worse than that is so all the same.
+  if (!seen) return worseSync(claimed, SyncState.Progressing);
   if (claimed !== SyncState.Synced) return claimed;
-  if (state === "keep") return SyncState.Pending;
-  return report?.applied === wanted ? SyncState.Synced : SyncState.Progressing;
+  if (entry.state === "keep") return SyncState.Pending;
+  return report?.applied === entry.manifestSet.digest ? SyncState.Synced : SyncState.Progressing;
 }
 
 /** Counts over targets. */
@@ -80,6 +108,8 @@ export interface ClusterFold {
   readonly targets: ClusterView["targets"];
   readonly sync: ClusterView["sync"];
   readonly health: Health;
+  /** As the agent says. */
+  readonly conditions: readonly ConditionView[];
 }
 
 const SYNC_ORDER: readonly SyncState[] = [
@@ -91,20 +121,44 @@ const SYNC_ORDER: readonly SyncState[] = [
   SyncState.Failed,
 ];
 
-/** The worst of a cluster's targets; Synced and Current for none. */
-export function foldCluster(views: readonly TargetView[], freshness: Freshness): ClusterFold {
-  const { unknown: _, ...targets } = tally(views);
-  if (freshness !== Freshness.Live) return { targets, sync: "Unknown", health: Health.Unknown };
-  let worst: ClusterView["sync"] = SyncState.Synced;
-  for (const { sync } of views) {
-    if (sync === "Unknown") return { targets, sync, health: worstHealth(views.map((view) => view.health)) };
-    if (SYNC_ORDER.indexOf(sync) > SYNC_ORDER.indexOf(worst)) worst = sync;
-  }
-  return { targets, sync: worst, health: worstHealth(views.map((view) => view.health)) };
+function worseSync(a: SyncState, b: SyncState): SyncState {
+  return SYNC_ORDER.indexOf(a) > SYNC_ORDER.indexOf(b) ? a : b;
+}
+
+/**
+ * The worst of a cluster's targets, and of what no target shows: that the agent has not seen the slice in force or has not done
+ * with it, and objects that left Git and are still there.
+ */
+export function foldCluster(
+  views: readonly TargetView[],
+  desired: DesiredState,
+  record: ClusterRecord | undefined,
+  freshness: Freshness,
+): ClusterFold {
+  const { unknown, ...targets } = tally(views);
+  const prune = record && pruneState(record, desired);
+  const conditions = [...reportedConditions(record), ...(prune?.conditions ?? [])];
+  if (!isTold(record, freshness)) return { targets, sync: "Unknown", health: Health.Unknown, conditions };
+  const health = worstHealth(views.map((view) => view.health));
+  if (unknown > 0) return { targets, sync: "Unknown", health, conditions };
+  const isDone = isSeen(record, desired) && isSame(record.report.applied, desired.result.slices.get(record.name));
+  let sync = prune?.sync ?? SyncState.Synced;
+  for (const view of views) if (view.sync !== "Unknown") sync = worseSync(sync, view.sync);
+  // A slice that waits, fails or is paused is not applied either, and says more.
+  if (!isDone && sync === SyncState.Synced) sync = SyncState.Progressing;
+  return { targets, sync, health, conditions };
+}
+
+/** Conditions of a cluster that are worth knowing and make nothing unhealthy. */
+const REMARKS: ReadonlySet<string> = new Set(["PruneProtected", "Pruning", "ExceptionsCut"]);
+
+/** true if somebody has to do something about it. */
+export function isTrouble({ type, status }: ConditionView): boolean {
+  return status === "True" && !REMARKS.has(type);
 }
 
 /** What is wrong between a cluster and its slice, as its agent says. */
-export function reportedConditions(record: ClusterRecord | undefined): ConditionView[] {
+function reportedConditions(record: ClusterRecord | undefined): ConditionView[] {
   const found: ConditionView[] = [];
   const problem = record?.report?.sliceProblem;
   const held = record?.report?.heldDeletion;
@@ -123,6 +177,14 @@ export function reportedConditions(record: ClusterRecord | undefined): Condition
       reason: "DELETION_HELD",
       message: held.message,
       since: new Date(record.heldSinceMs).toISOString(),
+    });
+  if (record && record.exceptions.leftOut > 0)
+    found.push({
+      type: "ExceptionsCut",
+      status: "True",
+      reason: "TooMany",
+      message: `about ${record.exceptions.leftOut} more objects are not in order than the hub keeps of one cluster; all are counted, not all are listed`,
+      since: new Date(record.cutSinceMs).toISOString(),
     });
   return found;
 }

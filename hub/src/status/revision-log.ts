@@ -1,4 +1,4 @@
-import { formatRevision, type Slice } from "@muster/shared/model";
+import { compareGenerations, formatRevision, type Generation, type Slice } from "@muster/shared/model";
 import type { RevisionView } from "./views.ts";
 
 type Entry = Omit<RevisionView, "current" | "clusters">;
@@ -22,13 +22,14 @@ export class RevisionLog {
   }
 
   /** `appliedBy` tells the generation that a cluster's agent has applied. */
-  views(slices: ReadonlyMap<string, Slice>, appliedBy: (cluster: string) => number | undefined): RevisionView[] {
+  views(slices: ReadonlyMap<string, Slice>, appliedBy: (cluster: string) => Generation | undefined): RevisionView[] {
     const counts = new Map<string, { total: number; applied: number }>();
     for (const [cluster, slice] of slices) {
       const revision = formatRevision(slice.commits);
       const count = counts.get(revision) ?? { total: 0, applied: 0 };
       count.total += 1;
-      if (appliedBy(cluster) === slice.generation) count.applied += 1;
+      const applied = appliedBy(cluster);
+      if (applied && compareGenerations(applied, slice) === 0) count.applied += 1;
       counts.set(revision, count);
     }
     return this.#entries.map((entry, index) => ({

@@ -22,7 +22,10 @@ export interface ClusterView {
   /** RFC 3339; absent if never. */
   readonly lastHeard?: string;
   readonly connected: boolean;
-  /** Fold over the cluster's targets; Unknown while stale. */
+  /**
+   * Fold over the cluster's targets; Unknown while stale, and from a Hello to the first full report. Synced only if the agent has
+   * seen and applied just the slice in force, and nothing that left Git is still to be deleted.
+   */
   readonly sync: SyncState | "Unknown";
   readonly health: Health;
   readonly targets: {
@@ -40,6 +43,10 @@ export interface ClusterView {
   readonly kubernetesVersion?: string;
   readonly heldDeletion?: HeldDeletion;
   readonly sliceProblem?: SliceCondition;
+  /**
+   * Held, PublishFailed, SliceRefused, DeletionHeld and PruneFailed are trouble; PruneProtected, Pruning and ExceptionsCut are
+   * remarks.
+   */
   readonly conditions: readonly ConditionView[];
 }
 
@@ -49,7 +56,7 @@ export interface TargetView {
   readonly cluster: string;
   /** Labels of the cluster, so that `-l` works on targets too. */
   readonly labels: Labels;
-  /** Unknown while the cluster is stale. Synced only if the agent reported just the desired digest. */
+  /** Unknown while the cluster is. Synced only if the agent reported just the desired digest, for the slice in force. */
   readonly sync: SyncState | "Unknown";
   readonly health: Health;
   readonly freshness: Freshness;
@@ -88,6 +95,7 @@ export interface BundleView {
     readonly unknown: number;
   };
   readonly dependsOn: readonly string[];
+  /** Unknown if the bundle is held, and nothing sound was ever seen of it. */
   readonly driftMode: string;
   readonly conditions: readonly ConditionView[];
 }
@@ -166,7 +174,7 @@ export interface FleetView {
 
 /** What a live view hears: that something of a kind changed. Readers then ask for it. */
 export interface ChangeNotice {
-  readonly kind: "cluster" | "bundle" | "target" | "drift" | "revision" | "event" | "fleet";
+  readonly kind: "cluster" | "target" | "drift" | "revision" | "event" | "fleet";
   /** `cluster`, `bundle`, or `bundle/cluster`. */
   readonly name: string;
 }

@@ -108,6 +108,16 @@ describe("muster describe", () => {
     expect([code, err]).toEqual([3, expect.stringContaining("[AGENT_OFFLINE]")]);
   });
 
+  it("target --objects says that an answer was cut, also to a program", async () => {
+    const left = "12 more objects are not shown";
+    expect(await described("target", "guestbook", "eu-west-1", "--objects")).toContain(`Objects (1), as the agent sees them now\n`);
+    expect(await described("target", "guestbook", "eu-west-1", "--objects")).toContain(`  ! Not all of them  ${left}\n`);
+    const { code, out, err } = await hub.muster(["describe", "target", "guestbook", "eu-west-1", "--objects", "-o", "json"]);
+    expect([code, JSON.parse(out).truncated, err]).toEqual([0, left, `The agent did not tell all: ${left}\n`]);
+    const whole = await hub.muster(["describe", "target", "podinfo", "eu-west-1", "--objects", "-o", "json"]);
+    expect([JSON.parse(whole.out).truncated, whole.err]).toEqual([undefined, ""]);
+  });
+
   it("suggests the name that was perhaps meant", async () => {
     const { code, err } = await hub.muster(["describe", "target", "podinf", "lab-1"]);
     expect([code, err]).toEqual([5, expect.stringContaining("Did you mean podinfo?")]);

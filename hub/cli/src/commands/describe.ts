@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { Cli } from "../cli.ts";
 import { formatStructured } from "../output/structured.ts";
+import { cleanText } from "../output/text.ts";
 import { suggesting } from "../suggest-name.ts";
 
 interface DescribeOptions {
@@ -44,6 +45,7 @@ export function addDescribeCommand(program: Command, cli: Cli): void {
       const { fetchTarget, targetLines } = await import("../describe/describe-target.ts");
       const api = await cli.api();
       const known = await suggesting(api, { bundle, cluster }, () => fetchTarget(api, bundle, cluster, options.objects ?? false));
+      if (options.output !== "text" && known.truncated) cli.remark(`The agent did not tell all: ${cleanText(known.truncated)}`);
       cli.print(options.output === "text" ? targetLines(cli, known) : await formatStructured(known, options.output));
     });
 }

@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { Freshness } from "@muster/shared/model";
 import { type Command, Option } from "commander";
 import type { ApiClient } from "../api-client.ts";
-import type { Cluster, Fleet, Target } from "../api-views.ts";
+import type { Cluster, Condition, Fleet, Target } from "../api-views.ts";
 import type { Cli } from "../cli.ts";
 import { formatAge } from "../output/age.ts";
 import { Report } from "../output/report.ts";
@@ -10,7 +10,7 @@ import { formatStructured } from "../output/structured.ts";
 import { addCondition, addHeldDeletion, addSliceProblem, addTarget, isInOrder } from "../problem-lines.ts";
 import { CLUSTERS } from "../resources/clusters.ts";
 import { TARGETS } from "../resources/targets.ts";
-import { clusterWord, plural, shortRevision } from "../words.ts";
+import { clusterWord, isHolding, plural, shortRevision } from "../words.ts";
 
 /** Clusters and targets that are told; the rest is counted. */
 const MAX_CLUSTERS = 8;
@@ -115,6 +115,7 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
     const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4, { hints: false });
     addSliceProblem(inner, cluster);
     if (cluster.heldDeletion) addHeldDeletion(inner, cluster.heldDeletion);
+    for (const condition of cluster.conditions) if (isHolding(condition) && !isToldAbove(condition)) addCondition(inner, condition, nowMs);
     const wrong = (targets[index] ?? [])
       .filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD"))
       .sort(TARGETS.compare);
@@ -132,9 +133,14 @@ function ifNotReady(error: unknown): void {
   if (!(error instanceof CodedError) || error.code !== "API_NOT_READY") throw error;
 }
 
+/** As a problem of the slice, or with the YAML that approves it. */
+function isToldAbove({ type }: Condition): boolean {
+  return type === "SliceRefused" || type === "DeletionHeld";
+}
+
 function isClusterInOrder({ freshness, sync, health, conditions, targets }: Cluster): boolean {
-  const idle = targets.total === 0;
-  return freshness === Freshness.Live && (idle || (sync === "Synced" && health === "Current")) && conditions.length === 0;
+  const isHealthy = targets.total === 0 || health === "Current";
+  return freshness === Freshness.Live && sync === "Synced" && isHealthy && !conditions.some(isHolding);
 }
 
 /** Of a silent cluster nothing newer is known than its silence. */

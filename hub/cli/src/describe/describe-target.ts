@@ -1,6 +1,6 @@
 import { describeObjectRef, Freshness } from "@muster/shared/model";
 import type { ApiClient } from "../api-client.ts";
-import type { Cluster, Drift, FleetEvent, LiveObject, TargetDetail } from "../api-views.ts";
+import type { Cluster, Drift, FleetEvent, Inspection, LiveObject, TargetDetail } from "../api-views.ts";
 import type { Cli } from "../cli.ts";
 import { formatAge } from "../output/age.ts";
 import { Report } from "../output/report.ts";
@@ -18,8 +18,10 @@ export interface TargetPage {
   readonly drift: readonly Drift[];
   /** Newest first. */
   readonly events: readonly FleetEvent[];
-  /** Every object, if asked for. */
+  /** The objects, if asked for. */
   readonly objects?: readonly LiveObject[];
+  /** Present if those are not all; the agent's words. */
+  readonly truncated?: string;
 }
 
 /** Throws API_NOT_FOUND, and AGENT_OFFLINE if the objects were asked for and the agent is not there. */
@@ -31,9 +33,10 @@ export async function fetchTarget(api: ApiClient, bundle: string, name: string, 
     api.get<Cluster>(`/clusters/${encodeURIComponent(name)}`),
     api.list<Drift>("/drift", query),
     api.list<FleetEvent>("/events", query, EVENTS_SHOWN),
-    withObjects ? api.get<{ items: LiveObject[] }>(`${path}/objects`) : undefined,
+    withObjects ? api.get<Inspection>(`${path}/objects`) : undefined,
   ]);
-  return { target, cluster, drift, events, ...(objects && { objects: objects.items }) };
+  const { items, truncated } = objects ?? {};
+  return { target, cluster, drift, events, ...(items && { objects: items }), ...(truncated && { truncated }) };
 }
 
 const OBJECT_COLUMNS: readonly Column<LiveObject>[] = [
@@ -78,6 +81,7 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
   ]);
   if (objects) {
     report.section(`Objects (${objects.length}), as the agent sees them now`);
+    if (page.truncated) report.item("warn", "Not all of them", page.truncated);
     report.raw(formatTable(OBJECT_COLUMNS, objects, { paint: cli.paint, width: cli.width, indent: 2 }));
   }
   addEvents(report, cli, events, ["CLUSTER", "BUNDLE"]);

@@ -10,7 +10,7 @@ export const BUNDLES: Resource<Bundle> = {
   summary: "bundles over all of their clusters",
   nameHelp: "a bundle",
   filters: [],
-  changedBy: ["bundle", "target", "cluster", "fleet"],
+  changedBy: ["target", "cluster", "fleet"],
   empty: "No bundles.",
   names: ({ name }) => ({ bundle: name }),
   async fetch(api, request) {
