@@ -34,7 +34,7 @@ export interface FleetStatus extends FleetQueries, AgentListener {
 }
 
 /** Kinds of reported events that an operator should look at. */
-const WARNINGS = new Set(["DriftDetected", "DeletionHeld", "ApplyFailed", "PruneBlocked", "SliceRefused"]);
+const WARNINGS = new Set(["DriftDetected", "DriftFight", "DeletionHeld", "ApplyFailed", "PruneBlocked", "SliceRefused", "DuplicateAgent"]);
 
 export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   const { clock, leaseMs } = options;

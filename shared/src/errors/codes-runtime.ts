@@ -54,6 +54,11 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   AGENT_STATE_CORRUPT: entry("The agent's inventory in its namespace is damaged.", "Nothing is pruned until a full apply has rebuilt it."),
+  AGENT_STANDBY: entry(
+    "Another agent with this cluster's identity writes; this one only waits.",
+    "Stop one of the two. If the writer does not answer any more, this one takes over within half a minute.",
+    { retryable: true },
+  ),
   KUBE_UNREACHABLE: entry(
     "The Kubernetes API server cannot be reached or does not answer in time.",
     "Check the API server; the agent goes on as soon as it answers.",
@@ -81,7 +86,16 @@ export const RUNTIME_CODES = {
   KUBE_INVALID: entry("The API server refuses the object as invalid.", "Correct the field that the message names."),
   KUBE_IMMUTABLE: entry(
     "A field that cannot be changed was changed.",
-    "Give the object a new name, or delete it by hand so that it is made anew.",
+    "Give the object a new name, delete it by hand, or let it be made anew: annotation `muster.dev/recreate: onImmutable` in Git.",
+  ),
+  OBJECT_TERMINATING: entry(
+    "The object is being deleted, to be made anew; its finalizers are outstanding.",
+    "It is made anew as soon as it is gone; look at who is to remove its finalizers.",
+    { retryable: true },
+  ),
+  DRIFT_FIGHT: entry(
+    "Another controller changes the object back each time.",
+    "Stop the other one, or leave the fields to it: `drift.ignore` of the bundle. Until then corrections get rarer.",
   ),
   KUBE_DENIED: entry("An admission policy or webhook refused the request.", "Change the object, or the policy that the message names.", {
     retryable: true,
@@ -89,10 +103,19 @@ export const RUNTIME_CODES = {
   KUBE_QUOTA: entry("A quota is exceeded.", "Raise the ResourceQuota or free some; it is tried again.", { retryable: true }),
   KUBE_THROTTLED: entry("The API server asks to slow down (429).", "Nothing: the agent waits as long as it says.", { retryable: true }),
   KUBE_SERVER: entry("The API server failed (5xx).", "Look at the API server's log; it is tried again.", { retryable: true }),
+  OBJECT_QUARANTINED: entry(
+    "The agent's own code failed on this object.",
+    "It is set aside and all others go on; please report it with the message and the object's shape.",
+  ),
   KUBE_TOO_LARGE: entry("The API server refuses the request as too large.", "Split the object."),
   KIND_UNKNOWN: entry("The cluster does not know the object's kind.", "Install its CustomResourceDefinition; the object waits for it.", {
     retryable: true,
   }),
+  KIND_UNAVAILABLE: entry(
+    "The API of the object's kind does not answer: its aggregated API server or its conversion webhook is down.",
+    "Look at the APIService or the webhook that the message names. Only objects of this kind wait, and none of them is deleted.",
+    { retryable: true },
+  ),
   NAMESPACE_MISSING: entry(
     "The object's namespace does not exist.",
     "Declare the Namespace, or set `createNamespace: true` in the bundle.",
@@ -115,6 +138,11 @@ export const RUNTIME_CODES = {
   PRUNE_BLOCKED: entry(
     "An object that left Git could not be deleted.",
     "It stays in the inventory and is tried again; the message says who refuses.",
+    { retryable: true },
+  ),
+  PRUNE_WAITING: entry(
+    "An object that left Git is deleted when others that left Git too are gone: what lives in the Namespace, or is of the kind.",
+    "Nothing, unless it lasts: then look at who is to remove the finalizers of the objects that the message names.",
     { retryable: true },
   ),
   PRUNE_PROTECTED: entry(

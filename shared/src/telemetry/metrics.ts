@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "@prometheus-io/client";
 
-/** A registry of one process. Names are `muster_<side>_<what>_<unit>`; counters end in `_total`, durations are in seconds. */
+/** A registry of one process. Asked twice for a name it gives the same metric: an agent that stood by begins its work anew. Names are `muster_<side>_<what>_<unit>`; counters end in `_total`, durations are in seconds. */
 export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): { add(value?: number, labels?: Record<string, string>): void };
   gauge(name: string, help: string, labels?: readonly string[]): { set(value: number, labels?: Record<string, string>): void };
@@ -23,13 +23,19 @@ export function createMetrics(): Metrics {
   const registry = new Registry();
   registry.setDefaultLabels({});
   const registers = [registry];
+  const made = new Map<string, unknown>();
+  const once = <T>(name: string, make: () => T): T => {
+    const known = (made.get(name) as T | undefined) ?? make();
+    made.set(name, known);
+    return known;
+  };
   return {
     counter(name, help, labels = []) {
-      const metric = new Counter({ name, help, labelNames: [...labels], registers });
+      const metric = once(name, () => new Counter({ name, help, labelNames: [...labels], registers }));
       return { add: (value = 1, values = {}) => metric.inc(values, value) };
     },
     gauge(name, help, labels = []) {
-      const metric = new Gauge({ name, help, labelNames: [...labels], registers });
+      const metric = once(name, () => new Gauge({ name, help, labelNames: [...labels], registers }));
       return { set: (value, values = {}) => metric.set(values, value) };
     },
     observed(name, help, read) {
@@ -43,7 +49,7 @@ export function createMetrics(): Metrics {
       });
     },
     histogram(name, help, { labels = [], buckets = SECONDS } = {}) {
-      const metric = new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers });
+      const metric = once(name, () => new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers }));
       return { observe: (value, values = {}) => metric.observe(values, value) };
     },
     text: () => registry.metrics(),

@@ -1,0 +1,226 @@
+import type { KeyObject } from "node:crypto";
+import { CodedError } from "@muster/shared/errors";
+import type { ClusterFacts, ReportedEvent } from "@muster/shared/model";
+import { type Clock, type Failpoint, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
+import type { Logger, Metrics } from "@muster/shared/telemetry";
+import { createApplier } from "./apply/applier.ts";
+import { createPruner } from "./apply/pruner.ts";
+import type { AgentConfig } from "./config.ts";
+import type { Cluster, Discovery } from "./kube/cluster.ts";
+import { apiVersionOf } from "./kube/discovery.ts";
+import { createDiscoveryCache } from "./kube/discovery-cache.ts";
+import { createObserver } from "./observe/create-observer.ts";
+import { loadKeptState } from "./pull/desired-state.ts";
+import { createIntake } from "./pull/intake.ts";
+import { createSlicePuller } from "./pull/slice-puller.ts";
+import { createStateStore } from "./pull/state-store.ts";
+import { createReconciler } from "./reconcile/reconciler.ts";
+import { openHubStream } from "./report/hub-stream.ts";
+import { createReporter } from "./report/reporter.ts";
+import { AGENT_VERSION } from "./version.ts";
+
+/** Options of {@link startWriter}. */
+export interface WriterOptions {
+  readonly config: AgentConfig;
+  /** Refuses writes when this instance is not the writer any more. */
+  readonly cluster: Cluster;
+  /** Keys that slices are signed with. */
+  readonly pinned: readonly KeyObject[];
+  /** Random per process. */
+  readonly instance: string;
+  /** Its end is the end of all that is started here. */
+  readonly lifecycle: Lifecycle;
+  readonly failpoint: Failpoint;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** An agent that does its work, and what can be asked of it. */
+export interface Writer {
+  /** true: the kept state is known and the API server has answered. */
+  readonly ready: boolean;
+  readonly hubConnected: boolean;
+  readonly natsConnected: boolean;
+  /** Of the slice in force; 0: none. */
+  readonly generation: number;
+  sumOf(key: "objects" | "drifted" | "failed"): number;
+  /** Tells the hub. */
+  event(event: ReportedEvent): void;
+}
+
+/** Puts the work of an agent together and starts it: pull ▸ plan ▸ apply ▸ observe ▸ report. */
+export function startWriter(options: WriterOptions): Writer {
+  const { config, cluster, clock, random, logger, metrics, failpoint } = options;
+  const { signal } = options.lifecycle;
+  const base = { clock, random, logger };
+
+  // The cluster.
+  const discovery = createDiscoveryCache(cluster, clock);
+  const observer = createObserver({
+    ...base,
+    cluster,
+    failpoint,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
+    relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS,
+  });
+  const store = createStateStore({ cluster, failpoint, namespace: config.namespace });
+  const applier = createApplier({
+    cluster,
+    discovery,
+    observer,
+    failpoint,
+    clock,
+    ownNamespace: config.namespace,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
+  });
+  const reconciler = createReconciler({
+    ...base,
+    cluster,
+    discovery,
+    observer,
+    applier,
+    store,
+    metrics,
+    failpoint,
+    prune: createPruner({ cluster, discovery, observer }),
+    ownNamespace: config.namespace,
+    concurrency: config.MUSTER_CONCURRENCY,
+  });
+
+  // What Git wants of it.
+  const puller = createSlicePuller({
+    ...base,
+    cluster: config.MUSTER_CLUSTER,
+    url: config.MUSTER_NATS_URL,
+    pollIntervalMs: config.MUSTER_POLL_INTERVAL_MS,
+    ...(config.MUSTER_NATS_CREDS_FILE && { credsFile: config.MUSTER_NATS_CREDS_FILE }),
+    ...(config.MUSTER_NATS_CA_FILE && { caFile: config.MUSTER_NATS_CA_FILE }),
+  });
+  const intake = createIntake({
+    ...base,
+    pinned: options.pinned,
+    failpoint,
+    identity: { cluster: config.MUSTER_CLUSTER, trustDomain: config.MUSTER_TRUST_DOMAIN },
+    fetchBlob: (ref) => puller.fetchBlob(ref),
+    current: () => reconciler.desired,
+    take: (desired, fetched) => reconciler.take(desired, fetched),
+  });
+  puller.onMessage((message) => intake.offer(message));
+
+  // What the hub hears.
+  let facts: ClusterFacts = { agentVersion: AGENT_VERSION, kubernetesVersion: "", apiVersions: [], clusterScopedKinds: [] };
+  const reporter = createReporter({
+    ...base,
+    failpoint,
+    open: () =>
+      openHubStream({
+        address: config.MUSTER_HUB_ADDRESS,
+        caFile: config.MUSTER_HUB_CA_FILE,
+        certFile: config.MUSTER_CERT_FILE,
+        keyFile: config.MUSTER_KEY_FILE,
+        ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
+      }),
+    instance: options.instance,
+    source: {
+      facts: () => facts,
+      highWater: () => intake.highWater,
+      cluster: () => reconciler.report(intake.problem),
+      exceptions: () => reconciler.exceptions(),
+    },
+    commands: {
+      reconcile: (bundle) => reconciler.trigger(bundle),
+      sliceHint: () => puller.poll(),
+      inspect: (what) => reconciler.inspect(what),
+    },
+  });
+  discovery.onChange((found) => {
+    facts = { ...facts, ...factsOf(found) };
+    reporter.notify();
+  });
+  reconciler.onChange(() => reporter.notify());
+  reconciler.onEvent((event) => reporter.event(event));
+  reconciler.onDrift((exception) => reporter.seen(exception));
+  intake.onChange(() => reporter.notify());
+
+  let resumed = false;
+  options.lifecycle.run("observe", observer.run(signal));
+  options.lifecycle.run("facts", keepFactsFresh());
+  options.lifecycle.run(
+    "reconcile",
+    (async () => {
+      // Nothing is taken before the last good state is known: without the high-water mark an old slice would look new.
+      const kept = await untilAnswered(() => loadKeptState(store, options.pinned), "the agent's state");
+      facts = { ...facts, kubernetesVersion: await untilAnswered(() => cluster.version(signal), "the API server's version") };
+      await untilAnswered(() => discovery.current(signal), "the API server's discovery");
+      failpoint("agent.afterResume");
+      intake.resume(kept.highWater);
+      if (kept.problem)
+        logger.error({ code: kept.problem.code, err: kept.problem }, "the last good slice cannot be read; waiting for NATS");
+      if (kept.desired) reconciler.resume(kept.desired);
+      resumed = true;
+      logger.info({ generation: kept.highWater?.generation ?? 0 }, kept.desired ? "resumed from the last good slice" : "no slice yet");
+      // Only now has the agent something to say: a Hello without facts would look like a cluster that serves no API, for which
+      // the hub would render less, and one without the high-water mark like a cluster that has taken nothing (D7).
+      options.lifecycle.run("report", reporter.run(signal));
+      await Promise.all([intake.run(signal), puller.run(signal), reconciler.run(signal)]);
+    })(),
+  );
+  return {
+    get ready() {
+      return resumed;
+    },
+    get hubConnected() {
+      return reporter.connected;
+    },
+    get natsConnected() {
+      return puller.connected;
+    },
+    get generation() {
+      return reconciler.desired?.slice.generation ?? 0;
+    },
+    sumOf: (key) => reconciler.report(undefined).bundles.reduce((sum, bundle) => sum + bundle[key], 0),
+    event: (event) => reporter.event(event),
+  };
+
+  /** An upgraded API server, or a definition that somebody else installed, changes what charts render to. */
+  async function keepFactsFresh(): Promise<void> {
+    for (;;) {
+      await clock.sleep(jitter(config.MUSTER_RELIST_INTERVAL_MS, random, 0.2), signal);
+      if (!resumed) continue;
+      try {
+        const kubernetesVersion = await cluster.version(signal);
+        if (kubernetesVersion !== facts.kubernetesVersion) facts = { ...facts, kubernetesVersion };
+        await discovery.refresh({ signal });
+      } catch (error) {
+        logger.debug({ err: error }, "what the API server serves could not be asked; tried again at the next interval");
+      }
+    }
+  }
+
+  /** The API server may be down when the agent starts (E261): wait for it, and say so. */
+  async function untilAnswered<T>(ask: () => Promise<T>, what: string): Promise<T> {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (signal.aborted) throw error;
+        const coded = CodedError.from(error);
+        logger.warn({ code: coded.code, err: coded }, `waiting for ${what}`);
+        await clock.sleep(1_000, signal);
+      }
+    }
+  }
+}
+
+/** What the hub needs to render for this cluster. */
+function factsOf(discovery: Discovery): Pick<ClusterFacts, "apiVersions" | "clusterScopedKinds"> {
+  const versions = new Set<string>(discovery.apiVersions);
+  const clusterScoped = new Set<string>();
+  for (const type of discovery.all) {
+    versions.add(`${apiVersionOf(type)}/${type.kind}`);
+    if (!type.namespaced) clusterScoped.add(`${type.group}/${type.kind}`);
+  }
+  return { apiVersions: [...versions].sort(), clusterScopedKinds: [...clusterScoped].sort() };
+}
