@@ -53,6 +53,7 @@ const FIELDS = z.object({
   MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   /** host:port for /healthz, /readyz and /metrics; empty: off. */
   MUSTER_METRICS_LISTEN: z.string().default(":8081"),
+  /** For tests: where the process shall fail, and how; see `createFailpoints`. */
   MUSTER_FAILPOINTS: optional,
   /** Outside of a cluster. */
   KUBECONFIG: optional,

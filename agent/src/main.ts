@@ -4,6 +4,7 @@ import { CodedError, formatError } from "@muster/shared/errors";
 import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics } from "@muster/shared/telemetry";
 import { type AgentConfig, loadConfig } from "./config.ts";
+import type { AgentFailpoint } from "./failpoints.ts";
 import { startHealthServer } from "./health-server.ts";
 import { createCluster } from "./kube/create-cluster.ts";
 import { fencedCluster } from "./lease/fenced-cluster.ts";
@@ -18,7 +19,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   const lifecycle = createLifecycle({ logger });
   const { signal } = lifecycle;
   const base = { clock: systemClock, random: Math.random, logger };
-  const failpoint = createFailpoints(config.MUSTER_FAILPOINTS);
+  const failpoint: AgentFailpoint = createFailpoints(config.MUSTER_FAILPOINTS);
   const pinned = readSigningKeys(config.MUSTER_SIGNING_KEYS_FILE);
   const metrics = createMetrics();
   const instance = randomUUID();
@@ -27,6 +28,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   const cluster = createCluster({
     userAgent: `muster-agent/${AGENT_VERSION}`,
     connections: config.MUSTER_CONCURRENCY,
+    failpoint,
     ...(config.KUBECONFIG && { kubeconfig: config.KUBECONFIG }),
   });
   lifecycle.onStop("cluster", () => cluster.close());
@@ -60,6 +62,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
     lease,
     signal,
     start: () => {
+      failpoint("agent.afterLease");
       const turn = createLifecycle({ logger });
       writer = startWriter({
         ...base,

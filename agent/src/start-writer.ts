@@ -1,11 +1,12 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import type { ClusterFacts, ReportedEvent } from "@muster/shared/model";
-import { type Clock, type Failpoint, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
+import { type Clock, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
 import type { Logger, Metrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
 import { createPruner } from "./apply/pruner.ts";
 import type { AgentConfig } from "./config.ts";
+import type { AgentFailpoint } from "./failpoints.ts";
 import type { Cluster, Discovery } from "./kube/cluster.ts";
 import { apiVersionOf } from "./kube/discovery.ts";
 import { createDiscoveryCache } from "./kube/discovery-cache.ts";
@@ -30,7 +31,7 @@ export interface WriterOptions {
   readonly instance: string;
   /** Its end is the end of all that is started here. */
   readonly lifecycle: Lifecycle;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 
 /** One request that an API server has answered: the independent oracle of who wrote or deleted what. */
 export interface AuditEntry {
@@ -29,6 +29,7 @@ interface RawEntry {
 }
 
 const NEWLINE = 0x0a;
+const MAX_ENTRY_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads the entries of an audit log from a byte offset on, which {@link endOfAudit} gave. Exact, because the log is written before
@@ -46,7 +47,10 @@ export function readAudit(path: string, offset = 0): AuditEntry[] {
 
 /** Byte offset behind the last whole entry: where the entry that is being written begins. */
 export function endOfAudit(path: string): number {
-  return readFrom(path, 0).lastIndexOf(NEWLINE) + 1;
+  // No entry is as long; a log can be, and marks are taken often.
+  const from = existsSync(path) ? Math.max(0, statSync(path).size - MAX_ENTRY_BYTES) : 0;
+  const end = readFrom(path, from).lastIndexOf(NEWLINE) + 1;
+  return end === 0 ? 0 : from + end;
 }
 
 function readFrom(path: string, offset: number): Buffer {

@@ -12,7 +12,9 @@ export type Fault =
   /** The connection ends without an answer; `forwarded`: the API server has done what it was asked all the same. */
   | { readonly cut: true; readonly forwarded?: boolean }
   /** Milliseconds to wait before passing it on. */
-  | { readonly delayMs: number };
+  | { readonly delayMs: number }
+  /** The answer begins, and then nothing more comes of it: a path that swallows everything. */
+  | { readonly silent: true };
 
 /** Chooses the fault of a request, if any. */
 export type FaultRule = (request: { readonly method: string; readonly path: string }) => Fault | undefined;
@@ -44,6 +46,16 @@ export async function startFaultProxy(apiserver: KubeApiserver): Promise<FaultPr
     });
   }
 
+  function passOn(received: Awaited<ReturnType<typeof request>>, outgoing: ServerResponse, silently: boolean): void {
+    outgoing.writeHead(received.statusCode, received.headers as Record<string, string>);
+    outgoing.on("close", () => received.body.destroy());
+    received.body.on("error", () => outgoing.destroy());
+    if (silently) {
+      outgoing.flushHeaders();
+      received.body.resume();
+    } else received.body.pipe(outgoing);
+  }
+
   async function answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of incoming) parts.push(part as Buffer);
@@ -59,12 +71,8 @@ export async function startFaultProxy(apiserver: KubeApiserver): Promise<FaultPr
       outgoing.writeHead(fault.status, { "content-type": "application/json", ...fault.headers }).end(fault.body ?? "");
       return;
     }
-    if (fault) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
-    const received = await forward(incoming, body);
-    outgoing.writeHead(received.statusCode, received.headers as Record<string, string>);
-    outgoing.on("close", () => received.body.destroy());
-    received.body.on("error", () => outgoing.destroy());
-    received.body.pipe(outgoing);
+    if (fault && "delayMs" in fault) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
+    passOn(await forward(incoming, body), outgoing, fault !== undefined && "silent" in fault);
   }
 
   const server = createServer((incoming, outgoing) => void answer(incoming, outgoing).catch(() => incoming.socket.destroy()));

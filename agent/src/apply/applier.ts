@@ -7,19 +7,24 @@ import {
   type Manifest,
   type ObjectRef,
   type ObjectRefText,
+  objectRefOf,
   parseObjectRef,
   splitApiVersion,
 } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isUnserved } from "../kube/map-error.ts";
 import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
 import type { Observer } from "../observe/observer.ts";
-import { foreignOwner } from "./foreign-owner.ts";
+import { changedPaths } from "./changed-paths.ts";
+import { isMarked, whyNotAdopted } from "./foreign-owner.ts";
 import { leaveIgnoredFields } from "./ignored-fields.ts";
+import { makeRoom } from "./recreate.ts";
+import { type OwnershipPatch, takeOverFromKubectl, takeOverList } from "./take-over.ts";
 
 /** What an apply needs to know of one object beside its manifest. */
 export interface ApplyTask {
@@ -32,12 +37,16 @@ export interface ApplyTask {
   readonly before?: Manifest | null;
   /** Asks the server what would be, without storing (mode report after a restart). */
   readonly dryRun?: boolean;
+  /** Foreign ownership was dealt with once: what is there again is somebody who will not stop. */
+  readonly settled?: boolean;
 }
 
 /** What an apply did. */
 export interface ApplyResult {
   readonly action: Action;
   readonly uid: string;
+  /** It was there before and was not ours: the paths that were changed of it. */
+  readonly adopted?: readonly string[];
 }
 
 export interface Applier {
@@ -57,12 +66,14 @@ export interface ApplierOptions {
   readonly ownNamespace: string;
   /** What is not watched is not applied either: its drift would never be seen. Default: every namespace is watched. */
   readonly watchNamespaces?: readonly string[];
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 const NAMESPACES: ResourceType = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, verbs: [] };
 
 export function createApplier(options: ApplierOptions): Applier {
-  const { cluster, discovery, observer, clock, ownNamespace, watchNamespaces = [] } = options;
+  const { cluster, discovery, observer, clock, ownNamespace, watchNamespaces = [], failpoint = () => {} } = options;
 
   async function apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult> {
     const { line, bundle } = task;
@@ -74,15 +85,22 @@ export function createApplier(options: ApplierOptions): Applier {
     const known = observer.get(line.ref);
     // What is not known to be ours may be somebody else's: look before taking it. Ignored fields are taken from what is there.
     const look = task.uid === undefined || task.dryRun || !known || ignored.length > 0;
-    const before = look ? await whatIsThere(task, type, ref, signal) : undefined;
-    if (before && before.metadata["uid"] !== task.uid) refuseForeign(before, ref);
-    const wanted = inScope(line.manifest, type);
+    const found = look ? await whatIsThere(task, type, ref, signal) : undefined;
+    const isNew = found !== undefined && found.metadata["uid"] !== task.uid;
+    if (isNew) refuseForeign(line.manifest, found, ref);
+    const wanted = withoutAggregatedRules(inScope(line.manifest, type));
+    // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
+    const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
     observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore: task.options.drift.ignore, ...(dryRun && { dryRun }) });
-    const there = look ? before && identityOf(before) : known;
-    return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid };
+    // Somebody had removed all managedFields, so the server has put what was there under a name of its own; or kubectl was here (E040).
+    const left = await takeOver(task, type, live, takeOverFromKubectl(live, wanted), signal);
+    if (left && !task.settled) return apply({ ...task, before: left, settled: true }, signal);
+    const there = look ? found && identityOf(found) : known;
+    const adopted = isNew && !task.dryRun && !isMarked(found) ? { adopted: changedPaths(found, live) } : {};
+    return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid, ...adopted };
   }
 
   async function whatIsThere(task: ApplyTask, type: ResourceType, ref: ObjectRef, signal: AbortSignal): Promise<Manifest | undefined> {
@@ -100,9 +118,41 @@ export function createApplier(options: ApplierOptions): Applier {
     }
   }
 
-  function refuseForeign(before: Manifest, ref: ObjectRef): void {
-    const owner = foreignOwner(before);
-    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} belongs to ${owner}`);
+  /** Makes fields ours that no other manager wants any more. Gives the object as it is then. */
+  async function takeOver(
+    task: ApplyTask,
+    type: ResourceType,
+    live: Manifest,
+    patch: OwnershipPatch | undefined,
+    signal: AbortSignal,
+  ): Promise<Manifest | undefined> {
+    if (!patch || task.dryRun) return undefined;
+    const { namespace, name } = objectRefOf(live);
+    const taken = await cluster.mergePatch(type, namespace, name, { metadata: patch }, signal);
+    failpoint("agent.afterTakeOver");
+    return taken;
+  }
+
+  /** Removes what keeps the server from taking an object, where that is allowed; throws the server's error where it is not. */
+  async function overcome(task: ApplyTask, error: CodedError, signal: AbortSignal): Promise<void> {
+    const ref = parseObjectRef(task.line.ref);
+    const type = await discovery.typeOf(ref, splitApiVersion(task.line.manifest.apiVersion).version);
+    const manifest = inScope(task.line.manifest, type);
+    if (error.code === "KUBE_IMMUTABLE") {
+      const onDelete = () => observer.forget(task.line.ref);
+      const recreation = { type, manifest, error, ...(task.uid !== undefined && { uid: task.uid }) };
+      return makeRoom(recreation, { cluster, ownNamespace, failpoint, onDelete }, signal);
+    }
+    // Another manager's entry of a list has the name that one of ours is to get: a list that only Git has a say in (E029).
+    const path = duplicatedList(error);
+    const live = path && (await cluster.get(type, ref.namespace, ref.name, signal));
+    const taken = live && (await takeOver(task, type, live, takeOverList(live, path), signal));
+    if (!taken) throw error;
+  }
+
+  function refuseForeign(manifest: Manifest, before: Manifest, ref: ObjectRef): void {
+    const owner = whyNotAdopted(manifest, before);
+    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} ${owner}`);
   }
 
   function refuseReserved(namespace: string, kind: string, name: string): void {
@@ -138,8 +188,13 @@ export function createApplier(options: ApplierOptions): Applier {
           await discovery.refresh({ signal });
           return apply(again, signal);
         }
+        if (!task.dryRun && error instanceof CodedError && (code === "KUBE_IMMUTABLE" || code === "KUBE_INVALID")) {
+          await overcome(task, error, signal);
+          return apply(again, signal);
+        }
         if (code !== "NAMESPACE_MISSING" || !task.options.createNamespace) throw error;
         await createNamespace(parseObjectRef(task.line.ref).namespace, signal);
+        failpoint("agent.afterNamespace");
         return apply(again, signal);
       }
     },
@@ -179,4 +234,18 @@ function inScope(manifest: Manifest, type: ResourceType): Manifest {
   if (type.namespaced || manifest.metadata["namespace"] === undefined) return manifest;
   const { namespace: _, ...metadata } = manifest.metadata;
   return { ...manifest, metadata: metadata as Manifest["metadata"] };
+}
+
+/** What an aggregated ClusterRole allows is the aggregation controller's to say (E032). */
+function withoutAggregatedRules(manifest: Manifest): Manifest {
+  if (manifest.kind !== "ClusterRole" || manifest["aggregationRule"] === undefined || manifest["rules"] === undefined) return manifest;
+  const { rules: _, ...rest } = manifest;
+  return rest as Manifest;
+}
+
+/** The list of `spec.ports[1].name`, where a duplicate was found; undefined for a list inside another one. */
+function duplicatedList(error: CodedError): string[] | undefined {
+  const fields = error.data["duplicates"];
+  const match = Array.isArray(fields) ? /^([^[\]]+)\[\d+\][^[\]]*$/.exec(String(fields[0])) : null;
+  return match?.[1]?.split(".");
 }

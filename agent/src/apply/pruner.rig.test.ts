@@ -59,8 +59,9 @@ function newPruner(cluster = open()) {
   const discovery = createDiscoveryCache(cluster, systemClock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const prune = createPruner({ cluster, discovery, observer });
-  return (live: Manifest) =>
-    prune({ ref: formatObjectRef(objectRefOf(live)), bundle: "a", uid: String(live.metadata["uid"]) }, () => false, signal);
+  const context = { isWanted: () => false, leaves: () => false, isKnown: () => true, keep: false };
+  return async (live: Manifest) =>
+    (await prune({ ref: formatObjectRef(objectRefOf(live)), bundle: "a", uid: String(live.metadata["uid"]) }, context, signal)).outcome;
 }
 
 async function define(plural: string): Promise<string> {
@@ -101,8 +102,8 @@ describe("an object whose kind is in trouble, on a real API server", () => {
       metadata: { labels: { "kube-aggregator.kubernetes.io/automanaged": null } },
       spec: { service: { namespace: "default", name: "nowhere" }, insecureSkipTLSVerify: true },
     });
-    await eventually(async () => await expect(before(live)).rejects.toMatchObject({ code: "KUBE_SERVER", data: { status: 503 } }));
-    await expect(newPruner()(live)).rejects.toMatchObject({ code: "PRUNE_BLOCKED", message: expect.stringContaining(GROUP) });
+    await eventually(async () => await expect(before(live)).rejects.toMatchObject({ code: "KIND_UNAVAILABLE", data: { status: 503 } }));
+    await expect(newPruner()(live)).rejects.toMatchObject({ code: "KIND_UNAVAILABLE", message: expect.stringContaining(GROUP) });
     expect(deleted()).toEqual([]);
 
     await api.admin.request("DELETE", service);

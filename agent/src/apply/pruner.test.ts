@@ -8,6 +8,7 @@ import type { ResourceType } from "../kube/cluster.ts";
 import { createDiscovery } from "../kube/discovery.ts";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
 import { createObserver } from "../observe/create-observer.ts";
+import type { InventoryEntry } from "../plan/inventory.ts";
 import { configMap } from "../pull/testing/slice-maker.ts";
 import { createPruner } from "./pruner.ts";
 import { createFakeCluster, FAKE_TYPES } from "./testing/fake-cluster.ts";
@@ -19,7 +20,11 @@ function setUp(failedGroups: string[] = []) {
   const full = cluster.discover;
   cluster.discover = async () => createDiscovery({ types: (await full()).all, failedGroups: new Set(failedGroups) });
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
-  const prune = createPruner({ cluster, discovery: createDiscoveryCache(cluster, clock), observer });
+  const pruner = createPruner({ cluster, discovery: createDiscoveryCache(cluster, clock), observer });
+  const prune = async (entry: InventoryEntry, isWanted: () => boolean, signal: AbortSignal) => {
+    const context = { isWanted, leaves: () => false, isKnown: (bundle: string) => bundle === "a", keep: false };
+    return (await pruner(entry, context, signal)).outcome;
+  };
   const ours = (manifest: Manifest) =>
     cluster.put({ ...manifest, metadata: { ...manifest.metadata, labels: { "muster.dev/bundle": "a" } } });
   const deletes = () => cluster.calls.filter((call) => call.verb === "delete").length;
@@ -49,6 +54,15 @@ describe("pruning one object", () => {
     const live = ours(configMap("x"));
     expect(await prune(entry(live, "another"), notWanted, signal)).toBe("released");
     expect(deletes()).toBe(0);
+  });
+
+  it("E098: an object that we made anew right before we were killed is ours, whatever UID the inventory has", async () => {
+    const { prune, cluster, entry } = setUp();
+    const manifest = { ...configMap("x"), metadata: { ...configMap("x").metadata, labels: { "muster.dev/bundle": "a" } } };
+    const type = FAKE_TYPES[0]!;
+    const live = await cluster.apply(type, manifest, { force: true });
+    expect(await prune(entry(live, "of the one before"), notWanted, signal)).toBe("gone");
+    expect(cluster.objects.size).toBe(0);
   });
 
   it("E077: an object without our mark is released, whether its UID is known or not", async () => {
@@ -125,7 +139,7 @@ describe("pruning one object", () => {
 
     it("E006: may have objects while its group does not answer", async () => {
       const { prune, entry } = setUp(["example.com"]);
-      await expect(prune(entry(widget, "u"), notWanted, signal)).rejects.toMatchObject({ code: "PRUNE_BLOCKED" });
+      await expect(prune(entry(widget, "u"), notWanted, signal)).rejects.toMatchObject({ code: "KIND_UNAVAILABLE" });
     });
 
     it("I5: may have objects while its definition is there", async () => {

@@ -1,14 +1,44 @@
 import { CodedError } from "@muster/shared/errors";
-import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, type ObjectRef, parseObjectRef } from "@muster/shared/model";
-import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import {
+  BUNDLE_LABEL,
+  describeObjectRef,
+  FIELD_MANAGER,
+  isJsonObject,
+  type Manifest,
+  type ObjectRef,
+  objectRefOf,
+  parseObjectRef,
+} from "@muster/shared/model";
+import type { Cluster, DeleteOptions, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isDefined } from "../kube/is-defined.ts";
 import { isUnserved } from "../kube/map-error.ts";
+import { isAppliedByUs, managedFields } from "../observe/field-set.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
+import { PROPAGATION_ANNOTATION, PRUNE_ANNOTATION, PrunePolicy, propagationOf, prunePolicyOf } from "../plan/prune-policy.ts";
+import { refuseUnsafeDeletion } from "./deletion-guards.ts";
+import { controllerOf } from "./foreign-owner.ts";
 
-/** `gone`: confirmed. `terminating`: asked for, finalizers are outstanding. `released`: it turned out not to be ours. */
-export type PruneOutcome = "gone" | "terminating" | "released";
+/** What came of the deletion of one object. */
+export interface PruneResult {
+  /** `gone`: confirmed. `terminating`: asked for, finalizers are outstanding. `released`: it stays, and is not ours (any more). */
+  readonly outcome: "gone" | "terminating" | "released";
+  /** For people; empty where there is nothing to add. */
+  readonly why: string;
+}
+
+/** What a deletion has to know of the rest. */
+export interface PruneContext {
+  /** The slice has an object of that group, kind and name in whatever namespace: of kinds without namespaces there is only one. */
+  readonly isWanted: (ref: ObjectRef) => boolean;
+  /** The object is being deleted in the same pass. */
+  readonly leaves: (ref: ObjectRef) => boolean;
+  /** A bundle that this agent has, or has objects of. */
+  readonly isKnown: (bundle: string) => boolean;
+  /** Git says that the object stays in the cluster. */
+  readonly keep: boolean;
+}
 
 /** Options of {@link createPruner}. */
 export interface PrunerOptions {
@@ -17,34 +47,71 @@ export interface PrunerOptions {
   readonly observer: Observer;
 }
 
-/**
- * Deletes one object that left Git. Throws PRUNE_BLOCKED or KUBE_*; then the entry stays in the inventory. `isWanted` tells
- * whether the slice has an object of that group, kind and name in whatever namespace: of kinds without namespaces there is only one.
- */
-export type Pruner = (entry: InventoryEntry, isWanted: (ref: ObjectRef) => boolean, signal: AbortSignal) => Promise<PruneOutcome>;
+/** Deletes one object that left Git, or lets go of it. Throws PRUNE_* or KUBE_*; then the entry stays in the inventory. */
+export type Pruner = (entry: InventoryEntry, context: PruneContext, signal: AbortSignal) => Promise<PruneResult>;
+
+const GONE: PruneResult = { outcome: "gone", why: "" };
+const released = (why: string): PruneResult => ({ outcome: "released", why });
 
 export function createPruner(options: PrunerOptions): Pruner {
   const { cluster, discovery, observer } = options;
 
-  const prune: Pruner = async (entry, isWanted, signal) => {
+  const prune: Pruner = async (entry, context, signal) => {
     const ref = parseObjectRef(entry.ref);
     const type = await typeOf(ref, signal);
-    if (!type) return "gone";
-    if (!type.namespaced && isWanted(ref)) return "released";
+    if (!type) return GONE;
+    if (!type.namespaced && context.isWanted(ref)) return released("Git wants it under another name of its namespace");
     const live = await cluster.get(type, ref.namespace, ref.name, signal);
-    if (!live) return "gone";
-    const uid = String(live.metadata["uid"] ?? "");
-    // Deleted and made anew by somebody else, or no longer marked as ours: not ours to delete (E076, E077).
-    if ((entry.uid !== undefined && entry.uid !== uid) || !isMarked(live)) return "released";
-    if (live.metadata["deletionTimestamp"]) return "terminating";
+    if (!live) return GONE;
+    const foreign = whyNotOurs(live, entry, context);
+    if (foreign !== undefined) return released(foreign);
+    if (context.keep || prunePolicyOf(live) === PrunePolicy.Keep) {
+      observer.forget(entry.ref);
+      await letGo(live, type, signal);
+      return released("it is kept, as its bundle or an annotation says");
+    }
+    if (live.metadata["deletionTimestamp"]) return terminating(live);
+    const how = await howToDelete(live, context, signal);
     observer.forget(entry.ref);
-    const left = await cluster.delete(type, ref.namespace, ref.name, { uid, signal }).catch((error: unknown) => {
-      const coded = CodedError.from(error);
-      const blocked = coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN";
-      throw blocked ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
-    });
-    return left ? "terminating" : "gone";
+    const left = await cluster.delete(type, ref.namespace, ref.name, { ...how, signal });
+    return left ? terminating(left) : GONE;
   };
+
+  /** Throws where the object must not be deleted, by its annotations or for the sake of others. */
+  async function howToDelete(
+    live: Manifest,
+    { leaves }: PruneContext,
+    signal: AbortSignal,
+  ): Promise<Pick<DeleteOptions, "uid" | "propagation">> {
+    const policy = prunePolicyOf(live);
+    const propagation = propagationOf(live);
+    if (policy === undefined || propagation === undefined) {
+      const annotation = policy ? PROPAGATION_ANNOTATION : PRUNE_ANNOTATION;
+      throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(objectRefOf(live))}: its annotation ${annotation} has an unknown value`);
+    }
+    if (policy !== PrunePolicy.Cascade) await refuseUnsafeDeletion(live, { cluster, discovery, leaves }, signal);
+    return { uid: String(live.metadata["uid"] ?? ""), propagation };
+  }
+
+  /**
+   * Takes our marks off an object that stays: the label by which we watch, and our ownership of its fields, which would make a conflict
+   * for whoever manages it from now on.
+   */
+  async function letGo(live: Manifest, type: ResourceType, signal: AbortSignal): Promise<void> {
+    const { namespace, name } = objectRefOf(live);
+    const others = managedFields(live).filter((entry) => entry["manager"] !== FIELD_MANAGER || entry["operation"] !== "Apply");
+    const { uid = "", resourceVersion = "" } = live.metadata;
+    const metadata = {
+      uid,
+      resourceVersion,
+      labels: { [BUNDLE_LABEL]: null },
+      // Nobody would own them, so they would outlive what Git says when it has the object again.
+      annotations: { [PRUNE_ANNOTATION]: null, [PROPAGATION_ANNOTATION]: null },
+      // An empty list means “as it was”; this is how the API server is told that nobody owns anything.
+      managedFields: others.length > 0 ? others : [{}],
+    };
+    await cluster.mergePatch(type, namespace, name, { metadata }, signal);
+  }
 
   /** undefined: the kind is gone, and with it every object of it (E087). What cannot be asked proves nothing (E006). */
   async function typeOf(ref: ObjectRef, signal: AbortSignal): Promise<ResourceType | undefined> {
@@ -54,25 +121,47 @@ export function createPruner(options: PrunerOptions): Pruner {
     const found = fresh.find(ref.group, ref.kind);
     if (found) return found;
     if (fresh.failedGroups.has(ref.group))
-      throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
+      throw new CodedError("KIND_UNAVAILABLE", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
     if (await isDefined(cluster, fresh, ref, signal))
       throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: its kind is defined but not served`);
     return undefined;
   }
 
-  return async (entry, isWanted, signal) => {
+  return async (entry, context, signal) => {
     try {
-      return await prune(entry, isWanted, signal);
+      return await prune(entry, context, signal);
     } catch (error) {
-      if (!isUnserved(error)) throw error;
+      if (!isUnserved(error)) throw blocked(error);
       // The definition has changed since discovery was asked, or is gone.
       await discovery.refresh({ signal });
-      return prune(entry, isWanted, signal);
+      return prune(entry, context, signal).catch((again: unknown) => Promise.reject(blocked(again)));
     }
   };
 }
 
-function isMarked(live: Manifest): boolean {
+/** Why an object that the inventory names is not ours to delete; undefined if it is. */
+function whyNotOurs(live: Manifest, entry: InventoryEntry, { isKnown }: PruneContext): string | undefined {
+  // Deleted and made anew by somebody else (E076).
+  if (entry.uid !== undefined && entry.uid !== live.metadata["uid"] && !isAppliedByUs(live)) return "somebody has made it anew";
   const labels = live.metadata["labels"];
-  return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
+  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  // Its label was taken off, or says that another fleet has it now (E077).
+  if (typeof bundle !== "string") return `the label ${BUNDLE_LABEL} was taken off`;
+  if (!isKnown(bundle)) return `the label ${BUNDLE_LABEL} names the bundle ${bundle}, which is not of this agent`;
+  // A controller that has made it its own deletes it when it wants to (E090).
+  const controller = controllerOf(live);
+  return controller && `it belongs to ${controller}`;
+}
+
+function terminating(live: Manifest): PruneResult {
+  const finalizers = live.metadata["finalizers"];
+  const names = Array.isArray(finalizers) && finalizers.length > 0 ? `; its finalizers are outstanding: ${finalizers.join(", ")}` : "";
+  return { outcome: "terminating", why: `being deleted since ${String(live.metadata["deletionTimestamp"])}${names}` };
+}
+
+/** A refusal is the object's, whoever refuses; its words say who. */
+function blocked(error: unknown): CodedError {
+  const coded = CodedError.from(error);
+  const isRefusal = coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN";
+  return isRefusal ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
 }

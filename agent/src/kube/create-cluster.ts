@@ -1,6 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { describeObjectRef, FIELD_MANAGER, isManifest, type JsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { ApplyOptions, Cluster, DeleteOptions, ListOptions, ListResult, ResourceType } from "./cluster.ts";
 import { loadCredentials } from "./credentials.ts";
 import { apiVersionOf, discover } from "./discovery.ts";
@@ -16,6 +17,8 @@ export interface CreateClusterOptions {
   readonly userAgent: string;
   readonly clock?: Clock;
   readonly random?: Random;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 /** A list without the objects' contents. */
@@ -26,8 +29,8 @@ const PAGE = 500;
 
 /** The API server that a kubeconfig or the pod's ServiceAccount names. Throws CONFIG_INVALID. */
 export function createCluster(options: CreateClusterOptions): Cluster {
-  const { clock = systemClock, random = Math.random } = options;
-  const credentials = loadCredentials({ clock, ...(options.kubeconfig && { kubeconfig: options.kubeconfig }) });
+  const { clock = systemClock, random = Math.random, kubeconfig, failpoint } = options;
+  const credentials = loadCredentials({ clock, ...(kubeconfig && { kubeconfig }), ...(failpoint && { failpoint }) });
   const transport = createTransport({
     credentials,
     userAgent: options.userAgent,

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
+import type { AgentFailpoint } from "../failpoints.ts";
 
 /** How long a token that was read is used before the file is read again, in milliseconds (E262; client-go does the same). */
 const TOKEN_LIFETIME_MS = 60_000;
@@ -30,6 +31,8 @@ export interface CredentialOptions {
   readonly clock: Clock;
   /** Put before the paths of what a pod is given. Default none. */
   readonly root?: string;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 /** Loads a kubeconfig or the in-cluster configuration. Throws CONFIG_INVALID. */
@@ -56,6 +59,7 @@ export function loadCredentials(options: CredentialOptions): KubeCredentials {
       const now = options.clock.monotonicMs();
       if (!fresh && cached && now - cached.at < TOKEN_LIFETIME_MS) return cached.value;
       const value = tokenFile ? `Bearer ${(await readFile(tokenFile, "utf8")).trim()}` : await fromPlugin(config);
+      options.failpoint?.("agent.duringTokenReload");
       cached = value === undefined ? undefined : { value, at: now };
       return value;
     },

@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import type { ObjectRef } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { Cluster, Discovery, ResourceType } from "./cluster.ts";
-import { withFailedGroupsOf } from "./discovery.ts";
+import { apiVersionOf, withFailedGroupsOf } from "./discovery.ts";
 
 /** The last discovery, asked again when it turns out to be old. A group that does not answer is taken to serve what it served before. */
 export interface DiscoveryCache {
@@ -46,7 +46,13 @@ export function createDiscoveryCache(cluster: Cluster, clock: Clock): DiscoveryC
       const found = find(await cache.current()) ?? find(await cache.refresh());
       if (found) return found;
       const where = ref.group === "" ? (version ?? "v1") : `${ref.group}${version ? `/${version}` : ""}`;
-      throw new CodedError("KIND_UNKNOWN", `The cluster does not know the kind ${ref.kind} of ${where}`);
+      const known = await cache.current();
+      // A group that does not answer may have the kind: nothing is concluded from its silence (E006).
+      if (known.failedGroups.has(ref.group))
+        throw new CodedError("KIND_UNAVAILABLE", `The API group ${ref.group}, of which ${ref.kind} is, does not answer`);
+      const other = known.find(ref.group, ref.kind);
+      const instead = other ? `; it serves it as ${apiVersionOf(other)}` : "";
+      throw new CodedError("KIND_UNKNOWN", `The cluster does not know the kind ${ref.kind} of ${where}${instead}`);
     },
     onChange: (listener) => void listeners.push(listener),
   };

@@ -44,6 +44,37 @@ describe("an answer of the API server", () => {
     });
   });
 
+  it.each([
+    'Invalid value: {"labels":{}}: field is immutable',
+    "Forbidden: field is immutable when `immutable` is set",
+    'Invalid value: ["10.0.0.21"]: may not change once set',
+    "Forbidden: updates to statefulset spec for fields other than 'replicas' and 'minReadySeconds' are forbidden",
+    "Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
+    "Forbidden: spec is immutable after creation except resources.requests\n@@ -1 @@\n-  a: b",
+    "Forbidden: may not be changed in an update.",
+    'Invalid value: {"Name":"edit"}: cannot change roleRef',
+    'Invalid value: "2": failed rule: self == oldSelf',
+  ])("E046: %j is KUBE_IMMUTABLE, told by its field", (message) => {
+    const body = status("Invalid", message, { causes: [{ message, field: "spec.x" }] });
+    expect(errorFromAnswer(422, body, SUBJECT)).toMatchObject({
+      code: "KUBE_IMMUTABLE",
+      message: "apply ConfigMap web/site: spec.x cannot be changed once it is set",
+      data: { fields: ["spec.x"] },
+    });
+  });
+
+  it("E047: the words of an immutable field within a refused value, or beside another refusal, are none", () => {
+    const immutable = { message: "field is immutable", field: "spec.x" };
+    for (const causes of [
+      [{ message: 'Invalid value: "field is immutable": must be a number', field: "spec.x" }],
+      [{ message: 'Invalid value: "field is immutable"', field: "spec.x" }],
+      [{ reason: "FieldValueNotFound", message: "Not found: x is immutable", field: "spec.x" }],
+      [immutable, { message: "Required value", field: "spec.y" }],
+    ]) {
+      expect(errorFromAnswer(422, status("Invalid", "x", { causes }), SUBJECT).code).toBe("KUBE_INVALID");
+    }
+  });
+
   it("S1: tells of a Secret only where, never what", () => {
     const body = status("Invalid", 'Secret is invalid: data.x: Invalid value: "canary"', {
       causes: [{ message: 'Invalid value: "canary"', field: "data.x" }],

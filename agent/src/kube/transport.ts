@@ -76,13 +76,18 @@ export function createTransport(options: TransportOptions): KubeTransport {
     });
   }
 
-  /** One more try where it is certain that it can help: with a token read anew, or on a kept connection that had been closed. */
+  /** One more try with a token read anew, where it was refused (E262). */
+  async function authorized(dispatcher: Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
+    const answer = await dispatch(dispatcher, request, false);
+    if (answer.statusCode !== 401) return answer;
+    await answer.body.dump();
+    return dispatch(dispatcher, request, true);
+  }
+
+  /** One more try also on a kept connection that had been closed. Not for watches: who watches tries again, and not at once (E265). */
   async function attempt(dispatcher: Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
     try {
-      const answer = await dispatch(dispatcher, request, false);
-      if (answer.statusCode !== 401) return answer;
-      await answer.body.dump();
-      return await dispatch(dispatcher, request, true);
+      return await authorized(dispatcher, request);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (request.signal?.aborted || (code !== "UND_ERR_SOCKET" && code !== "ECONNRESET" && code !== "EPIPE")) throw error;
@@ -111,7 +116,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
     async stream(request) {
       let answer: Dispatcher.ResponseData;
       try {
-        answer = await attempt(watches, request);
+        answer = await authorized(watches, request);
       } catch (error) {
         throw errorFromTransport(error, request);
       }

@@ -1,3 +1,4 @@
+import { formatError } from "@muster/shared/errors";
 import {
   BUNDLE_LABEL,
   formatObjectRef,
@@ -9,6 +10,7 @@ import {
 } from "@muster/shared/model";
 import type { Clock, Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import {
   FieldSetPool,
@@ -22,6 +24,7 @@ import {
   versionOf,
 } from "./observed-object.ts";
 import type { AppliedObject, Observation, Observer } from "./observer.ts";
+import { quarantined } from "./quarantine.ts";
 import { watchType } from "./watch-type.ts";
 
 /** Options of {@link createObserver}. */
@@ -34,10 +37,12 @@ export interface ObserverOptions {
   readonly watchNamespaces?: readonly string[];
   /** Milliseconds between two full lists of a type, ±20 %. Default 300 000. */
   readonly relistIntervalMs?: number;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 export function createObserver(options: ObserverOptions): Observer {
-  const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000 } = options;
+  const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000, failpoint = () => {} } = options;
   const objects = new Map<ObjectRefText, ObservedObject>();
   const byType = new Map<string, Set<ObservedObject>>();
   const started = new Map<string, ResourceType>();
@@ -76,6 +81,7 @@ export function createObserver(options: ObserverOptions): Observer {
             logger,
             type,
             relistIntervalMs,
+            failpoint,
             scope: { ...scope, labelSelector: BUNDLE_LABEL },
             sequence: () => sequence,
             onLive: see,
@@ -95,7 +101,16 @@ export function createObserver(options: ObserverOptions): Observer {
     if (object.applying > 0) {
       if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting)))
         object.waiting = live;
-    } else if (recordLive(object, live)) emit(object);
+    } else if (record(object, live)) emit(object);
+  }
+
+  /** Of an object that our own code fails on nothing is claimed; the watch of its type goes on (E121). */
+  function record(object: ObservedObject, live: Manifest, isNewest = false): boolean {
+    try {
+      return recordLive(object, live, isNewest);
+    } catch (error) {
+      return recordUnreadable(object, formatError(quarantined(object.ref, error)));
+    }
   }
 
   /** A watch that selects on our label also says “deleted” when the label was taken off: only a read tells. */
@@ -115,7 +130,7 @@ export function createObserver(options: ObserverOptions): Observer {
       if (objects.get(object.ref) !== object || object.appliedAt !== at || object.applying > 0) return;
       // Nothing newer came meanwhile: an older version is the truth then, after a restore of etcd from a backup.
       const isNewest = object.resourceVersion === resourceVersion;
-      if (live ? recordLive(object, live, isNewest) : recordMissing(object)) emit(object);
+      if (live ? record(object, live, isNewest) : recordMissing(object)) emit(object);
     } catch (error) {
       // The next relist asks again; until then nothing is claimed.
       if (!running?.aborted) logger.debug({ object: object.ref, err: error }, "could not read an object that left its watch");
@@ -155,7 +170,7 @@ export function createObserver(options: ObserverOptions): Observer {
     const waiting = object.waiting;
     object.waiting = undefined;
     if (waiting === "deleted") void verify(object);
-    else if (waiting && recordLive(object, waiting)) emit(object);
+    else if (waiting && record(object, waiting)) emit(object);
   }
 
   return {
@@ -168,7 +183,13 @@ export function createObserver(options: ObserverOptions): Observer {
       const object = known ?? blank(applied);
       if (known && keyOf(known.type) !== keyOf(applied.type)) byType.get(keyOf(known.type))?.delete(known);
       object.appliedAt = ++sequence;
-      recordApplied(object, applied, pool);
+      try {
+        recordApplied(object, applied, pool);
+      } catch (error) {
+        // What was known stays, and events are heard again.
+        if (known) settle(known);
+        throw error;
+      }
       objects.set(applied.ref, object);
       track(object);
       emit(object);
@@ -216,6 +237,7 @@ function blank(applied: AppliedObject): ObservedObject {
     health: Health.Unknown,
     message: "",
     drift: undefined,
+    expiring: undefined,
     applying: 0,
     waiting: undefined,
     appliedAt: 0,

@@ -16,6 +16,14 @@ export function ownedFields(live: Manifest): FieldSet | undefined {
   return undefined;
 }
 
+/**
+ * True if the object was made, or written last, by an apply of ours. Of one that has another UID than the inventory says, this tells what we
+ * made anew right before a crash, which was not noted any more, from what somebody else has made under its name (E048, E098).
+ */
+export function isAppliedByUs(live: Manifest): boolean {
+  return ownedFields(live) !== undefined;
+}
+
 export function managedFields(live: Manifest): JsonObject[] {
   const entries = live.metadata["managedFields"];
   return Array.isArray(entries) ? entries.filter(isJsonObject) : [];

@@ -1,4 +1,4 @@
-import { type DriftDetail, DriftKind, Health, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import { type DriftDetail, DriftKind, Health, isJsonObject, type Manifest, type ObjectRefText } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
 import { withEmptyFields } from "./empty-fields.ts";
@@ -22,6 +22,8 @@ export interface ObservedObject {
   health: Health;
   message: string;
   drift: DriftDetail | undefined;
+  /** A Job that has run and removes itself after its time to live: that it is gone then is no drift (E132). */
+  expiring: Health | undefined;
   /** Applies of our own that are under way; while there are any, events wait in `waiting`. */
   applying: number;
   waiting: Manifest | "deleted" | undefined;
@@ -64,6 +66,7 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   const { health, message } = computeHealth(applied.live);
   object.health = health;
   object.message = message;
+  object.expiring = expiringHealth(applied.live, health);
   if (!applied.dryRun) return;
   if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
   else recordMissing(object);
@@ -85,6 +88,7 @@ export function recordLive(object: ObservedObject, live: Manifest, isNewest = fa
   const { health, message } = computeHealth(live);
   object.health = health;
   object.message = message;
+  object.expiring = expiringHealth(live, health);
   if (uid !== object.uid) {
     // Somebody deleted our object and made another of that name: not ours, even if it looks the same (E076).
     object.drift = { ...explainDrift(object.fields, live), kind: DriftKind.Unexpected };
@@ -94,8 +98,25 @@ export function recordLive(object: ObservedObject, live: Manifest, isNewest = fa
   return before !== JSON.stringify([object.health, object.message, object.drift]);
 }
 
+/** How a Job has ended that removes itself after its time to live; undefined for anything else. */
+function expiringHealth(live: Manifest, health: Health): Health | undefined {
+  const { spec, status } = live;
+  if (live.kind !== "Job" || !live.apiVersion.startsWith("batch/") || !isJsonObject(spec) || !isJsonObject(status)) return undefined;
+  if (typeof spec["ttlSecondsAfterFinished"] !== "number" || !Array.isArray(status["conditions"])) return undefined;
+  const hasEnded = status["conditions"].some(
+    (one) => isJsonObject(one) && (one["type"] === "Complete" || one["type"] === "Failed") && one["status"] === "True",
+  );
+  return hasEnded ? (health === Health.Terminating ? Health.Current : health) : undefined;
+}
+
 /** The object is gone. Returns true if that is new. */
 export function recordMissing(object: ObservedObject): boolean {
+  if (object.expiring !== undefined) {
+    const message = "It has run, and was removed after its time to live";
+    const isNew = object.message !== message;
+    Object.assign(object, { health: object.expiring, message, drift: undefined });
+    return isNew;
+  }
   if (object.drift?.kind === DriftKind.Missing && object.health === Health.NotFound) return false;
   object.drift = { kind: DriftKind.Missing, paths: [] };
   object.health = Health.NotFound;
@@ -112,8 +133,9 @@ export function recordUnreadable(object: ObservedObject, message: string): boole
 }
 
 export function toObservation(object: ObservedObject): Observation {
-  const { ref, bundle, uid, resourceVersion, health, message, drift } = object;
-  return { ref, bundle, uid, resourceVersion, health, message, ...(drift && { drift }) };
+  const { ref, bundle, uid, resourceVersion, health, message, drift, expiring } = object;
+  const finished = expiring === Health.Current && { finished: true as const };
+  return { ref, bundle, uid, resourceVersion, health, message, ...finished, ...(drift && { drift }) };
 }
 
 export function versionOf(manifest: Manifest): string {

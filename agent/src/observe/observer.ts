@@ -25,6 +25,8 @@ export interface Observation {
   readonly health: Health;
   /** For people; from the object's own conditions. */
   readonly message: string;
+  /** A Job that has completed and removes itself after its time to live (E132). */
+  readonly finished?: true;
   /** Present while live differs from what was applied. */
   readonly drift?: DriftDetail;
 }

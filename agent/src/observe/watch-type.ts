@@ -2,7 +2,9 @@ import { CodedError } from "@muster/shared/errors";
 import { formatObjectRef, type Manifest, type ObjectRefText, objectRefOf } from "@muster/shared/model";
 import { type Clock, createBackoff, jitter, type Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
+import { askedDelayMs } from "../kube/map-error.ts";
 import { versionOf } from "./observed-object.ts";
 
 /** What one resource type's loops need. */
@@ -22,6 +24,7 @@ export interface WatchTypeOptions {
   readonly onListed: (versions: ReadonlyMap<ObjectRefText, string>, at: number) => void;
   /** The type cannot be read, for good or for {@link UNREADABLE_MS} already. */
   readonly onUnreadable: (message: string) => void;
+  readonly failpoint: AgentFailpoint;
 }
 
 /** Milliseconds for which lists may fail before what was last seen counts for nothing: longer than a restart of an API server's replica. */
@@ -38,15 +41,16 @@ export async function watchType(options: WatchTypeOptions, signal: AbortSignal):
 async function watchLoop(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
   const { cluster, clock, random, logger, type, scope } = options;
   const backoff = createBackoff({ initialMs: 250, maxMs: 30_000, random });
+  const failing = trackFailing(options);
   let resourceVersion: string | undefined;
-  let failingSinceMs: number | undefined;
   while (!signal.aborted) {
     const began = clock.monotonicMs();
+    let askedMs = 0;
     try {
       resourceVersion ??= await list(options, signal);
-      failingSinceMs = undefined;
+      failing.ended();
       for await (const event of cluster.watch(type, { ...scope, resourceVersion }, signal)) {
-        failingSinceMs = undefined;
+        failing.ended();
         if (event.type === "bookmark") {
           resourceVersion = event.resourceVersion;
           continue;
@@ -61,25 +65,50 @@ async function watchLoop(options: WatchTypeOptions, signal: AbortSignal): Promis
       resourceVersion = undefined;
       const coded = CodedError.from(error);
       logger.debug({ kind: type.kind, code: coded.code, err: coded }, "watch ended, listing again");
-      const isLasting = coded.code === "KUBE_FORBIDDEN" || coded.code === "KUBE_UNAUTHORIZED";
-      failingSinceMs ??= clock.monotonicMs();
-      if (isLasting || clock.monotonicMs() - failingSinceMs > UNREADABLE_MS) options.onUnreadable(coded.message);
+      failing.because(coded);
+      askedMs = askedDelayMs(coded, random);
     }
     // A watch that lasted was healthy; one that ends at once must not become a storm (E265).
     if (clock.monotonicMs() - began > 60_000) backoff.reset();
-    else await clock.sleep(backoff.next(), signal).catch(() => {});
+    else await clock.sleep(Math.max(backoff.next(), askedMs), signal).catch(() => {});
   }
+}
+
+/** For how long one of the loops has been failing, and what that means for what is known. */
+function trackFailing({ clock, onUnreadable }: WatchTypeOptions) {
+  let sinceMs: number | undefined;
+  return {
+    ended() {
+      sinceMs = undefined;
+    },
+    because({ code, message }: CodedError) {
+      sinceMs ??= clock.monotonicMs();
+      const isLasting = code === "KUBE_FORBIDDEN" || code === "KUBE_UNAUTHORIZED";
+      if (isLasting || clock.monotonicMs() - sinceMs > UNREADABLE_MS) onUnreadable(message);
+    },
+  };
 }
 
 async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
   const { clock, random, logger, type, relistIntervalMs } = options;
+  const backoff = createBackoff({ initialMs: 2_000, maxMs: Math.min(60_000, relistIntervalMs), random });
+  const failing = trackFailing(options);
+  let waitMs = jitter(relistIntervalMs, random, 0.2);
   while (!signal.aborted) {
-    await clock.sleep(jitter(relistIntervalMs, random, 0.2), signal).catch(() => {});
+    await clock.sleep(waitMs, signal).catch(() => {});
     if (signal.aborted) return;
     try {
       await list(options, signal);
+      failing.ended();
+      backoff.reset();
+      waitMs = jitter(relistIntervalMs, random, 0.2);
     } catch (error) {
-      logger.debug({ kind: type.kind, err: error }, "relist failed; tried again at the next interval");
+      if (signal.aborted) return;
+      const coded = CodedError.from(error);
+      logger.debug({ kind: type.kind, code: coded.code, err: coded }, "relist failed, trying again");
+      // The list is what is right: while it fails, a watch that is merely open and silent proves nothing (E006, E115).
+      failing.because(coded);
+      waitMs = Math.max(backoff.next(), askedDelayMs(coded, random));
     }
   }
 }
@@ -87,6 +116,7 @@ async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promi
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
   const at = options.sequence();
   const { items, resourceVersion } = await options.cluster.list(options.type, options.scope, signal);
+  options.failpoint("agent.duringRelist");
   const versions = new Map<ObjectRefText, string>();
   for (const item of items) {
     versions.set(formatObjectRef(objectRefOf(item)), versionOf(item));

@@ -8,8 +8,12 @@ export interface InventoryEntry {
   readonly uid?: string;
   /** In mode report: digest of the manifest that was applied last. What drifted from it is told, not written over. */
   readonly applied?: Digest;
-  /** The bundle said `prune: false`: leaving Git, the object is released, not deleted. */
+  /** Digest of a Job that has completed and removes itself after its time to live: that it is gone is what was wanted (E132). */
+  readonly finished?: Digest;
+  /** The bundle said `prune: false`, or an annotation in Git did: leaving Git, the object is released, not deleted. */
   readonly orphan?: true;
+  /** Known by its label only, since the inventory was lost; never deleted without an approval (E096). */
+  readonly found?: true;
   /** A person approved the deletion; kept so that a crash between two deletions does not ask again. */
   readonly approved?: true;
 }

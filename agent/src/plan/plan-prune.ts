@@ -15,7 +15,7 @@ export interface PrunePlan {
   /** To delete, in this order. */
   readonly deletions: readonly InventoryEntry[];
   /** To release without deleting. */
-  readonly released: readonly ObjectRefText[];
+  readonly released: readonly InventoryEntry[];
   /** Other refs of objects that are wanted: to be forgotten, for the object itself stays. */
   readonly renamed: readonly ObjectRefText[];
   /** Never deleted by us, whatever Git says; they stay in the inventory. */
@@ -55,7 +55,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
 
   const isRenamed = renames(inventory, desired);
 
-  const released: ObjectRefText[] = [];
+  const released: InventoryEntry[] = [];
   const renamed: ObjectRefText[] = [];
   const untouchable: ObjectRefText[] = [];
   const candidates: InventoryEntry[] = [];
@@ -63,7 +63,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
     if (desired.has(entry.ref) || retained.has(entry.ref)) continue;
     const ref = parseObjectRef(entry.ref);
     if (isRenamed(entry)) renamed.push(entry.ref);
-    else if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry.ref);
+    else if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry);
     else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
     else candidates.push(entry);
   }
@@ -105,14 +105,37 @@ export function withoutNamespace({ group, kind, name }: ObjectRef): string {
   return `${group}/${kind}/${name}`;
 }
 
+/**
+ * What left a bundle may be the old name of an object whose new one is not there yet, and until then it is all there is: while
+ * something of its kind is still to be made in its bundle, nothing of the kind goes (E080).
+ */
+export function waitsForSuccessor(inventory: Inventory, slice: Slice): (entry: InventoryEntry) => boolean {
+  const awaited = new Set<string>();
+  const keyOf = (bundle: string, { group, kind }: ObjectRef) => `${bundle} ${group}/${kind}`;
+  // One object may be known by two API groups, and only its UID tells: while that is not known, the old name is it (E031).
+  const nameOf = ({ kind, namespace, name }: ObjectRef) => `${kind} ${namespace} ${name}`;
+  for (const bundle of slice.bundles) {
+    for (const ref of bundle.state === "desired" ? bundle.objects : [])
+      if (inventory.entries.get(ref)?.uid === undefined)
+        awaited.add(keyOf(bundle.name, parseObjectRef(ref))).add(nameOf(parseObjectRef(ref)));
+  }
+  return ({ bundle, ref }) => awaited.has(keyOf(bundle, parseObjectRef(ref))) || awaited.has(nameOf(parseObjectRef(ref)));
+}
+
 function isUntouchable(ref: ObjectRef, ownNamespace: string): boolean {
   if (ref.group === "" && ref.kind === "Namespace") return SYSTEM_NAMESPACES.has(ref.name) || ref.name === ownNamespace;
   return ref.namespace === ownNamespace || ref.namespace === "kube-system";
 }
 
-function isProtectedKind(entry: InventoryEntry): boolean {
-  const ref = parseObjectRef(entry.ref);
+/** True for kinds that nobody but a person deletes. */
+export function isProtectedKind(ref: ObjectRef): boolean {
   return PROTECTED_KINDS.has(`${ref.group}/${ref.kind}`);
+}
+
+/** What is deleted only with an approval: beside the protected kinds, what holds data by its pods' claims (E082), and what may not be ours. */
+function isProtectedEntry(entry: InventoryEntry): boolean {
+  const ref = parseObjectRef(entry.ref);
+  return entry.found === true || isProtectedKind(ref) || (ref.group === "apps" && ref.kind === "StatefulSet");
 }
 
 /** Splits candidates into what may go now and what waits for a person. A slice without any object holds all of it (E070). */
@@ -129,9 +152,9 @@ function holdBack(
   if (open.length > 0 && (emptied || exceedsBudget(open.length, inventory, slice))) {
     return isApproved(open) ? { deletions: [...candidates], held: [] } : { deletions: approvedBefore, held: open };
   }
-  const guarded = open.filter(isProtectedKind);
+  const guarded = open.filter(isProtectedEntry);
   if (guarded.length === 0 || isApproved(guarded)) return { deletions: [...candidates], held: [] };
-  return { deletions: [...approvedBefore, ...open.filter((entry) => !isProtectedKind(entry))], held: guarded };
+  return { deletions: [...approvedBefore, ...open.filter((entry) => !isProtectedEntry(entry))], held: guarded };
 }
 
 /** More than a few objects, or more than a share of the cluster. */
@@ -142,7 +165,8 @@ function exceedsBudget(deletions: number, inventory: Inventory, slice: Slice): b
 
 function describeHeld(held: readonly InventoryEntry[], total: number): HeldDeletion {
   const id = deletionApprovalId(held.map((entry) => entry.ref));
-  const why = held.every(isProtectedKind) ? "of a protected kind" : "beyond the deletion budget";
+  const guarded = held.every((entry) => entry.found) ? "known by their label only, since the inventory was lost" : "of a protected kind";
+  const why = held.every(isProtectedEntry) ? guarded : "beyond the deletion budget";
   return {
     id,
     objects: held.length,

@@ -24,7 +24,7 @@ const setUp = () => {
   };
   const keep = async (made: MadeSlice, before?: DesiredState) => {
     const desired = await complete(made, before);
-    await keepState(store(), desired, fetched);
+    await keepState(store(), desired, { fetched, ...(before && { before }) });
     return desired;
   };
   const load = () => loadKeptState(store(), [maker.publicKey]);
@@ -106,6 +106,27 @@ describe("desired state", () => {
     expect(problem).toBeUndefined();
     expect(names(desired, "b")).toEqual(["y"]);
     expect(contentOf({ name: "b", state: "keep", reason: "X" }, desired!)?.options.drift).toEqual(options.drift);
+  });
+
+  it("P3: a crash before the slice that keeps other bundles than the one before leaves the objects of both", async () => {
+    const { maker, store, complete, keep, load } = setUp();
+    const [a, b] = [
+      { name: "a", objects: [configMap("x")] },
+      { name: "b", objects: [configMap("y")] },
+    ];
+    const first = await keep(maker.make([a, b]));
+    const second = await keep(maker.make([a, { name: "b" }]), first);
+    const third = await complete(maker.make([{ name: "a" }, b]), second);
+    const failpoint = (name: string) => {
+      if (name === "agent.afterLastGoodKept") throw new Error("killed");
+    };
+    await expect(keepState(store(), third, { before: second, failpoint })).rejects.toThrow("killed");
+    const { desired } = await load();
+    expect(desired?.slice.generation).toBe(second.slice.generation);
+    expect([names(desired, "a"), names(desired, "b")]).toEqual([["x"], ["y"]]);
+    await keepState(store(), third, { before: second });
+    const { desired: last } = await load();
+    expect([names(last, "a"), names(last, "b")]).toEqual([["x"], ["y"]]);
   });
 
   it("I2: a crash between slice and high-water mark does not let an older slice in", async () => {

@@ -9,6 +9,7 @@ import {
   type SliceBundle,
 } from "@muster/shared/model";
 import { decodeManifestSet, decodeSlice, type ManifestLine } from "@muster/shared/wire";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { HighWater } from "./accept-slice.ts";
 import type { StateStore } from "./state-store.ts";
 
@@ -117,8 +118,7 @@ function checkObjects(bundle: string, objects: readonly string[], lines: readonl
 
 /** Reads the last good slice. Nothing kept is a state of its own; damage is a problem, never an empty slice. */
 export async function loadKeptState(store: StateStore, pinned: readonly KeyObject[]): Promise<KeptState> {
-  const mark = await store.read(HIGH_WATER).catch((error: unknown) => onlyCorrupt(error));
-  const highWater = Buffer.isBuffer(mark) ? (JSON.parse(mark.toString()) as HighWater) : undefined;
+  const highWater = await readHighWater(store);
   const known = highWater ? { highWater } : {};
   try {
     const kept = await store.read(SLICE);
@@ -149,6 +149,12 @@ export async function loadKeptState(store: StateStore, pinned: readonly KeyObjec
   }
 }
 
+/** undefined if nothing was kept, or it is damaged. */
+export async function readHighWater(store: StateStore): Promise<HighWater | undefined> {
+  const mark = await store.read(HIGH_WATER).catch((error: unknown) => onlyCorrupt(error));
+  return Buffer.isBuffer(mark) ? (JSON.parse(mark.toString()) as HighWater) : undefined;
+}
+
 function onlyCorrupt(error: unknown): undefined {
   if (error instanceof CodedError && error.code === "AGENT_STATE_CORRUPT") return undefined;
   throw error;
@@ -177,14 +183,29 @@ function encodeKept(kept: ReadonlyMap<string, LastGood>): Buffer {
   return Buffer.from(JSON.stringify([...byMessage].map(([message, names]) => ({ message, names })) satisfies EncodedKept));
 }
 
+/** Options of {@link keepState}. */
+export interface KeepOptions {
+  /** Manifest sets that are not kept yet. */
+  readonly fetched?: ReadonlyMap<string, Uint8Array>;
+  /** The state that is kept until now. */
+  readonly before?: DesiredState;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
+}
+
 /**
  * Keeps a slice before any of it is applied (I2): first its manifest sets, then the slice, then the high-water mark. Sets
  * that no slice needs any more go last.
  */
-export async function keepState(store: StateStore, desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>): Promise<void> {
+export async function keepState(store: StateStore, desired: DesiredState, options: KeepOptions = {}): Promise<void> {
+  const { fetched = new Map(), failpoint = () => {} } = options;
   await Promise.all([...fetched].map(([blob, bytes]) => store.write(blobName(blob), bytes)));
-  if (desired.kept.size > 0) await store.write(KEPT, encodeKept(desired.kept));
+  failpoint("agent.afterBlobsKept");
+  // Until the slice itself is written the one before counts, and needs what its own kept bundles were.
+  if (desired.kept.size > 0) await store.write(KEPT, encodeKept(new Map([...(options.before?.kept ?? []), ...desired.kept])));
+  failpoint("agent.afterLastGoodKept");
   await store.write(SLICE, Buffer.from(desired.message));
+  failpoint("agent.afterSliceKept");
   const { slice, digest } = desired;
   await store.write(
     HIGH_WATER,

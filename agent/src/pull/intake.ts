@@ -1,9 +1,10 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import type { SliceCondition } from "@muster/shared/model";
-import { createBackoff, type Failpoint, type Random, Wakeup } from "@muster/shared/runtime";
+import { createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeSlice } from "@muster/shared/wire";
+import type { AgentFailpoint } from "../failpoints.ts";
 import { type AgentIdentity, acceptSlice, type HighWater } from "./accept-slice.ts";
 import { type BlobSource, completeSlice, type DesiredState } from "./desired-state.ts";
 
@@ -19,7 +20,7 @@ export interface IntakeOptions {
   readonly take: (desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>) => Promise<void>;
   readonly random: Random;
   readonly logger: Logger;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
 }
 
 /** From messages of any kind to slices that are taken. One at a time; of waiting messages only the latest counts. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { CodedError } from "@muster/shared/errors";
 import { isJsonObject, type Manifest } from "@muster/shared/model";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 
 /** Bytes of one Secret at most; the API server takes 1 MiB, base64 and metadata included in its own way. */
@@ -43,10 +44,12 @@ interface Root {
 export interface StateStoreOptions {
   readonly cluster: Cluster;
   readonly namespace: string;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 export function createStateStore(options: StateStoreOptions): StateStore {
-  const { cluster, namespace } = options;
+  const { cluster, namespace, failpoint = () => {} } = options;
   const known = new Map<string, Root>();
   /** All names, once they were listed. */
   let listed: Set<string> | undefined;
@@ -93,6 +96,7 @@ export function createStateStore(options: StateStoreOptions): StateStore {
   }
 
   async function drop(name: string): Promise<void> {
+    failpoint("agent.beforeStateDrop");
     const secret = await cluster.get(SECRETS, namespace, secretName(name)).catch(() => undefined);
     if (secret) await cluster.delete(SECRETS, namespace, secretName(name), { uid: String(secret.metadata["uid"]) }).catch(() => undefined);
   }
@@ -122,18 +126,21 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       const digest = digestOf(value);
       const before = known.get(name);
       if (before?.digest === digest) return;
+      failpoint("agent.beforeStateWrite");
       const compressed = zstdCompressSync(value);
       const shards: string[] = [];
       if (compressed.length > SHARD_BYTES) {
         for (let at = 0; at < compressed.length; at += SHARD_BYTES) {
           const shard = `${name}-${digest.slice(0, 12)}-${shards.length}`;
           await put(shard, { value: compressed.subarray(at, at + SHARD_BYTES) }, "shard");
+          failpoint("agent.afterShardWrite");
           shards.push(shard);
         }
       }
       const root: Root = { digest, shards };
       const rootBytes = Buffer.from(JSON.stringify(root));
       await put(name, shards.length === 0 ? { root: rootBytes, value: compressed } : { root: rootBytes }, "root");
+      failpoint("agent.afterStateWrite");
       known.set(name, root);
       listed?.add(name);
       for (const shard of before?.shards ?? []) if (!shards.includes(shard)) await drop(shard);

@@ -15,15 +15,17 @@ import {
   SyncState,
   splitApiVersion,
 } from "@muster/shared/model";
-import { type Failpoint, forEachLimited } from "@muster/shared/runtime";
+import { forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { ManifestLine } from "@muster/shared/wire";
 import type { Applier } from "../apply/applier.ts";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
+import { quarantined } from "../observe/quarantine.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
-import { contentOf } from "../pull/desired-state.ts";
+import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
@@ -38,6 +40,8 @@ export interface ApplySummary {
   readonly uids: ReadonlyMap<ObjectRefText, string>;
   /** Objects whose drift was corrected. */
   readonly corrected: readonly ObjectRefText[];
+  /** Objects that were there before they were ours, with what was changed of them. */
+  readonly adopted: ReadonlyMap<ObjectRefText, readonly string[]>;
 }
 
 /** What the apply phase works with. */
@@ -47,7 +51,7 @@ export interface ApplyPhase {
   readonly observer: Observer;
   readonly discovery: DiscoveryCache;
   readonly cluster: Cluster;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
   readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
@@ -56,6 +60,8 @@ export interface ApplyPhase {
 /** One bundle's turn: how its objects are applied, and what came of it so far. */
 interface Turn {
   readonly bundle: string;
+  /** The slice in force when the turn began. */
+  readonly desired: DesiredState | undefined;
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
@@ -64,13 +70,14 @@ interface Turn {
   readonly counts: Partial<Record<Action, number>>;
   readonly uids: Map<ObjectRefText, string>;
   readonly corrected: ObjectRefText[];
+  readonly adopted: Map<ObjectRefText, readonly string[]>;
 }
 
 /** Applies what one bundle needs, rank by rank. One object's failure stops nothing else. */
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
   const { state } = phase;
   const { name } = bundle;
-  const nothing: ApplySummary = { bundle: name, counts: {}, uids: new Map(), corrected: [] };
+  const nothing: ApplySummary = { bundle: name, counts: {}, uids: new Map(), corrected: [], adopted: new Map() };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = state.desired && contentOf(bundle, state.desired);
   if (!content) return nothing;
@@ -83,6 +90,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 
   const turn: Turn = {
     bundle: name,
+    desired: state.desired,
     options,
     before: await lookAtNew(phase, needed, signal),
     dryRun:
@@ -90,6 +98,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     counts: {},
     uids: new Map(),
     corrected: [],
+    adopted: new Map(),
   };
   const failedBefore = new Set(state.failures.keys());
   for (const rank of Object.values(Rank)) {
@@ -97,8 +106,8 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     await forEachLimited(lines, phase.concurrency, (line) => applyOne(phase, turn, line, signal));
     await waitForDefinitions(phase, rank, lines, name, failedBefore, signal);
   }
-  const { counts, uids, corrected } = turn;
-  return { bundle: name, counts, uids, corrected };
+  const { counts, uids, corrected, adopted } = turn;
+  return { bundle: name, counts, uids, corrected, adopted };
 }
 
 /** Applies one object and notes what came of it. Throws only when the signal aborts. */
@@ -128,6 +137,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     noteAction(phase, turn, ref, result.action);
     // What a dry run would have created has a UID that never was.
     if (!dryRun && uid !== result.uid) turn.uids.set(ref, result.uid);
+    if (result.adopted) turn.adopted.set(ref, result.adopted);
     if (wasDrifted) {
       state.noteCorrection(ref);
       turn.corrected.push(ref);
@@ -135,7 +145,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   } catch (error) {
     if (signal.aborted) throw error;
     noteAction(phase, turn, ref, Action.Failed);
-    note(phase, ref, turn.bundle, CodedError.from(error));
+    // A newer slice came meanwhile, and forgot all waiting: what it wants has not failed yet.
+    if (state.desired !== turn.desired) return;
+    note(phase, ref, turn.bundle, quarantined(ref, error));
   }
 }
 
@@ -164,6 +176,7 @@ async function waitForDefinitions(
       note(phase, line.ref, bundle, CodedError.from(error));
     });
   });
+  phase.failpoint("agent.afterDefinitions");
   await phase.discovery.refresh({ minAgeMs: 0, signal });
 }
 
@@ -181,7 +194,7 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
   const { state, observer } = phase;
   if (state.mustWait(state.failures, line.ref)) return false;
-  if (state.lastApplied.get(line.ref) !== line.digest) return !gated;
+  if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
   if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
   return state.failures.has(line.ref);

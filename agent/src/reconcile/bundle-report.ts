@@ -15,7 +15,7 @@ import {
   worstHealth,
 } from "@muster/shared/model";
 import type { Observation, Observer } from "../observe/observer.ts";
-import type { ClusterState } from "./cluster-state.ts";
+import type { ClusterState, Failure } from "./cluster-state.ts";
 
 /** One object, as an operator asks for it. */
 export interface InspectedObject extends ObjectException {
@@ -25,7 +25,16 @@ export interface InspectedObject extends ObjectException {
 }
 
 /** Codes that say “not yet” rather than “it does not work”. */
-const WAITING: ReadonlySet<ErrorCode> = new Set(["KIND_UNKNOWN", "NAMESPACE_MISSING", "NAMESPACE_TERMINATING", "DEPENDENCY_NOT_READY"]);
+const WAITING: ReadonlySet<ErrorCode> = new Set([
+  "KIND_UNKNOWN",
+  "KIND_UNAVAILABLE",
+  "NAMESPACE_MISSING",
+  "NAMESPACE_TERMINATING",
+  "OBJECT_TERMINATING",
+  "PRUNE_WAITING",
+  "DEPENDENCY_NOT_READY",
+  "KUBE_QUOTA",
+]);
 
 /** Where a bundle stands, from what was applied and what is observed. */
 export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer): BundleReport {
@@ -35,9 +44,9 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   let pending = 0;
   for (const line of lines) {
     const observation = observer.get(line.ref);
-    if (state.lastApplied.get(line.ref) !== line.digest) pending += 1;
+    if (!state.isApplied(line)) pending += 1;
     if (observation?.drift) drifted += 1;
-    healths.push(observation?.health ?? Health.Unknown);
+    healths.push(observation?.health ?? (state.isFinished(line) ? Health.Current : Health.Unknown));
   }
   const failures = [...state.failures.values(), ...state.pruneFailures.values()].filter((failure) => failure.bundle === bundle.name);
   const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
@@ -58,13 +67,20 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   /** The first of these that holds says where the bundle stands. */
   function standing(): Pick<BundleReport, "state" | "reason" | "message"> {
     if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
-    if (first) return failing(first, failures.length);
+    if (first) return failing(first, failures);
+    const [duplicate] = state.duplicates.get(bundle.name) ?? [];
+    if (duplicate !== undefined) return duplicated(duplicate);
     if (state.passProblem) return cutShort(state.passProblem);
     if (gate && pending > 0) return { state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
     if (bundle.state === "keep" && lines.length === 0) return { state: SyncState.Pending, reason: bundle.reason };
     if (pending > 0) return { state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
-    if (drifted > 0) return { state: SyncState.OutOfSync, reason: "Drifted" };
+    if (drifted > 0) return outOfSync();
     return { state: SyncState.Synced };
+  }
+
+  function outOfSync(): Pick<BundleReport, "state" | "reason" | "message"> {
+    const fought = lines.map((line) => observer.get(line.ref)).find((one) => one?.drift && state.isFoughtOver(one.ref));
+    return { state: SyncState.OutOfSync, ...(fought ? { reason: "DRIFT_FIGHT", message: describeFight(fought) } : { reason: "Drifted" }) };
   }
 }
 
@@ -73,9 +89,33 @@ function cutShort(error: CodedError): Pick<BundleReport, "state" | "reason" | "m
   return { state: error.retryable ? SyncState.Pending : SyncState.Failed, reason: error.code, message: error.message };
 }
 
-function failing({ error }: { readonly error: CodedError }, count: number): Pick<BundleReport, "state" | "reason" | "message"> {
-  const more = count > 1 ? ` (and ${count - 1} more)` : "";
-  return { state: WAITING.has(error.code) ? SyncState.Pending : SyncState.Failed, reason: error.code, message: `${error.message}${more}` };
+function failing({ error }: Failure, failures: readonly Failure[]): Pick<BundleReport, "state" | "reason" | "message"> {
+  return { state: WAITING.has(error.code) ? SyncState.Pending : SyncState.Failed, reason: error.code, message: summarize(error, failures) };
+}
+
+/** Kinds of failures that are told of beside the first. */
+const TOP_CODES = 5;
+
+/** The first failure in full, and how many there are of each kind: thousands of them are one sentence (E118). */
+function summarize(first: CodedError, failures: readonly Failure[]): string {
+  if (failures.length === 1) return first.message;
+  const counts = new Map<ErrorCode, number>();
+  for (const { error } of failures) counts.set(error.code, (counts.get(error.code) ?? 0) + 1);
+  const sorted = [...counts].sort(([, a], [, b]) => b - a);
+  const kinds = sorted.slice(0, TOP_CODES).map(([code, count]) => `${count} ${code}`);
+  const others = sorted.slice(TOP_CODES).reduce((sum, [, count]) => sum + count, 0);
+  if (others > 0) kinds.push(`${others} others`);
+  return `${first.message} (and ${failures.length - 1} more${kinds.length > 1 ? `: ${kinds.join(", ")} in all` : ""})`;
+}
+
+/** Who changes an object back each time (E039). */
+export function describeFight({ ref, drift }: Observation): string {
+  return `${describeObjectRef(parseObjectRef(ref))}: fighting with manager ${drift?.manager ?? "(unknown)"} over ${drift?.paths.slice(0, 5).join(", ") || "the object"}`;
+}
+
+function duplicated(ref: ObjectRefText): Pick<BundleReport, "state" | "reason" | "message"> {
+  const message = `${describeObjectRef(parseObjectRef(ref))} is in an earlier bundle of this cluster as well, which has it now`;
+  return { state: SyncState.Failed, reason: "OBJECT_DUPLICATE", message };
 }
 
 /** Everything about the cluster apart from single objects. */
@@ -96,12 +136,13 @@ export function reportCluster(state: ClusterState, observer: Observer, sliceProb
 /** One object that is not plainly healthy and in sync. */
 export function toException(observation: Observation, state: ClusterState): ObjectException {
   const failure = state.failures.get(observation.ref);
-  const message = failure?.error.message ?? observation.message;
+  const isFought = observation.drift !== undefined && state.isFoughtOver(observation.ref);
+  const message = failure?.error.message ?? (isFought ? describeFight(observation) : observation.message);
   return {
     ref: parseObjectRef(observation.ref),
     bundle: observation.bundle,
     health: observation.health,
-    ...(failure && { code: failure.error.code }),
+    ...((failure || isFought) && { code: failure?.error.code ?? "DRIFT_FIGHT" }),
     ...(message && { message }),
     ...(observation.drift && { drift: observation.drift }),
   };
@@ -166,13 +207,13 @@ export function reportExceptions(state: ClusterState, observer: Observer): Objec
       message,
     });
   }
-  for (const ref of state.terminating) {
+  for (const [ref, { message }] of state.terminating) {
     const bundle = state.inventory.entries.get(ref)?.bundle ?? "";
     exceptions.push({
       ref: parseObjectRef(ref),
       bundle,
       health: Health.Terminating,
-      message: "Deleted from Git; its finalizers are outstanding",
+      message: `Left Git; ${message}`,
     });
   }
   return exceptions;

@@ -1,7 +1,8 @@
 import type { CodedError } from "@muster/shared/errors";
-import type { Action, Digest, HeldDeletion, ObjectRefText } from "@muster/shared/model";
+import type { Action, Digest, HeldDeletion, ObjectRefText, Slice } from "@muster/shared/model";
 import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
+import { askedDelayMs } from "../kube/map-error.ts";
 import { EMPTY_INVENTORY, type Inventory } from "../plan/inventory.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
 
@@ -14,8 +15,28 @@ export interface Failure {
   readonly backoff: Backoff;
 }
 
+/** Something that is not ours to do, and when to look again whether it was done. */
+export interface Waiting {
+  /** For people. */
+  readonly message: string;
+  /** Monotonic milliseconds. */
+  retryAtMs: number;
+  readonly backoff: Backoff;
+}
+
 /** More corrections of one object in a minute than this are a fight with another controller (E039). */
 const FIGHT_PER_MINUTE = 5;
+
+/** First and longest wait before a correction in a fight, in milliseconds. */
+const FIGHT_WAIT_MS = { first: 2_000, longest: 60_000 };
+
+/** The latest corrections of one object. */
+interface Corrections {
+  /** Monotonic milliseconds, within a minute before the last one. */
+  readonly at: readonly number[];
+  /** How often it was corrected since this became a fight; 0 while it is none. */
+  readonly rounds: number;
+}
 
 /** All that the reconcile loop remembers. Everything but `lastApplied` and the failures is also kept in the cluster. */
 export class ClusterState {
@@ -26,6 +47,8 @@ export class ClusterState {
   resumed = false;
   /** Per object, the digest of the manifest that this process applied last. */
   readonly lastApplied = new Map<ObjectRefText, Digest>();
+  /** Jobs that were seen to complete and remove themselves, with the digest that they ran as; kept with the inventory. */
+  readonly finished = new Map<ObjectRefText, Digest>();
   /** What the last apply of this process did to each object. */
   readonly lastAction = new Map<ObjectRefText, Action>();
   readonly failures = new Map<ObjectRefText, Failure>();
@@ -34,13 +57,15 @@ export class ClusterState {
   /** Bundles that wait for another one, with the reason. */
   readonly gates = new Map<string, string>();
   held: HeldDeletion | undefined;
+  /** Per bundle, objects that an earlier bundle of the slice has as well. */
+  duplicates: ReadonlyMap<string, ReadonlySet<ObjectRefText>> = new Map();
   /** Why the last pass came to no end; while there is one, no bundle is where Git wants it. */
   passProblem: CodedError | undefined;
   /** Left Git, but stand where nothing is ever deleted. */
   protected: readonly ObjectRefText[] = [];
   /** Deleted, but finalizers are outstanding. */
-  readonly terminating = new Set<ObjectRefText>();
-  readonly #corrections = new Map<ObjectRefText, number[]>();
+  readonly terminating = new Map<ObjectRefText, Waiting>();
+  readonly #corrections = new Map<ObjectRefText, Corrections>();
   readonly #clock: Clock;
   readonly #random: Random;
 
@@ -56,12 +81,23 @@ export class ClusterState {
 
   set desired(desired: DesiredState | undefined) {
     this.#desired = desired;
-    this.#lines = desired ? linesByBundle(desired) : new Map();
+    this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
+    this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
   }
 
   /** Objects of a bundle as the slice wants them. */
   linesOf(bundle: string): readonly ManifestLine[] {
     return this.#lines.get(bundle) ?? [];
+  }
+
+  /** A Job that has run as the slice wants it and has removed itself since, or is about to (E132). */
+  isFinished({ ref, digest }: Pick<ManifestLine, "ref" | "digest">): boolean {
+    return this.finished.get(ref) === digest || this.inventory.entries.get(ref)?.finished === digest;
+  }
+
+  /** There is nothing to apply: this process has done it, or it has run its course. */
+  isApplied(line: Pick<ManifestLine, "ref" | "digest">): boolean {
+    return this.lastApplied.get(line.ref) === line.digest || this.isFinished(line);
   }
 
   /** Notes a failure and when to try again: soon if it may pass by itself, rarely if somebody must act. */
@@ -75,39 +111,55 @@ export class ClusterState {
             ? { initialMs: 500, maxMs: 60_000, random: this.#random }
             : { initialMs: 30_000, maxMs: 300_000, random: this.#random },
         );
-    const asked = error.data["retryAfterMs"];
-    const delay = Math.max(backoff.next(), typeof asked === "number" ? asked : 0);
+    const delay = Math.max(backoff.next(), askedDelayMs(error, this.#random));
     map.set(ref, { error, bundle, backoff, retryAtMs: this.#clock.monotonicMs() + delay });
   }
 
-  /** True if a failure says to wait still. */
-  mustWait(map: ReadonlyMap<ObjectRefText, Failure>, ref: ObjectRefText): boolean {
-    const failure = map.get(ref);
-    return failure !== undefined && failure.retryAtMs > this.#clock.monotonicMs();
+  /** Notes that an object is being deleted; it is looked at ever more rarely, for a finalizer may be forgotten by all (E103). */
+  noteTerminating(ref: ObjectRefText, message: string): void {
+    const backoff = this.terminating.get(ref)?.backoff ?? createBackoff({ initialMs: 1_000, maxMs: 30_000, random: this.#random });
+    this.terminating.set(ref, { message, backoff, retryAtMs: this.#clock.monotonicMs() + backoff.next() });
+  }
+
+  /** True if a failure, or an object that is being deleted, is to be waited for still. */
+  mustWait(map: ReadonlyMap<ObjectRefText, { readonly retryAtMs: number }>, ref: ObjectRefText): boolean {
+    const waiting = map.get(ref);
+    return waiting !== undefined && waiting.retryAtMs > this.#clock.monotonicMs();
   }
 
   /** Forgets all waiting: somebody asked for a try now. */
   retryNow(): void {
-    for (const failure of [...this.failures.values(), ...this.pruneFailures.values()]) failure.retryAtMs = 0;
+    for (const waiting of [...this.failures.values(), ...this.pruneFailures.values(), ...this.terminating.values()]) waiting.retryAtMs = 0;
     this.#corrections.clear();
   }
 
-  /** Notes a correction of drift; gives how many there were in the last minute. */
-  noteCorrection(ref: ObjectRefText): number {
+  /** Notes a correction of drift. */
+  noteCorrection(ref: ObjectRefText): void {
     const now = this.#clock.monotonicMs();
-    const recent = (this.#corrections.get(ref) ?? []).filter((at) => now - at < 60_000);
-    recent.push(now);
-    this.#corrections.set(ref, recent);
-    return recent.length;
+    const known = this.#corrections.get(ref);
+    const at = [...(known?.at ?? []).filter((one) => now - one < 60_000), now];
+    const going = known !== undefined && !this.#isOver(known);
+    this.#corrections.set(ref, {
+      at,
+      rounds: (going ? known.rounds : 0) + (at.length >= FIGHT_PER_MINUTE || (going && known.rounds > 0) ? 1 : 0),
+    });
+  }
+
+  /** True while somebody changes an object back each time that it is corrected. */
+  isFoughtOver(ref: ObjectRefText): boolean {
+    const known = this.#corrections.get(ref);
+    return known !== undefined && known.rounds > 0 && !this.#isOver(known);
   }
 
   /** Milliseconds until an object that somebody fights for may be corrected again; 0 if it may be now. */
   correctionDelayMs(ref: ObjectRefText): number {
-    const recent = this.#corrections.get(ref) ?? [];
-    const surplus = recent.length - FIGHT_PER_MINUTE;
-    const last = recent.at(-1);
-    if (surplus < 0 || last === undefined) return 0;
-    return Math.max(0, last + Math.min(60_000, 2_000 * 2 ** surplus) - this.#clock.monotonicMs());
+    const known = this.#corrections.get(ref);
+    return known ? Math.max(0, (known.at.at(-1) ?? 0) + fightWaitMs(known) - this.#clock.monotonicMs()) : 0;
+  }
+
+  /** The other one had its chance, and a minute more, and left it. */
+  #isOver(corrections: Corrections): boolean {
+    return this.#clock.monotonicMs() - (corrections.at.at(-1) ?? 0) > fightWaitMs(corrections) + 60_000;
   }
 
   /**
@@ -116,21 +168,23 @@ export class ClusterState {
    */
   nextDueMs(passBeganMs: number): number | undefined {
     const now = this.#clock.monotonicMs();
-    const due = [...this.failures.values(), ...this.pruneFailures.values()]
-      .filter((failure) => failure.retryAtMs > passBeganMs)
-      .map((failure) => failure.retryAtMs - now);
-    if (this.terminating.size > 0) due.push(1_000);
-    for (const [ref, recent] of this.#corrections) {
+    const due = [...this.failures.values(), ...this.pruneFailures.values(), ...this.terminating.values()]
+      .filter((waiting) => waiting.retryAtMs > passBeganMs)
+      .map((waiting) => waiting.retryAtMs - now);
+    for (const [ref, corrections] of this.#corrections) {
       const delay = this.correctionDelayMs(ref);
       if (delay > 0) due.push(delay);
-      if (recent.every((at) => now - at > 60_000)) this.#corrections.delete(ref);
+      if (this.#isOver(corrections)) this.#corrections.delete(ref);
     }
     return due.length === 0 ? undefined : Math.max(10, Math.min(...due));
   }
 }
 
 /** An object that moved from a kept bundle to one that the slice knows belongs to the latter, or the two would fight for it. */
-function linesByBundle(desired: DesiredState): ReadonlyMap<string, readonly ManifestLine[]> {
+function linesByBundle(
+  desired: DesiredState,
+  duplicates: ReadonlyMap<string, ReadonlySet<ObjectRefText>>,
+): ReadonlyMap<string, readonly ManifestLine[]> {
   const known = new Set(desired.slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
   const lines = new Map(desired.bundles);
   for (const name of desired.kept.keys())
@@ -138,5 +192,28 @@ function linesByBundle(desired: DesiredState): ReadonlyMap<string, readonly Mani
       name,
       (lines.get(name) ?? []).filter((line) => !known.has(line.ref)),
     );
+  for (const [name, refs] of duplicates)
+    lines.set(
+      name,
+      (lines.get(name) ?? []).filter((line) => !refs.has(line.ref)),
+    );
   return lines;
+}
+
+/** The hub refuses an object that two bundles have. If such a slice comes all the same, the first one has it, or the two would fight (E091). */
+function duplicatesOf(slice: Slice): ReadonlyMap<string, ReadonlySet<ObjectRefText>> {
+  const seen = new Set<ObjectRefText>();
+  const duplicates = new Map<string, Set<ObjectRefText>>();
+  for (const bundle of slice.bundles) {
+    const refs = bundle.state === "desired" ? bundle.objects : [];
+    const again = refs.filter((ref) => seen.has(ref));
+    if (again.length > 0) duplicates.set(bundle.name, new Set(again));
+    for (const ref of refs) seen.add(ref);
+  }
+  return duplicates;
+}
+
+/** How long one side of a fight waits after its last correction: twice as long each time. */
+function fightWaitMs({ rounds }: Corrections): number {
+  return rounds === 0 ? 0 : Math.min(FIGHT_WAIT_MS.longest, FIGHT_WAIT_MS.first * 2 ** (rounds - 1));
 }

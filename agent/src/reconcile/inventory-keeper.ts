@@ -1,9 +1,10 @@
 import { CodedError } from "@muster/shared/errors";
-import { DriftMode, type ObjectRefText } from "@muster/shared/model";
-import type { Failpoint } from "@muster/shared/runtime";
+import { compareGenerations, DriftMode, type Generation, type ObjectRefText } from "@muster/shared/model";
 import type { Logger } from "@muster/shared/telemetry";
+import type { AgentFailpoint } from "../failpoints.ts";
 import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
-import { contentOf, type DesiredState } from "../pull/desired-state.ts";
+import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
+import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -13,7 +14,9 @@ export interface InventoryKeeperOptions {
   readonly state: ClusterState;
   readonly store: StateStore;
   readonly logger: Logger;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
+  /** What looks like ours in the cluster, for when the inventory is lost. */
+  readonly findOurs: (signal: AbortSignal) => Promise<readonly InventoryEntry[]>;
   /** Hears what happened. */
   readonly event: (type: string, message: string) => void;
 }
@@ -21,7 +24,14 @@ export interface InventoryKeeperOptions {
 /** Keeps the inventory in the cluster ahead of creations and behind deletions. Writes nothing if nothing is new. */
 export interface InventoryKeeper {
   /** Reads it, once. Damage or loss gives an empty one that says so; throws AGENT_STATE if it cannot be read now. */
-  load(): Promise<void>;
+  load(signal: AbortSignal): Promise<void>;
+  /**
+   * Before a newer slice is kept. If an older one lies there than this process has seen, etcd was restored from a snapshot, and with it came
+   * back objects that were deleted since: the next {@link load} takes the inventory of then into account (E099).
+   */
+  lookForRewind(): Promise<void>;
+  /** After a slice was kept. */
+  kept(slice: Generation): void;
   /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
   claim(desired: DesiredState): Promise<void>;
   /** After the applies: new UIDs, and which bundles are complete. */
@@ -31,38 +41,91 @@ export interface InventoryKeeper {
 
 const INVENTORY = "inventory";
 
+const REWOUND = "The agent's state is older than what it had kept: nothing is pruned until a full apply is done";
+
 export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
   const { state, store, logger, failpoint, event } = options;
   let loaded = false;
+  /** The newest slice that this process has seen in the store. */
+  let mark: Generation | undefined;
+  /** As it was at the time of the snapshot that etcd was restored from. */
+  let rewound: Inventory | undefined;
+
+  async function lookForRewind(): Promise<void> {
+    const now = loaded ? await readHighWater(store) : undefined;
+    if (!now) return;
+    if (mark && compareGenerations(now, mark) < 0) rewound ??= await readAgain();
+    mark = now;
+  }
 
   async function save(inventory: Inventory): Promise<void> {
     failpoint("agent.beforeInventoryWrite");
+    await lookForRewind();
+    // What came with the snapshot must not be written over before it was read.
+    if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
     await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
     state.inventory = inventory;
     failpoint("agent.afterInventoryWrite");
   }
 
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
-  function lost(how: "damaged" | "missing", error: CodedError | undefined): void {
-    const message = `the inventory is ${how}: nothing is pruned until a full apply has made it anew, and what left Git before that stays`;
+  async function lost(how: "damaged" | "missing", error: CodedError | undefined, signal: AbortSignal): Promise<void> {
+    const marked = await options.findOurs(signal);
+    // Of a bundle that this agent does not know: more likely another fleet's in the same cluster than an old one of ours.
+    const bundles = new Set(state.desired?.slice.bundles.map((bundle) => bundle.name));
+    const found = marked.filter((entry) => bundles.has(entry.bundle));
+    const others = marked.length - found.length;
+    const message = `the inventory is ${how}: ${found.length} objects were found by their label; nothing is pruned until a full apply is done, and what left Git before that waits for an approval${others > 0 ? `; ${others} of unknown bundles are left alone` : ""}`;
     logger.error({ code: "AGENT_STATE_CORRUPT", ...(error && { err: error }) }, message);
     event("InventoryLost", message);
-    state.inventory = { ...EMPTY_INVENTORY, rebuilt: true };
+    state.inventory = { ...EMPTY_INVENTORY, entries: new Map(found.map((entry) => [entry.ref, entry])), rebuilt: true };
+  }
+
+  /** Both of what was known before and what came back: an object that is in neither place is not deleted, it is gone. */
+  function takeRewound(then: Inventory): void {
+    logger.error({ code: "AGENT_STATE_REWOUND" }, REWOUND);
+    event("StateRewound", REWOUND);
+    const entries = new Map(then.entries);
+    for (const [ref, now] of state.inventory.entries) {
+      // The object that came back has the UID of then.
+      const uid = then.entries.get(ref)?.uid ?? now.uid;
+      entries.set(ref, { ...now, ...(uid !== undefined && { uid }) });
+    }
+    state.inventory = { entries, applied: new Map(), rebuilt: true };
+    // What is in the cluster now is not what was applied.
+    state.lastApplied.clear();
+  }
+
+  /** Damage is told by the next {@link InventoryKeeper.load} of a new process; here it is no reason to refuse a slice. */
+  async function readAgain(): Promise<Inventory> {
+    try {
+      const bytes = await store.read(INVENTORY);
+      return bytes ? parseInventory(bytes.toString()) : EMPTY_INVENTORY;
+    } catch (error) {
+      if (CodedError.from(error, "AGENT_STATE_CORRUPT").code === "AGENT_STATE_CORRUPT") return EMPTY_INVENTORY;
+      throw error;
+    }
   }
 
   return {
     save,
-    async load() {
+    lookForRewind,
+    kept(slice) {
+      mark = slice;
+    },
+    async load(signal) {
+      if (rewound) takeRewound(rewound);
+      rewound = undefined;
       if (loaded) return;
       try {
         const bytes = await store.read(INVENTORY);
         if (bytes) state.inventory = parseInventory(bytes.toString());
         // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
-        else if (state.resumed) lost("missing", undefined);
+        else if (state.resumed) await lost("missing", undefined, signal);
       } catch (error) {
         const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
         if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
-        lost("damaged", coded);
+        await lost("damaged", coded, signal);
       }
       loaded = true;
     },
@@ -70,8 +133,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       const entries = new Map(state.inventory.entries);
       let grown = false;
       for (const bundle of desired.slice.bundles) {
-        const orphan = bundle.state === "desired" && !bundle.options.prune;
-        for (const { ref } of state.linesOf(bundle.name)) {
+        for (const { ref, manifest } of state.linesOf(bundle.name)) {
+          const orphan = bundle.state === "desired" && (!bundle.options.prune || prunePolicyOf(manifest) === PrunePolicy.Keep);
           const known = entries.get(ref);
           const claimed = known && (bundle.state === "keep" || isClaimOf(known, bundle.name, orphan));
           if (claimed) continue;
@@ -85,7 +148,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     async record(summaries) {
       const entries = new Map(state.inventory.entries);
       const applied = new Map(state.inventory.applied);
-      let grown = noteReported(entries, state);
+      let grown = [noteReported(entries, state), noteFinished(entries, state)].includes(true);
       for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
         const entry = entries.get(ref);
         if (!entry || uid === "") continue;
@@ -94,7 +157,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       }
       let complete = true;
       for (const bundle of state.desired?.slice.bundles ?? []) {
-        const done = state.linesOf(bundle.name).every((line) => state.lastApplied.get(line.ref) === line.digest);
+        const done = state.linesOf(bundle.name).every((line) => state.isApplied(line));
         complete &&= done;
         if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
         applied.set(bundle.name, bundle.manifestSet.digest);
@@ -123,7 +186,22 @@ function noteReported(entries: Map<ObjectRefText, InventoryEntry>, state: Cluste
   return grown;
 }
 
-/** An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle. */
+/** Notes which Jobs have run: a new process is not to run them again because they have removed themselves (E132). Gives true if any was new. */
+function noteFinished(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
+  let grown = false;
+  for (const [ref, finished] of state.finished) {
+    const entry = entries.get(ref);
+    if (!entry || entry.finished === finished) continue;
+    entries.set(ref, { ...entry, finished });
+    grown = true;
+  }
+  return grown;
+}
+
+/**
+ * An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle; nor is one
+ * that was only found.
+ */
 function isClaimOf(entry: InventoryEntry, bundle: string, orphan: boolean): boolean {
-  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved;
+  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved && !entry.found;
 }

@@ -1,11 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
-import { describeObjectRef, type ObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
-import type { Failpoint } from "@muster/shared/runtime";
+import { describeObjectRef, formatObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
 import { LogField, type Logger } from "@muster/shared/telemetry";
-import type { Pruner } from "../apply/pruner.ts";
+import type { PruneContext, Pruner } from "../apply/pruner.ts";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Observer } from "../observe/observer.ts";
-import type { InventoryEntry } from "../plan/inventory.ts";
-import { type PrunePlan, planPrune, withoutNamespace } from "../plan/plan-prune.ts";
+import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
+import { type PrunePlan, planPrune, waitsForSuccessor, withoutNamespace } from "../plan/plan-prune.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { InventoryKeeper } from "./inventory-keeper.ts";
@@ -18,7 +18,7 @@ export interface PrunePhaseOptions {
   readonly observer: Observer;
   readonly ownNamespace: string;
   readonly logger: Logger;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
   /** Hears what happened. */
   readonly event: (type: string, message: string, about?: { readonly bundle?: string; readonly ref?: ObjectRefText }) => void;
 }
@@ -45,72 +45,95 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const entries = new Map(state.inventory.entries);
     for (const entry of open) entries.set(entry.ref, { ...entry, approved: true });
     await keeper.save({ ...state.inventory, entries });
+    failpoint("agent.afterApproval");
   }
 
   /** Gives true if the object is gone, or not ours. */
-  async function pruneOne(entry: InventoryEntry, isWanted: (ref: ObjectRef) => boolean, signal: AbortSignal): Promise<boolean> {
+  async function pruneOne(entry: InventoryEntry, context: PruneContext, signal: AbortSignal): Promise<boolean> {
     const { ref, bundle } = entry;
     failpoint("agent.beforeDelete");
     try {
-      const outcome = await prune(entry, isWanted, signal);
+      const { outcome, why } = await prune(entry, context, signal);
       failpoint("agent.afterDelete");
       state.pruneFailures.delete(ref);
-      if (outcome === "terminating") state.terminating.add(ref);
-      else if (outcome === "gone") event("Pruned", `${describe(ref)} was deleted`, entry);
-      else event("Released", `${describe(ref)} is not ours any more`, entry);
+      if (outcome === "terminating") state.noteTerminating(ref, why);
+      else state.terminating.delete(ref);
+      if (outcome === "gone") event("Pruned", `${describe(ref)} was deleted`, entry);
+      if (outcome === "released") event("Released", `${describe(ref)} left Git and stays in the cluster: ${why}`, entry);
       return outcome !== "terminating";
     } catch (error) {
       if (signal.aborted) throw error;
       // Not confirmed: the entry stays, and the next pass tries again (E073).
       const coded = CodedError.from(error);
       const known = state.pruneFailures.get(ref)?.error.code;
-      if (known !== coded.code) logger.warn({ [LogField.Code]: coded.code, [LogField.Bundle]: bundle }, coded.message);
+      if (known !== coded.code) tellBlocked(entry, coded);
+      state.terminating.delete(ref);
       state.fail(state.pruneFailures, ref, bundle, coded);
       return false;
     }
   }
 
+  /** Once, not at every attempt (E103). */
+  function tellBlocked(entry: InventoryEntry, error: CodedError): void {
+    logger.warn({ [LogField.Code]: error.code, [LogField.Bundle]: entry.bundle }, error.message);
+    if (error.code === "PRUNE_BLOCKED") event("PruneBlocked", error.message, entry);
+  }
+
   function forget(ref: ObjectRefText): void {
     observer.forget(ref);
     state.lastApplied.delete(ref);
+    state.finished.delete(ref);
     state.lastAction.delete(ref);
     state.failures.delete(ref);
   }
 
   /** Gives the objects that are gone, or not ours. */
-  async function pruneAll(deletions: readonly InventoryEntry[], desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
+  async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
     const gone: ObjectRefText[] = [];
-    const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map(({ ref }) => withoutNamespace(parseObjectRef(ref)))));
-    for (const entry of deletions) {
+    const context = pruneContextOf(plan, desired, state.inventory);
+    const kept = new Set(plan.released);
+    const mustStay = waitsForSuccessor(state.inventory, desired.slice);
+    for (const entry of [...plan.released, ...plan.deletions]) {
       // A newer slice may want again what this one did not (I3).
       if (state.desired !== desired) break;
-      if (state.mustWait(state.pruneFailures, entry.ref)) continue;
-      if (await pruneOne(entry, (ref) => wanted.has(withoutNamespace(ref)), signal)) gone.push(entry.ref);
+      const keep = kept.has(entry);
+      if (state.mustWait(state.pruneFailures, entry.ref) || state.mustWait(state.terminating, entry.ref)) continue;
+      if (!keep && mustStay(entry)) continue;
+      if (await pruneOne(entry, { ...context, keep }, signal)) gone.push(entry.ref);
     }
     return gone;
   }
 
-  /** A failure to delete what is not to be deleted any more is none. */
-  function dropOldFailures(deletions: readonly InventoryEntry[]): void {
-    const planned = new Set(deletions.map((entry) => entry.ref));
-    for (const ref of state.pruneFailures.keys()) if (!planned.has(ref)) state.pruneFailures.delete(ref);
+  /** What is not to leave any more neither fails to, nor is waited for. */
+  function dropOld(planned: ReadonlySet<ObjectRefText>): void {
+    for (const known of [state.pruneFailures, state.terminating]) for (const ref of known.keys()) if (!planned.has(ref)) known.delete(ref);
   }
 
   return async (desired, signal) => {
-    const { deletions, released, renamed, ...plan } = planPrune(state.inventory, desired.slice, ownNamespace);
+    const plan = planPrune(state.inventory, desired.slice, ownNamespace);
     tellHeld(plan);
-    for (const ref of released) event("Released", `${describe(ref)} left Git and stays in the cluster`, { ref });
-    dropOldFailures(deletions);
-    state.terminating.clear();
-    await markApproved(deletions, desired);
-    const gone = await pruneAll(deletions, desired, signal);
-    const leaving = new Set([...released, ...renamed, ...gone]);
+    dropOld(new Set([...plan.deletions, ...plan.released].map((entry) => entry.ref)));
+    await markApproved(plan.deletions, desired);
+    const gone = await pruneAll(plan, desired, signal);
+    const leaving = new Set([...plan.renamed, ...gone]);
     if (leaving.size === 0) return;
-    if (leaving.size > renamed.length) {
-      logger.info({ [LogField.Count]: leaving.size - renamed.length }, `pruned: ${gone.length} deleted, ${released.length} released`);
-    }
+    if (gone.length > 0) logger.info({ [LogField.Count]: gone.length }, `pruned: ${gone.length} deleted or released`);
+    failpoint("agent.beforeInventoryShrink");
     for (const ref of leaving) forget(ref);
     await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !leaving.has(ref))) });
+  };
+}
+
+/** What each deletion has to know of the others, and of what stays. */
+export function pruneContextOf(plan: PrunePlan, desired: DesiredState, inventory: Inventory): Omit<PruneContext, "keep"> {
+  const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map(({ ref }) => withoutNamespace(parseObjectRef(ref)))));
+  const leaving = new Set(plan.deletions.map((entry) => entry.ref));
+  const bundles = new Set([...inventory.entries.values()].map((entry) => entry.bundle));
+  for (const { name } of desired.slice.bundles) bundles.add(name);
+  return {
+    isWanted: (ref) => wanted.has(withoutNamespace(ref)),
+    leaves: (ref) => leaving.has(formatObjectRef(ref)),
+    isKnown: (bundle) => bundles.has(bundle),
   };
 }
 

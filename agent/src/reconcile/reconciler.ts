@@ -11,20 +11,24 @@ import {
   type ReportedEvent,
   type SliceCondition,
 } from "@muster/shared/model";
-import { type Clock, createBackoff, type Failpoint, type Random, Wakeup } from "@muster/shared/runtime";
+import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger, type Metrics } from "@muster/shared/telemetry";
 import type { Applier } from "../apply/applier.ts";
 import type { Pruner } from "../apply/pruner.ts";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
-import type { Observer } from "../observe/observer.ts";
+import { askedDelayMs } from "../kube/map-error.ts";
+import type { Observation, Observer } from "../observe/observer.ts";
 import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
-import { type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
+import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { createPrunePhase } from "./prune-phase.ts";
+import { createUnlock } from "./unlock.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -41,7 +45,7 @@ export interface ReconcilerOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly failpoint: Failpoint;
+  readonly failpoint: AgentFailpoint;
 }
 
 /** Drives the cluster towards the desired state, for ever. */
@@ -100,10 +104,35 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     for (const listener of eventListeners) listener(reported);
   };
 
-  const keeper = createInventoryKeeper({ state, store, logger, failpoint, event });
+  const keeper = createInventoryKeeper({
+    state,
+    store,
+    logger,
+    failpoint,
+    event,
+    findOurs: (signal) => findOurs(options.cluster, options.discovery, signal),
+  });
   const prunePhase = createPrunePhase({ ...options, state, keeper, event });
 
+  const unlock = createUnlock({ ...options, state });
+  let running = AbortSignal.abort();
+
   const drifted = new Set<ObjectRefText>();
+  const fought = new Set<ObjectRefText>();
+  observer.onChange(({ ref, finished }) => {
+    const ran = finished && state.lastApplied.get(ref);
+    if (ran) state.finished.set(ref, ran);
+  });
+  /** Says who changes an object back each time, once for each fight (E039). */
+  function tellFight(observation: Observation): void {
+    const { ref, drift, bundle } = observation;
+    if (!state.isFoughtOver(ref)) fought.delete(ref);
+    else if (drift && !fought.has(ref)) {
+      fought.add(ref);
+      event("DriftFight", describeFight(observation), observation);
+      logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
+    }
+  }
   observer.onChange((observation) => {
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
@@ -114,6 +143,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const listener of driftListeners) listener(toException(observation, state));
     }
     if (!observation.drift) drifted.delete(observation.ref);
+    tellFight(observation);
     changed();
     wakeup.wake();
   });
@@ -128,7 +158,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** One pass, as a list of phases. Each may find nothing to do; a pass that finds nothing at all writes nothing. */
   async function pass(signal: AbortSignal): Promise<void> {
-    await keeper.load();
+    // What a lost inventory is made anew from depends on the bundles that there are.
+    if (state.desired) await keeper.load(signal);
     const desired = state.desired;
     if (!desired || desired.slice.paused) return;
     const started = clock.monotonicMs();
@@ -143,6 +174,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
     failpoint("agent.beforePrune");
     await keeper.record(summaries);
+    failpoint("agent.afterRecord");
     tellCorrections(summaries);
     logSummary(desired, summaries, started);
     changed();
@@ -171,7 +203,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   function tellCorrections(summaries: readonly ApplySummary[]): void {
-    for (const { bundle, corrected } of summaries) {
+    for (const { bundle, corrected, adopted } of summaries) {
+      for (const [ref, paths] of adopted) {
+        const what = paths.length > 0 ? `; what differed is as Git says now: ${paths.join(", ")}` : "";
+        event("Adopted", `${describeObjectRef(parseObjectRef(ref))} was there already and is ours now${what}`, { ref, bundle });
+      }
       for (const ref of corrected)
         event("DriftCorrected", `${describeObjectRef(parseObjectRef(ref))} is as Git says again`, { ref, bundle });
     }
@@ -205,7 +241,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
-        await keepState(store, desired, fetched);
+        await keeper.lookForRewind();
+        await keepState(store, desired, { fetched, failpoint, ...(state.desired && { before: state.desired }) }).catch(
+          async (refusal: unknown) => {
+            await unlock(refusal, desired, running);
+            throw refusal;
+          },
+        );
+        keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
         state.desired = desired;
       });
@@ -233,6 +276,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     onEvent: (listener) => void eventListeners.push(listener),
     onDrift: (listener) => void driftListeners.push(listener),
     async run(signal) {
+      running = signal;
       const backoff = createBackoff({ initialMs: 250, maxMs: 10_000, random });
       while (!signal.aborted) {
         let retryMs: number | undefined;
@@ -247,7 +291,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           if (signal.aborted) return;
           const coded = CodedError.from(error);
           state.passProblem = coded;
-          retryMs = backoff.next();
+          retryMs = Math.max(backoff.next(), askedDelayMs(coded, random));
           logger.warn({ code: coded.code, err: coded }, "the pass was cut short; trying again");
         }
         changed();

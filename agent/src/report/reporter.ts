@@ -11,6 +11,7 @@ import { formatObjectRef } from "@muster/shared/model";
 import type { AgentMessage, HubMessage__Output } from "@muster/shared/rpc";
 import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
+import type { AgentFailpoint } from "../failpoints.ts";
 import type { InspectedObject } from "../reconcile/bundle-report.ts";
 import type { HubStream } from "./hub-stream.ts";
 import { statusDelta, type Told } from "./status-delta.ts";
@@ -44,6 +45,8 @@ export interface ReporterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Default: none. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 /** Tells the hub how the cluster is. State, not events: the latest wins, and everything is told again after a reconnect. */
@@ -67,7 +70,7 @@ const MAX_SEEN = 1_000;
 const WELCOME_TIMEOUT_MS = 10_000;
 
 export function createReporter(options: ReporterOptions): Reporter {
-  const { source, commands, clock, random, logger } = options;
+  const { source, commands, clock, random, logger, failpoint = () => {} } = options;
   const wakeup = new Wakeup();
   let events: ReportedEvent[] = [];
   const seen = new Map<ObjectRefText, ObjectException>();
@@ -138,7 +141,10 @@ export function createReporter(options: ReporterOptions): Reporter {
       // What was only a moment's is not in the state: the next message clears it again.
       if (seen.size > 0) wakeup.wake();
       seen.clear();
-      for (const message of delta.messages) await send({ status: message });
+      for (const message of delta.messages) {
+        failpoint("agent.duringStatus");
+        await send({ status: message });
+      }
       await clock.sleep(MIN_INTERVAL_MS, both).catch(() => {});
     }
 

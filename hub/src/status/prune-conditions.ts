@@ -56,8 +56,8 @@ export function pruneState(record: ClusterRecord, desired: DesiredState): PruneS
 
 function matterOf({ code, health }: ObjectException): Matter["type"] | undefined {
   if (code === "PRUNE_PROTECTED") return "PruneProtected";
-  if (code !== undefined) return "PruneFailed";
-  return health === Health.Terminating ? "Pruning" : undefined;
+  if (code !== undefined && code !== "PRUNE_WAITING") return "PruneFailed";
+  return code === "PRUNE_WAITING" || health === Health.Terminating ? "Pruning" : undefined;
 }
 
 function toCondition({ type, what }: Matter, objects: readonly DatedException[]): ConditionView {

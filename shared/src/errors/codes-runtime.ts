@@ -54,6 +54,11 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   AGENT_STATE_CORRUPT: entry("The agent's inventory in its namespace is damaged.", "Nothing is pruned until a full apply has rebuilt it."),
+  AGENT_STATE_REWOUND: entry(
+    "The agent's state in its namespace is older than what the agent had kept: the cluster's etcd was restored, or somebody put old Secrets back.",
+    "Nothing: the newest slice is applied in full, and nothing is pruned before that is done.",
+    { retryable: true },
+  ),
   AGENT_STANDBY: entry(
     "Another agent with this cluster's identity writes; this one only waits.",
     "Stop one of the two. If the writer does not answer any more, this one takes over within half a minute.",

@@ -91,6 +91,34 @@ describe("failpoints", () => {
     point("agent.afterApply");
   });
   it("a specification that cannot be read is an error, not ignored", () => {
-    expect(() => createFailpoints("agent.x=explode")).toThrow(RangeError);
+    for (const wrong of ["agent.x=explode", "agent.x", "=exit", "agent.x=exit@", "a>b>c=exit", "agent.x=sleep"])
+      expect(() => createFailpoints(wrong)).toThrow(RangeError);
+  });
+  it("can kill, stop, end and block the process, at just the passing that was asked for", () => {
+    const done: string[] = [];
+    const effects = {
+      exit: (code: number) => void done.push(`exit ${code}`),
+      signal: (name: string) => void done.push(name),
+      block: (ms: number) => void done.push(`block ${ms}`),
+    };
+    const point = createFailpoints("a=kill@2,b=exit,c=stop,d=sleep:50,e=hang", effects);
+    for (const name of ["a", "b", "c", "d", "e", "a", "b", "a"]) point(name);
+    expect(done).toEqual(["exit 137", "SIGSTOP", "block 50", "block Infinity", "SIGKILL"]);
+  });
+  it("count from another point on, if asked to", () => {
+    const point = createFailpoints("start>a=throw@2");
+    point("a");
+    point("a");
+    point("start");
+    point("a");
+    expect(() => point("a")).toThrow("failpoint a");
+  });
+  it("say all that is passed, and go on", () => {
+    const lines: string[] = [];
+    const point = createFailpoints("*=note", { note: (line) => void lines.push(line) });
+    point("a");
+    point("b");
+    point("a");
+    expect(lines).toEqual(["failpoint a", "failpoint b", "failpoint a"]);
   });
 });

@@ -1,5 +1,13 @@
 import { CodedError } from "@muster/shared/errors";
-import { cloneJson, formatObjectRef, isJsonObject, type Manifest, type ObjectRefText, objectRefOf } from "@muster/shared/model";
+import {
+  cloneJson,
+  formatObjectRef,
+  isJsonObject,
+  type JsonObject,
+  type Manifest,
+  type ObjectRefText,
+  objectRefOf,
+} from "@muster/shared/model";
 import type { Cluster, Discovery, ListScope, ResourceType, WatchEvent } from "../../kube/cluster.ts";
 import { createDiscovery } from "../../kube/discovery.ts";
 
@@ -157,8 +165,12 @@ export function createFakeCluster(): FakeCluster {
       if (!objects.has(refOf(manifest))) throw new CodedError("KUBE_NOT_FOUND", "it does not exist");
       return store(manifest, "modified");
     },
-    async mergePatch() {
-      throw new Error("the agent does not use it");
+    async mergePatch(of, namespace, name, patch) {
+      const ref = keyOf(of, namespace, name);
+      await ask({ verb: "patch", ref });
+      const live = objects.get(ref);
+      if (!live) throw new CodedError("KUBE_NOT_FOUND", "it does not exist");
+      return store(merged(live, patch) as Manifest, "modified");
     },
     async *watch(of, _scope, signal) {
       const queue: WatchEvent[] = [];
@@ -198,6 +210,15 @@ function fieldsOf(value: Manifest): Record<string, never> {
   const { apiVersion: _a, kind: _k, metadata, ...rest } = value;
   const labels = isJsonObject(metadata["labels"]) ? { labels: metadata["labels"] } : {};
   return fields({ ...rest, metadata: labels }) as Record<string, never>;
+}
+
+function merged(value: unknown, patch: JsonObject): JsonObject {
+  const result: JsonObject = isJsonObject(value) ? { ...value } : {};
+  for (const [key, part] of Object.entries(patch)) {
+    if (part === null) delete result[key];
+    else result[key] = isJsonObject(part) ? merged(result[key], part) : part;
+  }
+  return result;
 }
 
 function same(a: Manifest, b: Manifest): boolean {

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "@muster/shared/runtime";
 import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import { createApplier } from "../../apply/applier.ts";
 import { createPruner } from "../../apply/pruner.ts";
+import type { AgentFailpoint } from "../../failpoints.ts";
 import type { Cluster } from "../../kube/cluster.ts";
 import { createDiscoveryCache } from "../../kube/discovery-cache.ts";
 import { createObserver } from "../../observe/create-observer.ts";
@@ -21,6 +22,8 @@ export interface ComposeOptions {
   readonly clock?: Clock;
   /** Milliseconds between two lists of a type. Default as in the agent. */
   readonly relistIntervalMs?: number;
+  /** Where the process may be killed. Default: nowhere. */
+  readonly failpoint?: AgentFailpoint;
 }
 
 /** What is between NATS and the hub, for tests: slices go in by `take`, reports come out. */
@@ -40,7 +43,7 @@ export interface ComposedAgent {
 
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
-  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs } = options;
+  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, failpoint = () => {} } = options;
   const stop = new AbortController();
   const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
@@ -53,8 +56,8 @@ export function composeAgent(cluster: Cluster, options: ComposeOptions): Compose
     store,
     ownNamespace: namespace,
     concurrency: 4,
-    failpoint: () => {},
-    applier: createApplier({ cluster, discovery, observer, clock, ownNamespace: namespace }),
+    failpoint,
+    applier: createApplier({ cluster, discovery, observer, clock, failpoint, ownNamespace: namespace }),
     prune: createPruner({ cluster, discovery, observer }),
   });
   const told: ReportedEvent[] = [];

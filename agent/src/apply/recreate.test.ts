@@ -1,0 +1,39 @@
+import { CodedError } from "@muster/shared/errors";
+import type { Manifest } from "@muster/shared/model";
+import { describe, expect, it } from "vitest";
+import { configMap } from "../pull/testing/slice-maker.ts";
+import { makeRoom } from "./recreate.ts";
+import { createFakeCluster, FAKE_TYPES } from "./testing/fake-cluster.ts";
+
+const { signal } = new AbortController();
+const immutable = new CodedError("KUBE_IMMUTABLE", "cannot be changed");
+const manifest: Manifest = {
+  ...configMap("x"),
+  metadata: {
+    ...configMap("x").metadata,
+    labels: { "muster.dev/bundle": "a" },
+    annotations: { "muster.dev/recreate": "onImmutable" },
+  },
+};
+
+describe("making room for an object that cannot be changed, where the inventory has another UID", () => {
+  const type = FAKE_TYPES[0]!;
+  const makeRoomIn = (cluster: ReturnType<typeof createFakeCluster>) => {
+    const options = { cluster, ownNamespace: "muster-system", failpoint: () => {}, onDelete: () => {} };
+    return makeRoom({ type, manifest, uid: "of the one before", error: immutable }, options, signal);
+  };
+
+  it("E048: deletes what we made anew right before we were killed", async () => {
+    const cluster = createFakeCluster();
+    await cluster.apply(type, manifest, { force: true });
+    await makeRoomIn(cluster);
+    expect(cluster.objects.size).toBe(0);
+  });
+
+  it("E076: deletes nothing that somebody else has made", async () => {
+    const cluster = createFakeCluster();
+    cluster.put(manifest);
+    await expect(makeRoomIn(cluster)).rejects.toBe(immutable);
+    expect(cluster.objects.size).toBe(1);
+  });
+});

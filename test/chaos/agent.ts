@@ -1,0 +1,93 @@
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
+import { percentiles } from "../bench/statistics.ts";
+import { ensureBinaries } from "../rig/binaries.ts";
+import { type ChaosResult, runChaos } from "./chaos-run.ts";
+import { ALL_NTH } from "./point-tasks.ts";
+
+/**
+ * `npm run chaos:agent [-- --seed N --kills N --only POINT --random --lanes N --json FILE]`: kills the agent at every failpoint, then
+ * at random, on a real API server and a real NATS. `--random` leaves the failpoints out. Ends with 1 if anything was lost.
+ */
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: String(Math.floor(Date.now() / 1_000) % 1_000_000) },
+    kills: { type: "string", default: "500" },
+    only: { type: "string" },
+    random: { type: "boolean", default: false },
+    lanes: { type: "string", default: "2" },
+    json: { type: "string" },
+  },
+});
+const [seed, kills, lanes] = [values.seed, values.kills, values.lanes].map(Number) as [number, number, number];
+const { only } = values;
+const known: readonly string[] = AGENT_FAILPOINTS;
+if (![seed, kills, lanes].every(Number.isSafeInteger) || lanes < 1 || (only !== undefined && !known.includes(only))) {
+  process.stderr.write(`chaos:agent: numbers are whole, and --only is one of\n  ${AGENT_FAILPOINTS.join("\n  ")}\n`);
+  process.exit(2);
+}
+
+process.stdout.write(`seed ${seed}\n`);
+await ensureBinaries(["nats-server", "etcd", "kube-apiserver"]);
+const began = performance.now();
+const result = await runChaos({
+  seed,
+  kills,
+  lanes,
+  nths: values.random ? [] : ALL_NTH,
+  ...(only !== undefined && { only }),
+  progress: (text) => void process.stderr.write(`${text}\n`),
+});
+const figures = figuresOf(result, Math.round((performance.now() - began) / 1_000));
+const { findings, unreached } = result;
+if (values.json)
+  writeFileSync(
+    values.json,
+    `${JSON.stringify({ at: new Date().toISOString(), cores: cpus().length, ...figures, findings, unreached }, null, 2)}\n`,
+  );
+
+for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(22)} ${describe(value)}\n`);
+for (const task of unreached) process.stdout.write(`not reached: ${task}\n`);
+for (const { kind, what, when, log } of findings) process.stdout.write(`\n${kind}: ${what}\n  ${when}\n${log.replaceAll(/^/gm, "  | ")}\n`);
+if (findings.length > 0 || result.missing.length > 0) {
+  const again = [
+    "--seed",
+    seed,
+    "--kills",
+    kills,
+    "--lanes",
+    lanes,
+    ...(only ? ["--only", only] : []),
+    ...(values.random ? ["--random"] : []),
+  ];
+  process.stdout.write(`\nto play it again: npm run chaos:agent -- ${again.join(" ")}\none failpoint only: --only POINT --kills 0\n`);
+  process.exitCode = 1;
+}
+
+function figuresOf({ kills: killed, covered, missing, findings: found, convergedMs }: ChaosResult, seconds: number) {
+  const of = (...kinds: readonly string[]) => found.filter(({ kind }) => kinds.includes(kind)).length;
+  const atRandom = killed.filter((point) => point === "at random").length;
+  return {
+    seed,
+    kills: { total: killed.length, atFailpoints: killed.length - atRandom, atRandomMoments: atRandom },
+    failpoints: { listed: AGENT_FAILPOINTS.length, covered: covered.length, missing },
+    lost: of("lost"),
+    wronglyDeleted: of("deleted"),
+    leftBehind: of("left"),
+    inventoryWrong: of("inventory"),
+    wentBack: of("order"),
+    wroteForNothing: of("write"),
+    late: of("late"),
+    convergenceMs: { ...(convergedMs.length > 0 && percentiles(convergedMs)), max: Math.max(0, ...convergedMs) },
+    seconds,
+  };
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return Object.entries(value)
+    .map(([key, part]) => `${key} ${Array.isArray(part) ? part.join(" ") || "none" : part}`)
+    .join(", ");
+}
