@@ -47,7 +47,8 @@ export class RawRenderer {
     const documents = await this.#reader.read(content, at);
     const objects = documents.flatMap((document) => {
       const here = { ...at, line: document.line };
-      return objectsOf(document, here).map((object) => ({ object, origin: at.file, at: here, bytes: document.text.length }));
+      const found = objectsOf(document, here);
+      return found.map((object) => ({ object, origin: at.file, at: here, bytes: document.bytes / found.length }));
     });
     this.#files.set(keyOf(files, path), objects, 300 + content.length + objects.length * 200);
     return objects;
