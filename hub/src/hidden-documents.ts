@@ -37,7 +37,9 @@ async function hiddenIn(
   const target = await targetOf(snapshot, path);
   if (target === undefined) return undefined;
   const inside = target === "." ? "" : `${target}/`;
-  const hidden = [...snapshot.files.keys()].find((file) => file.startsWith(inside) && isDocument(posix.join(path, file.slice(inside.length))));
+  const hidden = [...snapshot.files.keys()].find(
+    (file) => file.startsWith(inside) && isDocument(posix.join(path, file.slice(inside.length))),
+  );
   return hidden && `a symlink to a directory is not followed, and ${hidden} is in it`;
 }
 

@@ -36,7 +36,10 @@ beforeEach(() => {
         return true;
       },
     },
-    pipeline: { compose: (afterMs = 0) => asked.push(afterMs === 0 ? "compose" : `compose in ${afterMs}`), audit: () => asked.push("audit") },
+    pipeline: {
+      compose: (afterMs = 0) => asked.push(afterMs === 0 ? "compose" : `compose in ${afterMs}`),
+      audit: () => asked.push("audit"),
+    },
     clock,
   });
 });
@@ -72,15 +75,18 @@ describe("an agent", () => {
     expect(asked).toEqual(["above 2", "compose"]);
   });
 
-  it.each<ErrorCode>(["BLOB_MISSING", "BLOB_CORRUPT"])("that tells %s makes the hub compare every byte, once for each time", async (code) => {
-    refuse(code);
-    refuse(code);
-    expect(asked).toEqual(["audit"]);
-    await clock.advance(60_000);
-    refuse();
-    refuse(code);
-    expect(asked).toEqual(["audit", "audit"]);
-  });
+  it.each<ErrorCode>(["BLOB_MISSING", "BLOB_CORRUPT"])(
+    "that tells %s makes the hub compare every byte, once for each time",
+    async (code) => {
+      refuse(code);
+      refuse(code);
+      expect(asked).toEqual(["audit"]);
+      await clock.advance(60_000);
+      refuse();
+      refuse(code);
+      expect(asked).toEqual(["audit", "audit"]);
+    },
+  );
 
   it("E253: cannot make the hub work for the whole fleet more often than now and then, whatever it says", async () => {
     for (let turn = 0; turn < 100; turn += 1) {
@@ -91,7 +97,14 @@ describe("an agent", () => {
     expect(asked.filter((what) => what === "audit")).toHaveLength(1);
     // What comes too soon is asked for later: the last of a hundred, after all that could have been done before it.
     expect(asked.filter((what) => what === "compose")).toHaveLength(1);
-    expect(Number(asked.findLast((what) => what.startsWith("compose in"))?.split(" ").at(-1))).toBeGreaterThan(0);
+    expect(
+      Number(
+        asked
+          .findLast((what) => what.startsWith("compose in"))
+          ?.split(" ")
+          .at(-1),
+      ),
+    ).toBeGreaterThan(0);
   });
 
   it("that refuses a slice for its signature makes the hub do nothing but tell operators", () => {

@@ -5,7 +5,8 @@ import { createFleetLoader } from "./load-fleet-input.ts";
 import type { CommitSnapshot, SnapshotFile } from "./source/snapshot.ts";
 
 const CLUSTER = "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: one }\n";
-const bundle = (name: string) => `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [{ all: true }] }\n`;
+const bundle = (name: string) =>
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [{ all: true }] }\n`;
 
 /** Contents by path; `-> target` is a symlink, `@` a submodule. */
 function snapshotOf(contents: Readonly<Record<string, string>>, source = "fleet"): CommitSnapshot {
@@ -34,8 +35,8 @@ describe("the documents of a commit", () => {
     expect((await modelOf(snapshotOf(sound))).complete).toBe(true);
     for (const hidden of [
       { "db/bundle.yaml": "-> ../web/bundle.yaml" },
-      { "apps": "-> web" },
-      { "apps": "-> ." },
+      { apps: "-> web" },
+      { apps: "-> ." },
       { "vendor/apps": "@" },
       { "muster.yaml": "-> elsewhere.yaml" },
     ]) {
@@ -50,14 +51,26 @@ describe("the documents of a commit", () => {
 
   it("a symlink in which no document can be is nobody's business", async () => {
     const model = await modelOf(
-      snapshotOf({ "clusters/a.yaml": CLUSTER, "web/bundle.yaml": bundle("web"), "docs/v1.md": "x", "CLAUDE.md": "-> docs/v1.md", "docs/out": "-> ../../etc", "docs/latest": "-> ." }),
+      snapshotOf({
+        "clusters/a.yaml": CLUSTER,
+        "web/bundle.yaml": bundle("web"),
+        "docs/v1.md": "x",
+        "CLAUDE.md": "-> docs/v1.md",
+        "docs/out": "-> ../../etc",
+        "docs/latest": "-> .",
+      }),
     );
     expect(model.problems).toEqual([]);
   });
 
   it("a chart's template is no document, whatever it is called", async () => {
     const model = await modelOf(
-      snapshotOf({ "clusters/a.yaml": CLUSTER, "web/bundle.yaml": bundle("web"), "web/Chart.yaml": "name: web\n", "web/templates/bundle.yaml": "{{ nothing }}\n" }),
+      snapshotOf({
+        "clusters/a.yaml": CLUSTER,
+        "web/bundle.yaml": bundle("web"),
+        "web/Chart.yaml": "name: web\n",
+        "web/templates/bundle.yaml": "{{ nothing }}\n",
+      }),
     );
     expect(model.problems).toEqual([]);
   });
@@ -82,7 +95,10 @@ describe("the documents of a commit", () => {
       snapshotOf({ "clusters/a.yaml": CLUSTER, "muster.yaml": fleet }),
       snapshotOf({ "web/bundle.yaml": bundle("web"), "muster.yaml": fleet }, "second"),
     );
-    expect(model).toMatchObject({ complete: false, problems: [{ code: "FLEET_DUPLICATE", message: expect.stringMatching(/fleet: muster.yaml:1 and second: muster.yaml:1/) }] });
+    expect(model).toMatchObject({
+      complete: false,
+      problems: [{ code: "FLEET_DUPLICATE", message: expect.stringMatching(/fleet: muster.yaml:1 and second: muster.yaml:1/) }],
+    });
   });
 
   it("what has left Git is read again when it comes back, and what is as before is not", async () => {
@@ -90,7 +106,13 @@ describe("the documents of a commit", () => {
     const loader = createFleetLoader();
     const counted = (contents: Record<string, string>) => {
       const snapshot = snapshotOf(contents);
-      return { ...snapshot, read: (path: string) => ((reads += 1), snapshot.read(path)) };
+      return {
+        ...snapshot,
+        read(path: string) {
+          reads += 1;
+          return snapshot.read(path);
+        },
+      };
     };
     const both = { "clusters/a.yaml": CLUSTER, "web/bundle.yaml": bundle("web") };
     await loader.load(counted(both));

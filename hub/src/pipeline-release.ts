@@ -54,7 +54,14 @@ interface ReadFleet {
 const MAX_PUBLISHED_EVENTS = 20;
 
 /** Why a target may fail now and not in a minute: a machine under load, a tool or a disk that was not there for a moment. */
-const PASSING: ReadonlySet<string> = new Set(["RENDER_TIMEOUT", "RENDER_LIMIT", "RENDER_TOOL_MISSING", "INTERNAL"]);
+const PASSING: ReadonlySet<string> = new Set([
+  "RENDER_TIMEOUT",
+  "RENDER_LIMIT",
+  "RENDER_TOOL_MISSING",
+  "RENDER_SANDBOX",
+  "SOURCE_CLONE",
+  "INTERNAL",
+]);
 
 /** What was found out on the way, for operators. */
 type Outcome = Pick<PipelineResult, "problems" | "notices" | "failed" | "held"> & { readonly moved: ReadonlyMap<string, Slice> };

@@ -1,6 +1,4 @@
-import type { InputPosition } from "@muster/shared/errors";
-import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, type JsonObject, matchesSelector } from "@muster/shared/model";
-import { parsePatch } from "./parse-patch.ts";
+import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, matchesSelector } from "@muster/shared/model";
 import { orderByDependencies } from "./bundle-order.ts";
 import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
 import type {
@@ -13,6 +11,7 @@ import type {
   Target,
   TargetRule,
 } from "./model.ts";
+import { parsePatch } from "./parse-patch.ts";
 import type { ReadDocument, ReadFile } from "./read-documents.ts";
 
 /** What one source says. A source without a commit, or that could not be read, has no files, and makes the model incomplete. */

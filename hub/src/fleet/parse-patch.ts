@@ -1,7 +1,7 @@
 import type { InputPosition } from "@muster/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
-import { PlacedProblem, readPlaced } from "../render/yaml/placed-document.ts";
-import { DEFAULT_YAML_LIMITS } from "../render/yaml/yaml-limits.ts";
+import { PlacedProblem, readPlaced } from "../yaml/placed-document.ts";
+import { DEFAULT_YAML_LIMITS } from "../yaml/yaml-limits.ts";
 import type { FleetProblem, PatchSpec } from "./model.ts";
 
 /** A patch may be written as YAML or as a text that holds YAML. What is wrong goes to `problems`. */

@@ -46,7 +46,9 @@ describe("documents of the fleet", () => {
   });
 
   it("one broken document of a file leaves the others as they are", () => {
-    const { documents, problems } = read(`${HEAD}metadata: { name: one }\n${SPEC}---\n${HEAD}metadata: [\n---\n${HEAD}metadata: { name: three }\n${SPEC}`);
+    const { documents, problems } = read(
+      `${HEAD}metadata: { name: one }\n${SPEC}---\n${HEAD}metadata: [\n---\n${HEAD}metadata: { name: three }\n${SPEC}`,
+    );
     expect(documents.map(({ document }) => document.metadata.name)).toEqual(["one", "three"]);
     expect(problems).toMatchObject([{ code: "YAML_SYNTAX", at: { file: "web/bundle.yaml", line: 9 } }]);
   });

@@ -1,9 +1,9 @@
 import { type ErrorCode, type InputPosition, isErrorCode } from "@muster/shared/errors";
 import { API_VERSION, BUNDLE_NAME_PATTERN, CLUSTER_NAME_PATTERN, isJsonObject, type JsonObject } from "@muster/shared/model";
 import type { z } from "zod";
-import { type PlacedDocument, PlacedProblem, readPlaced } from "../render/yaml/placed-document.ts";
-import { type DocumentText, splitDocuments } from "../render/yaml/split-documents.ts";
-import { DEFAULT_YAML_LIMITS } from "../render/yaml/yaml-limits.ts";
+import { type PlacedDocument, PlacedProblem, readPlaced } from "../yaml/placed-document.ts";
+import { type DocumentText, splitDocuments } from "../yaml/split-documents.ts";
+import { DEFAULT_YAML_LIMITS } from "../yaml/yaml-limits.ts";
 import { type BundleDocument, type ClusterDocument, DOCUMENT_SCHEMAS, type DocumentKind, type FleetDocument } from "./document-schemas.ts";
 
 /** What a file that holds documents of ours may cost: it is read at once, and whoever may write to Git may write one. */
@@ -84,7 +84,15 @@ function readDocument(document: PlacedDocument, at: InputPosition): ReadDocument
   const { apiVersion, kind } = value;
   if (apiVersion !== API_VERSION || typeof kind !== "string" || !Object.hasOwn(DOCUMENT_SCHEMAS, kind)) {
     const what = `${String(apiVersion ?? "no apiVersion")} ${String(kind ?? "without a kind")}`;
-    return { problems: [{ code: "FLEET_UNKNOWN_KIND", message: `${what} is not a document of Muster (${API_VERSION}, Fleet, Cluster or Bundle)`, at: start }] };
+    return {
+      problems: [
+        {
+          code: "FLEET_UNKNOWN_KIND",
+          message: `${what} is not a document of Muster (${API_VERSION}, Fleet, Cluster or Bundle)`,
+          at: start,
+        },
+      ],
+    };
   }
   if (inexact) {
     const message = `The integer ${inexact.text} is too large to be kept exactly; quote it if it is meant as text`;
@@ -93,7 +101,11 @@ function readDocument(document: PlacedDocument, at: InputPosition): ReadDocument
   const positionOf = (path: readonly (string | number)[]): InputPosition => ({ ...at, ...placeOf(path) });
   const checked = DOCUMENT_SCHEMAS[kind as DocumentKind].safeParse(value);
   if (!checked.success)
-    return { problems: checked.error.issues.flatMap((issue) => toProblems(issue, positionOf)).map((problem) => ({ ...problem, ...identityOf(value) })) };
+    return {
+      problems: checked.error.issues
+        .flatMap((issue) => toProblems(issue, positionOf))
+        .map((problem) => ({ ...problem, ...identityOf(value) })),
+    };
   return { kind, document: checked.data, at: start, positionOf } as ReadDocument;
 }
 

@@ -178,7 +178,11 @@ describe("composing slices", () => {
   });
 
   it("I4, E078: an object that left a bundle while a document is unreadable is retained: it may stand in that one now", () => {
-    const next = composeSlices({ model: model(["a", "b"], { complete: false }), outcomes: [good("a", "z"), good("b", "y")], previous: before });
+    const next = composeSlices({
+      model: model(["a", "b"], { complete: false }),
+      outcomes: [good("a", "z"), good("b", "y")],
+      previous: before,
+    });
     expect(next.slices.get("one")?.retained).toEqual(["a_x__ConfigMap"]);
   });
 

@@ -8,6 +8,7 @@ import { Binder } from "./bind/binder.ts";
 import { variablesOf } from "./bind/variable-uses.ts";
 import { type BundleFiles, bundleFilesOf } from "./bundle/bundle-files.ts";
 import { chooseRenderer } from "./choose-renderer.ts";
+import { DocumentReader } from "./documents/document-reader.ts";
 import { helmInput } from "./helm/helm-input.ts";
 import { HelmRenderer } from "./helm/render-helm.ts";
 import { KustomizeRenderer } from "./kustomize/render-kustomize.ts";
@@ -16,7 +17,6 @@ import { RenderCache } from "./render-cache.ts";
 import type { RenderPlan } from "./render-plan.ts";
 import type { ClusterCapabilities, Renderer } from "./renderer.ts";
 import { Toolbox } from "./sandbox/tool.ts";
-import { DocumentReader } from "./yaml/document-reader.ts";
 
 /** Options of {@link createRenderer}; `render` of the hub's configuration. */
 export interface RendererOptions {

@@ -2,10 +2,10 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/mo
 import { describeLoosely } from "../bind/check-object.ts";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
+import type { YamlDocument } from "../documents/document-reader.ts";
+import { objectsOf } from "../documents/objects-of.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
 import type { RenderNotice } from "../renderer.ts";
-import type { YamlDocument } from "../yaml/document-reader.ts";
-import { objectsOf } from "../yaml/objects-of.ts";
 
 const SOURCE = /^# Source: [^/\n]+\/(.+)$/m;
 const HOOK = "helm.sh/hook";

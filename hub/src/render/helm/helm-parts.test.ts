@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { type FileSpec, layerOf, snapshotOf, targetOf } from "../../../../test/fixtures/render/targets.ts";
 import { bundleFilesOf } from "../bundle/bundle-files.ts";
-import { DocumentReader } from "../yaml/document-reader.ts";
+import { DocumentReader } from "../documents/document-reader.ts";
 import { chartFacts, valuesFacts } from "./chart-facts.ts";
 import { checkDependencies } from "./check-chart.ts";
 import { helmError } from "./helm-error.ts";

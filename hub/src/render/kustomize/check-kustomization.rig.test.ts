@@ -7,7 +7,7 @@ import { configMap, snapshotOf } from "../../../../test/fixtures/render/targets.
 import { resolveBinary } from "../../../../test/rig/binaries.ts";
 import { createTempFolder } from "../../../../test/rig/temp-folder.ts";
 import { bundleFilesOf } from "../bundle/bundle-files.ts";
-import { DocumentReader } from "../yaml/document-reader.ts";
+import { DocumentReader } from "../documents/document-reader.ts";
 import { checkKustomization } from "./check-kustomization.ts";
 
 const folder = createTempFolder("check-kustomization");

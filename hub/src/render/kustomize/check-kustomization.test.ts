@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type FileSpec, snapshotOf } from "../../../../test/fixtures/render/targets.ts";
 import { bundleFilesOf } from "../bundle/bundle-files.ts";
-import { DocumentReader } from "../yaml/document-reader.ts";
+import { DocumentReader } from "../documents/document-reader.ts";
 import { checkKustomization } from "./check-kustomization.ts";
 
 const check = async (kustomization: string, files: Record<string, FileSpec> = {}) =>

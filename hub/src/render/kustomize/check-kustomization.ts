@@ -2,7 +2,7 @@ import { CodedError, type InputPosition } from "@muster/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath, resolveInBundle } from "../bundle/bundle-path.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
 import {
   FILE_FIELDS,
   GENERATOR_FIELDS,

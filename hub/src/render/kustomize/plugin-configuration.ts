@@ -1,7 +1,7 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import { resolveInBundle } from "../bundle/bundle-path.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
 import { foldKey } from "./kustomization-fields.ts";
 import { isUrl, remoteError } from "./remote-entry.ts";
 

@@ -1,12 +1,12 @@
 import { CodedError } from "@muster/shared/errors";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
+import { objectsOf } from "../documents/objects-of.ts";
 import type { RenderPlan } from "../render-plan.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
 import type { Toolbox } from "../sandbox/tool.ts";
 import { callKey, inputPath, readInputs, type ToolCall } from "../sandbox/tool-call.ts";
 import { toolMessage } from "../sandbox/tool-message.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
-import { objectsOf } from "../yaml/objects-of.ts";
 import { checkKustomization, kustomizationFile } from "./check-kustomization.ts";
 
 /** Builds kustomizations with the real kustomize. */

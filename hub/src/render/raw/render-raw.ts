@@ -1,9 +1,9 @@
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { directoryOf } from "../bundle/bundle-path.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
+import { objectsOf } from "../documents/objects-of.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
-import { objectsOf } from "../yaml/objects-of.ts";
 
 const MANIFEST = /\.(?:ya?ml|json)$/;
 

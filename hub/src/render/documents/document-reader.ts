@@ -2,12 +2,12 @@ import { hash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { CodedError, type InputPosition } from "@muster/shared/errors";
 import type { JsonValue } from "@muster/shared/model";
+import { Composer } from "../../yaml/compose.ts";
+import { parseEvents } from "../../yaml/parse-events.ts";
+import { type DocumentText, splitDocuments } from "../../yaml/split-documents.ts";
+import { DEFAULT_YAML_LIMITS, type YamlLimits } from "../../yaml/yaml-limits.ts";
+import { positionAt, YamlProblem } from "../../yaml/yaml-problem.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
-import { Composer } from "./compose.ts";
-import { parseEvents } from "./parse-events.ts";
-import { type DocumentText, splitDocuments } from "./split-documents.ts";
-import { DEFAULT_YAML_LIMITS, type YamlLimits } from "./yaml-limits.ts";
-import { positionAt, YamlProblem } from "./yaml-problem.ts";
 
 /** One document of a file. Equal texts give the same `value` object, so what is derived from it can be cached by identity. */
 export interface YamlDocument {
