@@ -31,12 +31,14 @@ const modelOf = async (...snapshots: CommitSnapshot[]) => {
 
 describe("the documents of a commit", () => {
   it("E159: a document that became a symlink is not a document that was removed", async () => {
-    const sound = { "clusters/a.yaml": CLUSTER, "web/bundle.yaml": bundle("web") };
+    const sound = { "clusters/a.yaml": CLUSTER, "web/bundle.yaml": bundle("web"), "shared/b.yaml": CLUSTER.replace("one", "two") };
     expect((await modelOf(snapshotOf(sound))).complete).toBe(true);
     for (const hidden of [
       { "db/bundle.yaml": "-> ../web/bundle.yaml" },
-      { apps: "-> web" },
-      { apps: "-> ." },
+      { "clusters/more": "-> ../shared/" },
+      { "clusters/more": "-> ../again", again: "-> shared" },
+      { apps: "-> ../outside/apps" },
+      { apps: "-> /absolute" },
       { "vendor/apps": "@" },
       { "muster.yaml": "-> elsewhere.yaml" },
     ]) {
@@ -56,8 +58,9 @@ describe("the documents of a commit", () => {
         "web/bundle.yaml": bundle("web"),
         "docs/v1.md": "x",
         "CLAUDE.md": "-> docs/v1.md",
-        "docs/out": "-> ../../etc",
         "docs/latest": "-> .",
+        current: "-> web",
+        dangling: "-> nowhere",
       }),
     );
     expect(model.problems).toEqual([]);

@@ -41,8 +41,15 @@ export function createFleetLoader(): FleetLoader {
       const spec = file.documents.find((document) => document.kind === "Fleet")?.document.spec;
       patterns = [...(spec?.clusters ?? DEFAULT_CLUSTERS), ...(spec?.bundles ?? DEFAULT_BUNDLES)];
     }
-    for (const path of documentPaths(snapshot, patterns)) if (path !== FLEET_FILE) found.push(await read(path));
-    found.push({ documents: [], problems: await hiddenDocuments(snapshot, [FLEET_FILE, ...patterns]) });
+    const paths = documentPaths(snapshot, patterns);
+    for (const path of paths) {
+      if (path === FLEET_FILE) continue;
+      const file = await read(path);
+      // A chart's template may be called as a document is; it counts as one only if it is one.
+      if (!isTemplate(snapshot, path) || file.documents.length > 0) found.push(file);
+    }
+    const search = { snapshot, patterns: [FLEET_FILE, ...patterns], found: new Set(paths) };
+    found.push({ documents: [], problems: await hiddenDocuments(search) });
     caches.set(source, used);
     return { source, commit: commitOf(snapshot), files: found };
   }
@@ -64,13 +71,13 @@ function commitOf({ source, ref, commit }: CommitSnapshot): NonNullable<FleetSou
   return { source, ref, commit };
 }
 
-/** A chart's templates are no documents, whatever they are called. */
 function documentPaths({ files }: CommitSnapshot, patterns: readonly string[]): string[] {
-  const inTemplates = (path: string): boolean => {
-    const chart = /^(.*?)(?:^|\/)templates\//.exec(path)?.[1];
-    return chart !== undefined && files.has(posix.join(chart, "Chart.yaml"));
-  };
   return [...files.values()].flatMap(({ path, type }) =>
-    type === "file" && patterns.some((pattern) => posix.matchesGlob(path, pattern)) && !inTemplates(path) ? [path] : [],
+    type === "file" && patterns.some((pattern) => posix.matchesGlob(path, pattern)) ? [path] : [],
   );
+}
+
+function isTemplate({ files }: CommitSnapshot, path: string): boolean {
+  const chart = /^(.*?)(?:^|\/)templates\//.exec(path)?.[1];
+  return chart !== undefined && files.has(posix.join(chart, "Chart.yaml"));
 }

@@ -36,6 +36,11 @@ describe("documents of the fleet", () => {
       `${HEAD}metadata:\n  name: web\n  name: podinfo\n${SPEC}`,
       `${HEAD}metadata: { name: web }\n${SPEC}metadata: { name: podinfo }\n`,
       `${HEAD}metadata: { name: web }\nspec: [\nmetadata: { name: podinfo }\n`,
+      // Two documents in what is read at once: the mistake is in the second one, and the first is not it.
+      `${HEAD}metadata: { name: web }\n${SPEC}...\n${HEAD}metadata: { name: podinfo }\nspec: [\n`,
+      `%YAML 1.2\n---\n${HEAD}metadata: { name: web }\n${SPEC}---\n${HEAD}metadata: { name: podinfo }\nspec: [\n`,
+      `${HEAD}metadata: { name: web }\n${SPEC} ---\n apiVersion: muster.dev/v1alpha1\n kind: Bundle\n metadata: { name: podinfo }\n`,
+      `${HEAD}metadata: { name: web }\n${SPEC}"apiVersion": muster.dev/v1alpha1\n"kind": Bundle\n"metadata": { name: podinfo }\n`,
     ];
     for (const text of unnamed) {
       const { problems } = read(text);

@@ -152,6 +152,8 @@ function identityOf(value: unknown): Pick<DocumentProblem, "kind" | "name"> {
 
 /** Keys at the first column, which a cut may stand before. */
 const TOP_LEVEL = /^[A-Za-z]/;
+/** A line that may name a document, or separate two, however it is indented or quoted. Too wide on purpose: that only costs precision. */
+const MAY_NAME = /^\s*(?:["']?(?:metadata|kind|apiVersion)["']?\s*:|---|\.\.\.)/;
 /** Cuts that are tried. */
 const MAX_CUTS = 8;
 
@@ -162,17 +164,16 @@ function identityAbove(part: DocumentText, line: number): Pick<DocumentProblem, 
   for (const start of starts.reverse()) {
     const head = readOrNothing(lines.slice(0, start).join("\n"));
     if (!head) continue;
-    // A second one below the mistake may be the one that is meant.
-    const isSecond = lines.slice(start).some((text) => /^(metadata|kind|apiVersion)\s*:/.test(text));
-    return isSecond ? {} : identityOf(head);
+    // What stands below the mistake may be the one that is meant, or the beginning of another document.
+    return lines.slice(start).some((text) => MAY_NAME.test(text)) ? {} : identityOf(head);
   }
   return {};
 }
 
 function readOrNothing(text: string): JsonObject | undefined {
   try {
-    const [document] = readPlaced({ text, line: 0 }, LIMITS);
-    return isJsonObject(document?.value) ? document.value : undefined;
+    const [document, second] = readPlaced({ text, line: 0 }, LIMITS);
+    return isJsonObject(document?.value) && !second ? document.value : undefined;
   } catch (error) {
     if (error instanceof PlacedProblem) return undefined;
     throw error;

@@ -4,6 +4,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "@muster/shared/telemetry";
 import { createGitClone, type GitClone } from "./git-clone.ts";
+import { cloneError } from "./git-errors.ts";
 import { parseSourceUrl } from "./source-url.ts";
 
 /** What makes a clone another one. */
@@ -50,7 +51,11 @@ export function createCloneFolder(dataDir: string, key: CloneKey): CloneFolder {
 
   /** The newest that has a good commit, or else the newest that a first download was cut off in: packs are kept. */
   async function open(): Promise<GitClone> {
-    const names = await readdir(folder).catch(() => []);
+    const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+      // Not to be able to look is not to find nothing: an older clone could be taken for the newest later.
+      if (error.code === "ENOENT") return [];
+      throw cloneError(error, key.url);
+    });
     const numbers = names.filter((name) => /^[1-9]\d{0,8}$/.test(name)).map(Number);
     const newestFirst = numbers.sort((a, b) => b - a);
     number = newestFirst[0] ?? 1;

@@ -30,6 +30,13 @@ export interface GitClone {
 
 const HEAD_FILE = "muster-head";
 
+/** The machine is short of something: that says nothing of the clone. */
+const PASSING = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+
+function isPassing(error: unknown): boolean {
+  return PASSING.has(String((error as NodeJS.ErrnoException).code));
+}
+
 /** A clone in a folder, which need not be there yet. */
 export function createGitClone(folder: string, url: string): GitClone {
   const reader = createObjectReader(folder);
@@ -41,7 +48,7 @@ export function createGitClone(folder: string, url: string): GitClone {
       return await work(reader);
     } catch (error) {
       const coded = cloneError(error, url);
-      if (coded !== error) damaged = true;
+      if (coded !== error && !isPassing(error)) damaged = true;
       throw coded;
     }
   }

@@ -117,10 +117,18 @@ describe("a clone that has too many packs", () => {
     for (const value of ["two", "three", "four"]) {
       await repo.commit(value, { a: value });
       snapshots.push(await fleet.fetch(signal));
+      // A look at which there is nothing new has the time.
+      if (value === "three") snapshots.push(await fleet.fetch(signal));
     }
     expect([packsOf(dataDir, 1), packsOf(dataDir, 2)]).toEqual([3, 2]);
-    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "a")))).toEqual(["one", "two", "three", "four"]);
-    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "rest")))).toEqual(Array(4).fill("rest"));
+    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "a")))).toEqual([
+      "one",
+      "two",
+      "three",
+      "three",
+      "four",
+    ]);
+    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "rest")))).toEqual(Array(5).fill("rest"));
   });
 
   it("stays in use if that fails: the new commit is there all the same, and the old ones stay readable", async () => {
@@ -128,10 +136,12 @@ describe("a clone that has too many packs", () => {
     front.setHook(noFullClone);
     const commit = await repo.commit("two", { a: "two" });
     const second = await fleet.fetch(signal);
+    expect(await fleet.fetch(signal)).toBe(second);
     expect([second.commit, await textOf(second, "a"), await textOf(first, "rest")]).toEqual([commit, "two", "rest"]);
     expect([packsOf(dataDir, 1), packsOf(dataDir, 2)]).toEqual([2, 0]);
     front.setHook(null);
     await repo.commit("three", { a: "three" });
+    expect(await textOf(await fleet.fetch(signal), "a")).toBe("three");
     expect(await textOf(await fleet.fetch(signal), "a")).toBe("three");
     expect([packsOf(dataDir, 1), packsOf(dataDir, 3)]).toEqual([3, 1]);
   });
@@ -140,7 +150,9 @@ describe("a clone that has too many packs", () => {
     const { repo, dataDir, url } = await withPacks(100);
     for (const value of ["two", "three"]) {
       await repo.commit(value, { a: value });
-      await rig.source(url, { dataDir, maxPacks: 3 }).fetch(signal);
+      const started = rig.source(url, { dataDir, maxPacks: 3 });
+      await started.fetch(signal);
+      await started.fetch(signal);
     }
     expect([packsOf(dataDir, 1), packsOf(dataDir, 2)]).toEqual([3, 1]);
     // The next process has no use for what the one before has read from.

@@ -102,9 +102,10 @@ export function createGitSource(options: GitSourceOptions): Source {
 
   async function look(clone: GitClone, signal: AbortSignal): Promise<Reading> {
     const wanted = await remote.look(signal);
-    if (last?.clone === clone && last.snapshot.commit === wanted.oid && !clone.damaged) return last;
+    // A commit that is new is not kept waiting for packs to be joined.
+    if (last?.clone === clone && last.snapshot.commit === wanted.oid && !clone.damaged) return await compact(last, wanted, signal);
     try {
-      if (!clone.damaged) return await compact(await take(clone, wanted, signal), wanted, signal);
+      if (!clone.damaged) return await take(clone, wanted, signal);
     } catch (error) {
       if (!clone.damaged) throw error;
       logger.warn({ [LogField.Source]: name, err: error }, "the clone on disk is damaged");
