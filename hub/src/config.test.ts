@@ -27,11 +27,11 @@ describe("the hub's configuration", () => {
     expect(parseHubConfig({ sources: SOURCES })).toMatchObject({
       trustDomain: "muster.local",
       dataDir: "/var/lib/muster",
-      sources: [{ name: "fleet", ref: "main", path: ".", pollIntervalMs: 30_000 }],
+      sources: [{ name: "fleet", ref: "main", path: ".", pollIntervalMs: 30_000, timeoutMs: 600_000 }],
       nats: { url: "nats://nats:4222" },
       grpc: { listen: "0.0.0.0:8443", serverNames: ["muster-hub"], leaseMs: 90_000, heartbeatIntervalMs: 15_000 },
       http: { listen: "0.0.0.0:8080" },
-      render: { concurrency: 2, timeoutMs: 30_000 },
+      render: { concurrency: 2, timeoutMs: 30_000, networkIsolation: "prefer" },
       publish: { auditIntervalMs: 30_000, blobGracePeriodMs: 3_600_000, replicas: 1 },
       log: { level: "info" },
     });
@@ -51,6 +51,7 @@ describe("the hub's configuration", () => {
     ["a lease that one late heartbeat ends", { sources: SOURCES, grpc: { leaseMs: 20_000 } }, "grpc.leaseMs: must be at least twice"],
     ["a duration below its least", { sources: SOURCES, publish: { auditIntervalMs: 0 } }, "publish.auditIntervalMs: "],
     ["a level that there is not", { sources: SOURCES, log: { level: "loud" } }, "log.level: "],
+    ["an isolation that there is not", { sources: SOURCES, render: { networkIsolation: "never" } }, "render.networkIsolation: "],
     ["a certificate without key", { sources: SOURCES, http: { tls: { certFile: "a" } } }, "http.tls.keyFile: "],
     ["a trust domain with a slash", { sources: SOURCES, trustDomain: "a/b" }, "trustDomain: is no trust domain"],
     ["an empty section", { sources: SOURCES, nats: null }, "nats: "],
@@ -69,6 +70,15 @@ describe("the hub's configuration", () => {
         expect(message).toContain("nats.url: must not hold a user, password or token");
         expect(message).not.toContain("canary");
       }
+    },
+  );
+
+  it.each(["https://git.example/fleet.git?token=canary", "https://git.example/fleet.git#canary"])(
+    "takes no query and no fragment in the URL of a source (%s), and does not repeat it",
+    (url) => {
+      const message = refusal({ sources: [{ ...SOURCES[0], url }] });
+      expect(message).toContain("sources.0.url: must have no query");
+      expect(message).not.toContain("canary");
     },
   );
 
@@ -97,8 +107,9 @@ describe("the hub's configuration", () => {
   });
 
   it("treats an empty path of a file as none, as charts leave it", () => {
-    const config = parseHubConfig({ sources: [{ ...SOURCES[0], credentialsFile: "" }], nats: { credsFile: "", caFile: "" } });
-    expect([config.sources[0]?.credentialsFile, config.nats.credsFile, config.nats.caFile]).toEqual([undefined, undefined, undefined]);
+    const config = parseHubConfig({ sources: [{ ...SOURCES[0], credentialsFile: "", caFile: "" }], nats: { credsFile: "", caFile: "" } });
+    expect([config.sources[0]?.credentialsFile, config.sources[0]?.caFile]).toEqual([undefined, undefined]);
+    expect([config.nats.credsFile, config.nats.caFile]).toEqual([undefined, undefined]);
   });
 
   it("is read from a YAML file; one that is missing, empty or no YAML is named", () => {

@@ -24,8 +24,11 @@ const SCHEMA = z.strictObject({
     .array(
       z.strictObject({
         name: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "is no name (lower case letters, digits and -)"),
-        /** http or https, without credentials. */
-        url: z.string().min(1),
+        /** http or https, without credentials. It stands in messages, so nothing secret may. */
+        url: z
+          .string()
+          .min(1)
+          .regex(/^[^?#]*$/, "must have no query and no fragment; a token belongs into the file that credentialsFile names"),
         /** Branch, tag or full commit id. */
         ref: z.string().min(1).default("main"),
         /** Directory that is the fleet's root. */
@@ -34,6 +37,10 @@ const SCHEMA = z.strictObject({
         pollIntervalMs: milliseconds(30_000, 1_000),
         /** YAML file with `username` and `password`, or `token`. */
         credentialsFile: optionalPath,
+        /** Certificates (PEM) of a private authority, for an https URL; trusted in place of the public ones. */
+        caFile: optionalPath,
+        /** Milliseconds for one look, with all that it downloads. 60 s without a byte end it in any case. */
+        timeoutMs: milliseconds(600_000, 1_000),
       }),
     )
     .min(1, "at least one source is needed")

@@ -3,7 +3,8 @@ import { isDeclaredCluster } from "./declared-clusters.ts";
 import { makeModel } from "./release/testing/fleet-maker.ts";
 
 const hasSlice = (cluster: string) => cluster === "two";
-const declared = (model: Parameters<typeof isDeclaredCluster>[1]) => ["one", "two", "three"].filter((name) => isDeclaredCluster(name, model, hasSlice));
+const declared = (model: Parameters<typeof isDeclaredCluster>[1]) =>
+  ["one", "two", "three"].filter((name) => isDeclaredCluster(name, model, hasSlice));
 
 describe("the clusters of the fleet", () => {
   it("are those that Git declares, sound or not, and no others, whatever stands in NATS", () => {

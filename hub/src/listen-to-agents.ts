@@ -36,7 +36,9 @@ export function listenToAgents(options: {
   function compose(cluster: string): void {
     const known = causedBy(cluster);
     const now = clock.monotonicMs();
-    const due = Math.max(now, (known.composedMs ?? Number.NEGATIVE_INFINITY) + COMPOSE_EVERY_MS);
+    const last = known.composedMs ?? Number.NEGATIVE_INFINITY;
+    // One that is still to come serves whatever is asked for before it.
+    const due = last > now ? last : Math.max(now, last + COMPOSE_EVERY_MS);
     known.composedMs = due;
     pipeline.compose(due - now);
   }
@@ -74,7 +76,9 @@ export function listenToAgents(options: {
       // One generation with two contents: neither is taken, so the hub goes on with a higher one (D3).
       if (refused === "SLICE_EQUIVOCATION") {
         const current = publisher.sliceOf(cluster);
-        if (current && publisher.raiseAbove(cluster, { epoch: current.epoch, generation: current.generation + 1 })) compose(cluster);
+        // What is published is not known yet: the next report tells it again.
+        if (!current) known.problem = undefined;
+        else if (publisher.raiseAbove(cluster, { epoch: current.epoch, generation: current.generation + 1 })) compose(cluster);
       }
       if (refused === "BLOB_MISSING" || refused === "BLOB_CORRUPT") audit(cluster);
     },

@@ -19,7 +19,7 @@ export interface ReleaserOptions {
   readonly loader: FleetLoader;
   readonly targets: TargetRenderer;
   readonly publisher: Pick<Publisher, "current" | "trusted" | "publish">;
-  readonly status: Pick<FleetStatus, "record" | "event">;
+  readonly status: Pick<FleetStatus, "record" | "event" | "hasNothing">;
   /** Tells a connected agent that its slice has moved. */
   readonly hint: (cluster: string, generation: Generation) => void;
   /** Called when the fleet's model is another one. */
@@ -54,10 +54,19 @@ interface ReadFleet {
 const MAX_PUBLISHED_EVENTS = 20;
 
 /** Why a target may fail now and not in a minute: a machine under load, a tool or a disk that was not there for a moment. */
-const PASSING: ReadonlySet<string> = new Set(["RENDER_TIMEOUT", "RENDER_LIMIT", "RENDER_TOOL_MISSING", "INTERNAL"]);
+const PASSING: ReadonlySet<string> = new Set([
+  "RENDER_TIMEOUT",
+  "RENDER_LIMIT",
+  "RENDER_TOOL_MISSING",
+  "RENDER_SANDBOX",
+  "SOURCE_CLONE",
+  "INTERNAL",
+]);
 
 /** What was found out on the way, for operators. */
-type Outcome = Pick<PipelineResult, "problems" | "notices" | "failed" | "held"> & { readonly moved: ReadonlyMap<string, Slice> };
+type Outcome = Pick<PipelineResult, "problems" | "notices" | "waiting" | "failed" | "held"> & {
+  readonly moved: ReadonlyMap<string, Slice>;
+};
 
 export function createReleaser(options: ReleaserOptions): Releaser {
   const { sources, publisher, status, logger, stages } = options;
@@ -65,7 +74,8 @@ export function createReleaser(options: ReleaserOptions): Releaser {
   let model: FleetModel | undefined;
   let toldHeld: string | undefined;
   /** What the last rendering found out; while nothing is rendered it still holds. */
-  let last: Pick<Outcome, "problems" | "notices"> = { problems: [], notices: new Map() };
+  let last: Pick<Outcome, "problems" | "notices" | "waiting"> = { problems: [], notices: new Map(), waiting: [] };
+  let recorded = false;
 
   /** Undefined while no source has a commit, or one may still bring its first. */
   async function readFleet(): Promise<ReadFleet | undefined> {
@@ -101,6 +111,7 @@ export function createReleaser(options: ReleaserOptions): Releaser {
   function record({ model: read, snapshots }: ReadFleet, outcome: Outcome): void {
     tellPublished(outcome.moved);
     const commit = newestOf([...snapshots.values()]);
+    recorded = true;
     status.record({ ...outcome, model: read, slices: publisher.current, moved: outcome.moved.size, ...(commit && { commit }) });
   }
 
@@ -126,14 +137,18 @@ export function createReleaser(options: ReleaserOptions): Releaser {
     async release(signal) {
       const fleet = await readFleet();
       if (!fleet) return false;
+      // The first rendering may take minutes: until then it is told what Git says, not that there is nothing.
+      if (!recorded) record(fleet, { ...last, failed: new Map(), moved: new Map() });
       const { targets, commits } = fleet.model;
       const { outcomes, notices, sets, encodeMs } = await stages.timed("render", () =>
         options.targets.render(targets, fleet.snapshots, signal),
       );
       stages.observe("encode", encodeMs);
       options.failpoint("hub.afterRender");
-      const composition = await stages.timed("compose", () => composeSlices({ model: fleet.model, outcomes, previous: publisher.trusted }));
-      last = { problems: composition.problems, notices };
+      const composition = await stages.timed("compose", () =>
+        composeSlices({ model: fleet.model, outcomes, previous: publisher.trusted, hasNothing: status.hasNothing }),
+      );
+      last = { problems: composition.problems, notices, waiting: composition.waiting };
       logHeld(formatRevision(commits), composition.held);
       const result = await stages.timed("publish", () => publisher.publish(composition.slices, sets, commits));
       tell(formatRevision(commits), result);

@@ -133,7 +133,9 @@ beforeEach(() => {
       async render(targets, snapshots) {
         world.calls.push("render");
         const outcomes = targets.map((target) =>
-          world.renderError ? { target, error: world.renderError } : rendered(target, [world.object ?? snapshots.get("fleet")?.commit ?? ""]),
+          world.renderError
+            ? { target, error: world.renderError }
+            : rendered(target, [world.object ?? snapshots.get("fleet")?.commit ?? ""]),
         );
         const sets = new Map(outcomes.flatMap((one) => ("set" in one ? [[one.set.ref.blob, one.set] as const] : [])));
         return { outcomes, sets, notices: new Map(), encodeMs: 0 };

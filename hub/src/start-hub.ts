@@ -2,11 +2,14 @@ import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
 import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
-import { createLogger, createMetrics } from "@muster/shared/telemetry";
+import { createLogger, createMetrics, type Logger, type Metrics } from "@muster/shared/telemetry";
 import { createAgentSessions } from "./agents/agent-sessions.ts";
 import { createApi } from "./api/create-api.ts";
+import { createSecretFile } from "./api/secret-file.ts";
 import { capabilitiesFrom } from "./cluster-capabilities.ts";
 import type { HubConfig } from "./config.ts";
+import { isDeclaredCluster } from "./declared-clusters.ts";
+import { provesAbsence } from "./fleet/model.ts";
 import { loadIdentity } from "./identity/identity.ts";
 import { listenToAgents } from "./listen-to-agents.ts";
 import { createFleetLoader } from "./load-fleet-input.ts";
@@ -14,7 +17,9 @@ import { createPipeline } from "./pipeline.ts";
 import { createNatsLink } from "./publish/nats-link.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createRenderer } from "./render/create-renderer.ts";
+import { checkNetworkIsolation } from "./render/sandbox/network-isolation.ts";
 import { createTargetRenderer } from "./render-targets.ts";
+import { removeStrayClones } from "./source/clone-folder.ts";
 import { createGitSource } from "./source/git-source.ts";
 import { createFleetStatus } from "./status/fleet-status.ts";
 import { HUB_VERSION } from "./version.ts";
@@ -27,16 +32,33 @@ export interface RunningHub {
   readonly grpcPort: number;
 }
 
-/** Starts a hub: source ▸ fleet ▸ render ▸ release ▸ publish, and agents ▸ status ▸ api. */
+/** Starts a hub; if that fails, what has started already is stopped. */
 export async function startHub(config: HubConfig, environment: Readonly<Record<string, string | undefined>> = {}): Promise<RunningHub> {
   const logger = createLogger({ name: "muster-hub", level: config.log.level });
   const lifecycle = createLifecycle({ logger });
+  try {
+    return await composeHub(config, environment, logger, lifecycle);
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+/** Puts a hub together: source ▸ fleet ▸ render ▸ release ▸ publish, and agents ▸ status ▸ api. */
+async function composeHub(
+  config: HubConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+  logger: Logger,
+  lifecycle: Lifecycle,
+): Promise<RunningHub> {
   const { signal } = lifecycle;
   const base = { clock: systemClock, random: Math.random, logger };
   const failpoint = createFailpoints(environment["MUSTER_FAILPOINTS"]);
   const metrics = createMetrics();
+  await checkIsolation(config, logger, metrics);
   const identity = await loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
-  const secret = (path: string | undefined, fallback: string) => () => (path ? readFileSync(path, "utf8").trim() : fallback);
+  const secret = (setting: string, path: string | undefined, fallback: string) =>
+    path ? createSecretFile({ setting, path, clock: systemClock, logger }) : () => fallback;
 
   // What agents have told, and what operators ask.
   const status = createFleetStatus({ leaseMs: config.grpc.leaseMs, clock: systemClock });
@@ -70,6 +92,7 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     blobGracePeriodMs: config.publish.blobGracePeriodMs,
     monotonicMs: () => systemClock.monotonicMs(),
   });
+  await removeStrayClones(config.dataDir, config.sources, logger);
   const sources = createSourceWatch({
     ...base,
     failpoint,
@@ -83,8 +106,10 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
         ref: source.ref,
         path: source.path,
         dataDir: config.dataDir,
+        timeoutMs: source.timeoutMs,
         logger,
         ...(source.credentialsFile && { credentialsFile: source.credentialsFile }),
+        ...(source.caFile && { caFile: source.caFile }),
       }),
     })),
     record: (view, problem) => status.recordSource(view, problem),
@@ -106,7 +131,7 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
       monotonicMs: () => systemClock.monotonicMs(),
     }),
     hint: (cluster, generation) => agents.hint(cluster, generation),
-    onModel: () => agents.dropUndeclared(),
+    onModel: (model) => provesAbsence(model) && agents.dropUndeclared(),
     auditIntervalMs: config.publish.auditIntervalMs,
   });
 
@@ -121,8 +146,8 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     heartbeatIntervalMs: config.grpc.heartbeatIntervalMs,
     hubVersion: HUB_VERSION,
     isReady: () => pipeline.model !== undefined,
-    isDeclared: (cluster) => pipeline.model?.clusters.has(cluster) === true || pipeline.model?.heldClusters.has(cluster) === true,
-    listener: listenToAgents({ status, publisher, pipeline }),
+    isDeclared: (cluster) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined),
+    listener: listenToAgents({ status, publisher, pipeline, clock: systemClock }),
   });
 
   // Operators.
@@ -135,8 +160,8 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     commands: agents,
     look: (source) => sources.look(source),
     sources: config.sources,
-    token: secret(config.http.tokenFile, identity.apiToken),
-    webhookSecret: secret(config.http.webhookSecretFile, identity.webhookSecret),
+    token: secret("http.tokenFile", config.http.tokenFile, identity.apiToken),
+    webhookSecret: secret("http.webhookSecretFile", config.http.webhookSecretFile, identity.webhookSecret),
     metrics,
     logger,
     clock: systemClock,
@@ -144,7 +169,7 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
     loaded: () => pipeline.model !== undefined,
     ready: () => {
       const reasons = [
-        ...(natsProblem ? [natsProblem.message] : pipeline.loaded ? [] : ["what is published was not read yet"]),
+        ...(natsProblem ? [natsProblem.code] : pipeline.loaded ? [] : ["what is published was not read yet"]),
         ...(pipeline.model ? [] : ["no commit was read yet"]),
       ];
       return { ready: reasons.length === 0, reasons };
@@ -154,11 +179,11 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   metrics.observed("muster_hub_nats_connected", "1 while NATS is connected", () => Number(link.connected));
   metrics.observed("muster_hub_agents_connected", "Agents with a stream", () => agents.count);
 
-  const grpcPort = await agents.start();
   lifecycle.onStop("agents", () => agents.stop());
+  const grpcPort = await agents.start();
+  lifecycle.onStop("api", () => api.close());
   const [host, port] = splitListen(config.http.listen);
   await api.listen({ host, port });
-  lifecycle.onStop("api", () => api.close());
   lifecycle.run("nats", link.run(signal));
   lifecycle.run("sources", sources.run(signal));
   lifecycle.run("pipeline", pipeline.run(signal));
@@ -167,6 +192,17 @@ export async function startHub(config: HubConfig, environment: Readonly<Record<s
   const httpPort = typeof address === "object" && address ? address.port : port;
   logger.info({ http: httpPort, grpc: grpcPort, sources: config.sources.map(({ name }) => name) }, "the hub is up");
   return { lifecycle, httpPort, grpcPort };
+}
+
+/** Says whether charts and kustomizations are kept off the network. Throws CONFIG_INVALID if they must be and cannot. */
+async function checkIsolation(config: HubConfig, logger: Logger, metrics: Metrics): Promise<void> {
+  const isolated = await checkNetworkIsolation(config.render.networkIsolation);
+  metrics.observed("muster_hub_render_isolated", "1 if helm and kustomize run in a network namespace of their own", () => Number(isolated));
+  if (isolated) logger.info("helm and kustomize run without a network");
+  else
+    logger.warn(
+      "helm and kustomize run with the hub's own network: no network namespace can be made here. What keeps renders off it are checks before they run, and a NetworkPolicy",
+    );
 }
 
 function splitListen(listen: string): [string, number] {

@@ -2,7 +2,7 @@ import type { IConfiguration, IForbiddenRuleType, IRegularForbiddenRuleType } fr
 
 const SOURCE = "^(shared|hub|agent)/";
 const TEST = "(\\.test\\.ts$|/testing/|^test/)";
-const PURE = "^(shared/src/(model|wire)|hub/src/(fleet|release)|agent/src/plan)/";
+const PURE = "^(shared/src/(model|wire)|hub/src/(yaml|fleet|release)|agent/src/plan)/";
 
 /** Modules of Node that reach the outside world, the clock or chance. `crypto` is for digests and signatures (shared/wire only). */
 const IO_CORE =
@@ -53,7 +53,7 @@ export const DEPENDENCY_RULES: IConfiguration = {
     ),
     rule(
       "pure-folders-do-no-io",
-      "model, wire, fleet, release and plan decide and never act: their tests need no server, and equal inputs give equal outputs.",
+      "model, wire, yaml, fleet, release and plan decide and never act: their tests need no server, and equal inputs give equal outputs.",
       { path: PURE, pathNot: TEST },
       { path: IO_CORE },
     ),
@@ -136,6 +136,12 @@ export const DEPENDENCY_RULES: IConfiguration = {
       "See one-way-agent-apply-observe: the other way round would be a circle.",
       { path: "^agent/src/observe/", pathNot: TEST },
       { path: "^agent/src/(apply|pull)/" },
+    ),
+    rule(
+      "yaml-is-below",
+      "Reading YAML as Go does knows nothing of what it says; fleet documents and rendered output are read by the same rules.",
+      { path: "^hub/src/yaml/", pathNot: TEST },
+      { path: "^hub/src/(?!yaml/)" },
     ),
     rule(
       "kube-is-below",

@@ -116,6 +116,7 @@ Names in the hub's server certificate: those of the values, and those by which a
 {{- end -}}
 {{- range $config.sources -}}
 {{- if hasKey . "pollIntervalMs" -}}{{- $_ := set . "pollIntervalMs" (int64 .pollIntervalMs) -}}{{- end -}}
+{{- if hasKey . "timeoutMs" -}}{{- $_ := set . "timeoutMs" (int64 .timeoutMs) -}}{{- end -}}
 {{- end -}}
 {{- toYaml $config -}}
 {{- end -}}

@@ -80,7 +80,10 @@ lab-1       Synced        Healthy   3/3            -        -   main@3f2a1b9   8
     const { text } = await watching(["get", "events", "-w"], async ({ sample, screen }) => {
       await screen.shows("RenderFailed");
       const all = sample.events;
-      sample.events = [{ id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" }, ...all.slice(0, -1)];
+      sample.events = [
+        { id: 6, at: new Date(0).toISOString(), type: "AgentConnected", severity: "info", cluster: "lab-1", message: "" },
+        ...all.slice(0, -1),
+      ];
       sample.notify({ kind: "event", name: "AgentConnected" });
       await screen.shows("AgentConnected");
     });

@@ -37,9 +37,17 @@ function staleWord(freshness: Freshness, lastHeard: string | undefined, nowMs: n
 export function isHolding(condition: Condition): boolean {
   return (
     condition.status === "True" &&
-    ["Held", "Invalid", "RevisionHeld", "PublishFailed", "SliceRefused", "DeletionHeld", "PruneFailed", "FetchFailed", "TransportFailed"].includes(
-      condition.type,
-    )
+    [
+      "Held",
+      "Invalid",
+      "RevisionHeld",
+      "PublishFailed",
+      "SliceRefused",
+      "DeletionHeld",
+      "PruneFailed",
+      "FetchFailed",
+      "TransportFailed",
+    ].includes(condition.type)
   );
 }
 

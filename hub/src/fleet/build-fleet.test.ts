@@ -7,7 +7,7 @@ const build = (files: Readonly<Record<string, string>>) =>
     {
       source: "fleet",
       commit: { source: "fleet", ref: "main", commit: "c" },
-      files: Object.entries(files).map(([path, text]) => readDocuments(text, path, "fleet")),
+      files: Object.entries(files).map(([path, text]) => readDocuments(Buffer.from(text), path, "fleet")),
     },
   ]);
 const cluster = (name: string, labels = "{ env: prod }", more = "") =>
@@ -68,7 +68,7 @@ describe("a fleet from its documents", () => {
 
   it("E110: a document that does not parse has a line, and makes the model incomplete, because its name is not known", () => {
     const model = build({ "clusters/a.yaml": cluster("one"), "web/bundle.yaml": "apiVersion: [\n", "ok/bundle.yaml": bundle("ok") });
-    expect(model.problems).toMatchObject([{ code: "YAML_SYNTAX", at: { file: "web/bundle.yaml", line: 2 } }]);
+    expect(model.problems).toMatchObject([{ code: "YAML_SYNTAX", at: { file: "web/bundle.yaml", line: 1 } }]);
     expect(model.complete).toBe(false);
     expect(pairs(model)).toEqual(["ok@one"]);
   });

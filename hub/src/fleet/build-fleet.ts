@@ -1,6 +1,4 @@
-import type { InputPosition } from "@muster/shared/errors";
-import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, type JsonObject, matchesSelector } from "@muster/shared/model";
-import { parse } from "yaml";
+import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, matchesSelector } from "@muster/shared/model";
 import { orderByDependencies } from "./bundle-order.ts";
 import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
 import type {
@@ -13,22 +11,26 @@ import type {
   Target,
   TargetRule,
 } from "./model.ts";
+import { parsePatch } from "./parse-patch.ts";
 import type { ReadDocument, ReadFile } from "./read-documents.ts";
 
-/** What one source says. A source without a snapshot has no files, and makes the model incomplete. */
+/** What one source says. A source without a commit, or that could not be read, has no files, and makes the model incomplete. */
 export interface FleetSourceInput {
   readonly source: string;
   readonly commit?: CommitRef;
   readonly files: readonly ReadFile[];
+  /** Why it could not be read, as far as nobody else tells it. */
+  readonly problem?: Pick<FleetProblem, "code" | "message" | "at">;
 }
 
 type BundleRead = Extract<ReadDocument, { kind: "Bundle" }>;
 
 /** Resolves what the sources say into clusters, bundles and targets. Pure. One document's error holds back that one only. */
 export function buildFleet(inputs: readonly FleetSourceInput[]): FleetModel {
-  const found: Found = { problems: [], held: { Cluster: new Set(), Bundle: new Set() }, complete: inputs.every(({ commit }) => commit) };
+  const found: Found = { problems: [], held: { Cluster: new Set(), Bundle: new Set() }, complete: true };
+  for (const input of inputs) checkSource(input, found);
   const documents = collectDocuments(inputs, found);
-  const fleet = documents.find((read) => read.kind === "Fleet")?.document as FleetDocument | undefined;
+  const fleet = readFleet(documents, found);
   const clusters = readClusters(documents, found);
   const bundles = readBundles(documents, fleet, clusters, found);
   const order = settleDependencies(bundles, found);
@@ -65,6 +67,33 @@ interface Found {
   readonly held: Readonly<Record<"Cluster" | "Bundle", Set<string>>>;
   /** False: something could not be read at all, so absence proves nothing (ADR 0003). */
   complete: boolean;
+}
+
+/** A source that cannot be read, or that says nothing at all, is no reason to remove what it said before. */
+function checkSource({ source, commit, files, problem }: FleetSourceInput, found: Found): void {
+  const isSilent = commit !== undefined && !problem && files.every((file) => file.documents.length + file.problems.length === 0);
+  if (commit && !problem && !isSilent) return;
+  found.complete = false;
+  const scope = { kind: "document" } as const;
+  if (problem) found.problems.push({ ...problem, scope });
+  else if (isSilent) found.problems.push({ code: "FLEET_EMPTY", message: `the source ${source} declares no cluster and no bundle`, scope });
+}
+
+/** There is one set of defaults; with two, neither is known to be meant. */
+function readFleet(documents: readonly ReadDocument[], found: Found): FleetDocument | undefined {
+  const fleets = documents.filter((read) => read.kind === "Fleet");
+  const [first, second] = fleets;
+  if (second) {
+    found.complete = false;
+    const message = `the fleet is declared twice: ${placesOf(fleets)}`;
+    found.problems.push({ code: "FLEET_DUPLICATE", message, at: second.at, scope: { kind: "document" } });
+  }
+  return first?.document as FleetDocument | undefined;
+}
+
+function placesOf(reads: readonly ReadDocument[]): string {
+  const isOneSource = new Set(reads.map(({ at }) => at.source)).size === 1;
+  return reads.map(({ at }) => `${isOneSource ? "" : `${at.source}: `}${at.file}:${at.line ?? 1}`).join(" and ");
 }
 
 function collectDocuments(inputs: readonly FleetSourceInput[], found: Found): ReadDocument[] {
@@ -152,7 +181,7 @@ function unique(
       continue;
     }
     held[kind].add(name);
-    const message = `the ${kind.toLowerCase()} ${name} is declared twice: ${reads.map((read) => `${read.at.file}:${read.at.line ?? 1}`).join(" and ")}`;
+    const message = `the ${kind.toLowerCase()} ${name} is declared twice: ${placesOf(reads)}`;
     problems.push({ code: "FLEET_DUPLICATE", message, at: second.at, scope: { kind: kind === "Cluster" ? "cluster" : "bundle", name } });
   }
   return sound;
@@ -240,23 +269,6 @@ function toSelector(document: ClusterRuleDocument) {
       matchExpressions: document.matchExpressions.map(({ key, operator, values }) => ({ key, operator, ...(values && { values }) })),
     }),
   };
-}
-
-/** A patch may be written as YAML or as a text that holds YAML. */
-function parsePatch(patch: unknown, at: InputPosition, scope: FleetProblem["scope"], problems: FleetProblem[]): PatchSpec["patch"] {
-  let value = patch;
-  if (typeof patch === "string") {
-    try {
-      value = parse(patch);
-    } catch (error) {
-      problems.push({ code: "PATCH_INVALID", message: `the patch is no YAML: ${(error as Error).message.split("\n")[0]}`, at, scope });
-      return [];
-    }
-  }
-  if (Array.isArray(value)) return value as JsonObject[];
-  if (typeof value === "object" && value !== null) return value as JsonObject;
-  problems.push({ code: "PATCH_INVALID", message: "a patch is a list of JSON 6902 operations or a map to merge", at, scope });
-  return [];
 }
 
 function namedClusters(bundle: BundleDefinition): string[] {

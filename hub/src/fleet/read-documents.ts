@@ -1,11 +1,13 @@
 import { type ErrorCode, type InputPosition, isErrorCode } from "@muster/shared/errors";
-import { API_VERSION } from "@muster/shared/model";
-import { type Document, isMap, isScalar, LineCounter, type ParsedNode, parseAllDocuments } from "yaml";
+import { API_VERSION, BUNDLE_NAME_PATTERN, CLUSTER_NAME_PATTERN, isJsonObject, type JsonObject } from "@muster/shared/model";
 import type { z } from "zod";
+import { type PlacedDocument, PlacedProblem, readPlaced } from "../yaml/placed-document.ts";
+import { type DocumentText, splitDocuments } from "../yaml/split-documents.ts";
+import { DEFAULT_YAML_LIMITS } from "../yaml/yaml-limits.ts";
 import { type BundleDocument, type ClusterDocument, DOCUMENT_SCHEMAS, type DocumentKind, type FleetDocument } from "./document-schemas.ts";
 
-/** Largest file that may hold documents of ours, in bytes. */
-const MAX_FILE_BYTES = 1024 * 1024;
+/** What a file that holds documents of ours may cost: it is read at once, and whoever may write to Git may write one. */
+const LIMITS = { ...DEFAULT_YAML_LIMITS, maxBytes: 512 * 1024, maxNodes: 100_000, maxAliasNodes: 10_000, maxDepth: 64 };
 
 /** A sound document with its place. */
 export type ReadDocument =
@@ -33,77 +35,78 @@ export interface ReadFile {
   readonly problems: readonly DocumentProblem[];
 }
 
-/** Reads and checks the documents of one file. Pure: the same text gives the same answer. */
-export function readDocuments(text: string, file: string, source: string): ReadFile {
+/** Reads and checks the documents of one file. Pure: the same bytes give the same answer. */
+export function readDocuments(bytes: Uint8Array, file: string, source: string): ReadFile {
   const at = { file, source };
-  if (text.length > MAX_FILE_BYTES) {
-    return { documents: [], problems: [{ code: "YAML_LIMIT", message: `The file is larger than ${MAX_FILE_BYTES} bytes`, at }] };
+  const refused = (code: ErrorCode, message: string): ReadFile => ({ documents: [], problems: [{ code, message, at }] });
+  if (bytes.length > LIMITS.maxBytes) return refused("YAML_LIMIT", `The file has ${bytes.length} bytes; ${LIMITS.maxBytes} are allowed`);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return refused("YAML_SYNTAX", "The file is not UTF-8 text");
   }
-  const lines = new LineCounter();
   const documents: ReadDocument[] = [];
   const problems: DocumentProblem[] = [];
-  const parsed = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true, version: "1.2" });
-  for (const document of Array.isArray(parsed) ? parsed : []) {
-    const result = readDocument(document, lines, at);
-    if (!result) continue;
-    if ("code" in result) problems.push(result);
-    else if (Array.isArray(result)) problems.push(...(result as DocumentProblem[]));
-    else documents.push(result as ReadDocument);
+  for (const part of splitDocuments(text)) {
+    const result = readPart(part, at);
+    documents.push(...result.documents);
+    problems.push(...result.problems);
   }
   return { documents, problems };
 }
 
-function readDocument(
-  document: Document.Parsed<ParsedNode>,
-  lines: LineCounter,
-  at: InputPosition,
-): ReadDocument | DocumentProblem | DocumentProblem[] | undefined {
-  const place = (offset: number | undefined): InputPosition => {
-    if (offset === undefined) return at;
-    const { line, col } = lines.linePos(offset);
-    return { ...at, line, column: col };
-  };
-  const [syntax] = document.errors;
-  if (syntax) {
-    const message = syntax.message.split("\n")[0]?.replace(/ at line \d+, column \d+:?$/, "") ?? "";
-    return { code: "YAML_SYNTAX", message, at: place(syntax.pos[0]), ...identity(document) };
-  }
-  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) return undefined;
-  const start = place(document.contents.range?.[0]);
-  if (!isMap(document.contents)) return { code: "FLEET_UNKNOWN_KIND", message: "The document is not a map", at: start };
-  let value: unknown;
+function readPart(part: DocumentText, at: InputPosition): ReadFile {
+  const documents: ReadDocument[] = [];
+  const problems: DocumentProblem[] = [];
   try {
-    value = document.toJS({ maxAliasCount: 50 });
-  } catch {
-    return { code: "YAML_LIMIT", message: "Its anchors expand too far", at: start, ...identity(document) };
+    for (const document of readPlaced(part, LIMITS)) {
+      if (document.value === null) continue;
+      const result = readDocument(document, at);
+      if ("kind" in result) documents.push(result);
+      else problems.push(...result.problems);
+    }
+  } catch (error) {
+    if (!(error instanceof PlacedProblem)) throw error;
+    const { code, message, place } = error;
+    problems.push({ code, message, at: { ...at, ...place }, ...identityAbove(part, place.line - part.line) });
   }
-  const kind = document.get("kind");
-  if (document.get("apiVersion") !== API_VERSION || typeof kind !== "string" || !Object.hasOwn(DOCUMENT_SCHEMAS, kind)) {
-    return {
-      code: "FLEET_UNKNOWN_KIND",
-      message: `${String(document.get("apiVersion") ?? "no apiVersion")} ${String(kind ?? "without a kind")} is not a document of Muster (${API_VERSION}, Fleet, Cluster or Bundle)`,
-      at: start,
-    };
-  }
-  const positionOf = (path: readonly (string | number)[]): InputPosition => place(offsetOf(document, path));
-  const checked = DOCUMENT_SCHEMAS[kind as DocumentKind].safeParse(value);
-  if (!checked.success)
-    return checked.error.issues.flatMap((issue) => toProblems(issue, positionOf)).map((problem) => ({ ...problem, ...identity(document) }));
-  return { kind, document: checked.data, at: start, positionOf } as ReadDocument;
+  return { documents, problems };
 }
 
-/** Offset of a path's key; of the nearest thing above it that exists. */
-function offsetOf(document: Document.Parsed<ParsedNode>, path: readonly (string | number)[]): number | undefined {
-  for (let length = path.length; length > 0; length--) {
-    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === path[length - 1]);
-      if (pair && isScalar(pair.key) && pair.key.range) return pair.key.range[0];
-    }
-    const node = document.getIn(path.slice(0, length), true) as { range?: [number, number, number] } | undefined;
-    if (node?.range) return node.range[0];
+function readDocument(document: PlacedDocument, at: InputPosition): ReadDocument | { readonly problems: DocumentProblem[] } {
+  const { value, inexact, placeOf } = document;
+  const start = { ...at, ...placeOf([]) };
+  const refused = (code: ErrorCode, message: string, position = start) => ({
+    problems: [{ code, message, at: position, ...identityOf(value) }],
+  });
+  if (!isJsonObject(value)) return refused("FLEET_UNKNOWN_KIND", "The document is not a map");
+  const { apiVersion, kind } = value;
+  if (apiVersion !== API_VERSION || typeof kind !== "string" || !Object.hasOwn(DOCUMENT_SCHEMAS, kind)) {
+    const what = `${String(apiVersion ?? "no apiVersion")} ${String(kind ?? "without a kind")}`;
+    return {
+      problems: [
+        {
+          code: "FLEET_UNKNOWN_KIND",
+          message: `${what} is not a document of Muster (${API_VERSION}, Fleet, Cluster or Bundle)`,
+          at: start,
+        },
+      ],
+    };
   }
-  return document.contents?.range[0];
+  if (inexact) {
+    const message = `The integer ${inexact.text} is too large to be kept exactly; quote it if it is meant as text`;
+    return refused("FLEET_INVALID", message, { ...at, ...inexact.place });
+  }
+  const positionOf = (path: readonly (string | number)[]): InputPosition => ({ ...at, ...placeOf(path) });
+  const checked = DOCUMENT_SCHEMAS[kind as DocumentKind].safeParse(value);
+  if (!checked.success)
+    return {
+      problems: checked.error.issues
+        .flatMap((issue) => toProblems(issue, positionOf))
+        .map((problem) => ({ ...problem, ...identityOf(value) })),
+    };
+  return { kind, document: checked.data, at: start, positionOf } as ReadDocument;
 }
 
 function toProblems(issue: z.core.$ZodIssue, positionOf: (path: readonly (string | number)[]) => InputPosition): DocumentProblem[] {
@@ -128,14 +131,51 @@ function toProblems(issue: z.core.$ZodIssue, positionOf: (path: readonly (string
   return [{ code, message: where === "" ? issue.message : `${where}: ${issue.message}`, at: positionOf(path) }];
 }
 
-/** Kind and name of a document that is otherwise not sound: enough to hold back just it. */
-function identity(document: Document.Parsed<ParsedNode>): Pick<DocumentProblem, "kind" | "name"> {
+const NAME_PATTERNS: Readonly<Record<DocumentKind, RegExp | undefined>> = {
+  Cluster: CLUSTER_NAME_PATTERN,
+  Bundle: BUNDLE_NAME_PATTERN,
+  Fleet: undefined,
+};
+
+/**
+ * Kind and name of a document that is otherwise not sound: enough to hold back just it. A name that is no name says nothing: whose
+ * document it is meant to be is not known then, and everything is kept (ADR 0003).
+ */
+function identityOf(value: unknown): Pick<DocumentProblem, "kind" | "name"> {
+  if (!isJsonObject(value)) return {};
+  const { apiVersion, kind, metadata } = value;
+  if (apiVersion !== API_VERSION || typeof kind !== "string" || !Object.hasOwn(DOCUMENT_SCHEMAS, kind)) return {};
+  const name = isJsonObject(metadata) ? metadata["name"] : undefined;
+  if (typeof name !== "string" || !NAME_PATTERNS[kind as DocumentKind]?.test(name)) return {};
+  return { kind: kind as DocumentKind, name };
+}
+
+/** Keys at the first column, which a cut may stand before. */
+const TOP_LEVEL = /^[A-Za-z]/;
+/** A line that may name a document, or separate two, however it is indented or quoted. Too wide on purpose: that only costs precision. */
+const MAY_NAME = /^\s*(?:["']?(?:metadata|kind|apiVersion)["']?\s*:|---|\.\.\.)/;
+/** Cuts that are tried. */
+const MAX_CUTS = 8;
+
+/** The identity of a document that has a mistake at a line (from 1): what stands above the mistake can be read, if it is whole. */
+function identityAbove(part: DocumentText, line: number): Pick<DocumentProblem, "kind" | "name"> {
+  const lines = part.text.split("\n");
+  const starts = lines.flatMap((text, index) => (index < line && TOP_LEVEL.test(text) ? [index] : [])).slice(-MAX_CUTS);
+  for (const start of starts.reverse()) {
+    const head = readOrNothing(lines.slice(0, start).join("\n"));
+    if (!head) continue;
+    // What stands below the mistake may be the one that is meant, or the beginning of another document.
+    return lines.slice(start).some((text) => MAY_NAME.test(text)) ? {} : identityOf(head);
+  }
+  return {};
+}
+
+function readOrNothing(text: string): JsonObject | undefined {
   try {
-    const kind = document.get("kind");
-    const name = document.getIn(["metadata", "name"]);
-    if (typeof kind !== "string" || !Object.hasOwn(DOCUMENT_SCHEMAS, kind) || typeof name !== "string") return {};
-    return { kind: kind as DocumentKind, name };
-  } catch {
-    return {};
+    const [document, second] = readPlaced({ text, line: 0 }, LIMITS);
+    return isJsonObject(document?.value) && !second ? document.value : undefined;
+  } catch (error) {
+    if (error instanceof PlacedProblem) return undefined;
+    throw error;
   }
 }

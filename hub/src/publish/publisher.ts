@@ -121,7 +121,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
   function observe(cluster: string, last: LastSlice): boolean {
     sequences.set(cluster, last.sequence);
     const known = inForce.get(cluster);
-    if (known?.message === last.text) return false;
+    if (known?.message === last.text) {
+      unread.delete(cluster);
+      return false;
+    }
     try {
       const { slice, digest } = decodeSlice(last.text, [publicKey]);
       if (slice.cluster !== cluster || slice.trustDomain !== trustDomain)
@@ -249,6 +252,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
         failpoint("hub.duringAudit");
         // The same bytes again: whoever has them already sees no difference.
         await send(cluster, entry);
+        unread.delete(cluster);
         result.republished += 1;
         logger.warn(
           { [LogField.Cluster]: cluster, [LogField.Generation]: entry.generation },
@@ -275,6 +279,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     async load() {
       const clusters = new Set(await stream.clusters());
       for (const cluster of sequences.keys()) if (!clusters.has(cluster)) sequences.delete(cluster);
+      for (const cluster of unread) if (!clusters.has(cluster)) unread.delete(cluster);
       await forEachLimited(clusters, CONCURRENCY, async (cluster) => {
         const last = await stream.last(cluster);
         if (last) observe(cluster, last);
@@ -311,7 +316,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
     raiseAbove,
     async collectGarbage() {
       // A slice of a newer hub, before a rollback, may be what its agent still has.
-      if (unread.size > 0) return 0;
+      if (unread.size > 0) {
+        const [first] = unread;
+        logger.warn({ [LogField.Cluster]: first }, "no unused manifest set is deleted while the stream holds a slice that cannot be read");
+        return 0;
+      }
       return blobs.collectGarbage(new Set([...inForce.values()].flatMap(({ slice }) => desiredSets(slice).map(({ blob }) => blob))));
     },
   };

@@ -66,6 +66,25 @@ export function createSliceStream(options: { readonly link: NatsLink; readonly f
     return ack;
   }
 
+  /** The server took a message for a repetition, and perhaps has lost what it repeats. */
+  async function afterRepetition(cluster: string, message: string, expected: number): Promise<number> {
+    const there = await last(cluster);
+    if (there?.text === message) return there.sequence;
+    // A replicated stream looks for repetitions before it looks at the expected sequence, so somebody may have written another one.
+    if ((there?.sequence ?? 0) !== expected) throw new CodedError("PUBLISH_CONFLICT", `The slice of ${cluster} is not as it was expected`);
+    return (await attempt(cluster, message, expected, undefined)).seq;
+  }
+
+  /** No answer, or a refusal: what stands in the stream decides. */
+  async function afterFailure(cluster: string, message: string, error: unknown): Promise<number> {
+    if (isRefusal(error) && !isWrongSequence(error)) throw toNatsError(error, `JetStream does not take the slice of ${cluster}`);
+    const there = await last(cluster);
+    if (there?.text === message) return there.sequence;
+    if (isWrongSequence(error))
+      throw new CodedError("PUBLISH_CONFLICT", `Somebody else wrote the slice of ${cluster} first`, { cause: error });
+    throw toNatsError(error, `NATS did not confirm the slice of ${cluster}`);
+  }
+
   return {
     last,
     async clusters() {
@@ -79,21 +98,10 @@ export function createSliceStream(options: { readonly link: NatsLink; readonly f
     async send(cluster, { message, digest }, expected) {
       try {
         const ack = await attempt(cluster, message, expected, digestHex(digest));
-        if (!ack.duplicate) return ack.seq;
-        const there = await last(cluster);
-        if (there?.text === message) return there.sequence;
-        // A repetition within the window, of a message that the stream has lost since; unless somebody has written another one: a
-        // replicated stream looks for repetitions before it looks at the expected sequence.
-        if ((there?.sequence ?? 0) !== expected) throw new CodedError("PUBLISH_CONFLICT", `The slice of ${cluster} is not as it was expected`);
-        return (await attempt(cluster, message, there?.sequence ?? 0, undefined)).seq;
+        return ack.duplicate ? await afterRepetition(cluster, message, expected) : ack.seq;
       } catch (error) {
         if (error instanceof CodedError && error.code === "PUBLISH_CONFLICT") throw error;
-        if (isRefusal(error) && !isWrongSequence(error)) throw toNatsError(error, `JetStream does not take the slice of ${cluster}`);
-        const there = await last(cluster);
-        if (there?.text === message) return there.sequence;
-        if (isWrongSequence(error))
-          throw new CodedError("PUBLISH_CONFLICT", `Somebody else wrote the slice of ${cluster} first`, { cause: error });
-        throw toNatsError(error, `NATS did not confirm the slice of ${cluster}`);
+        return await afterFailure(cluster, message, error);
       }
     },
   };

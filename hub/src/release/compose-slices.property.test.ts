@@ -61,7 +61,10 @@ function situation(desired: Wanted, fault: Faults): { model: FleetModel; outcome
 
 /** Object refs that the slice gives up for good: they stand in no bundle of it, are not retained, and no bundle that had them is kept. */
 function givenUp(before: Slice, after: SliceContent): { bundle: string; ref: string }[] {
-  const still = new Set([...after.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])), ...(after.retained ?? [])]);
+  const still = new Set([
+    ...after.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])),
+    ...(after.retained ?? []),
+  ]);
   const kept = new Set(after.bundles.filter((bundle) => bundle.state === "keep").map((bundle) => bundle.name));
   return before.bundles.flatMap((bundle) =>
     bundle.state === "desired" && !kept.has(bundle.name)

@@ -94,6 +94,23 @@ describe("composing slices", () => {
     expect(names(composeSlices({ model: incomplete, outcomes: [good("a", "x")], previous: new Map() }))).toBeUndefined();
   });
 
+  it("I8: an incomplete model lets a cluster begin whose agent says that it has nothing, and tells of those that wait", () => {
+    const incomplete = { model: model(["a"], { complete: false }), outcomes: [good("a", "x")], previous: new Map() };
+    expect(composeSlices(incomplete)).toMatchObject({ slices: new Map(), waiting: ["one"] });
+    const begun = composeSlices({ ...incomplete, hasNothing: (name) => name === "one" });
+    expect([names(begun), begun.waiting]).toEqual([["a:desired"], []]);
+  });
+
+  it("I8: a source that says nothing keeps what it said, and holds back no other source", () => {
+    const silent = { code: "FLEET_EMPTY", message: "the source t declares nothing", scope: { kind: "document" } } as const;
+    const next = composeSlices({
+      model: model(["a"], { complete: false, problems: [silent] }),
+      outcomes: [good("a", "z")],
+      previous: before,
+    });
+    expect([next.held, names(next)]).toEqual([undefined, ["a:desired", "b:desired"]]);
+  });
+
   it("E070: a fleet that lost everything is held as a whole", () => {
     const nothing = model([], { problems: [{ code: "FLEET_EMPTY", message: "", scope: { kind: "fleet" } }] });
     const held = composeSlices({ model: nothing, outcomes: [], previous: before });
@@ -178,7 +195,11 @@ describe("composing slices", () => {
   });
 
   it("I4, E078: an object that left a bundle while a document is unreadable is retained: it may stand in that one now", () => {
-    const next = composeSlices({ model: model(["a", "b"], { complete: false }), outcomes: [good("a", "z"), good("b", "y")], previous: before });
+    const next = composeSlices({
+      model: model(["a", "b"], { complete: false }),
+      outcomes: [good("a", "z"), good("b", "y")],
+      previous: before,
+    });
     expect(next.slices.get("one")?.retained).toEqual(["a_x__ConfigMap"]);
   });
 

@@ -30,6 +30,8 @@ export interface TargetProblem {
 export interface Composition {
   readonly slices: ReadonlyMap<string, SliceContent>;
   readonly problems: readonly TargetProblem[];
+  /** Clusters that get no slice until all of Git can be read: what they have is not known, and so not what may go. */
+  readonly waiting: readonly string[];
   /** Present if the whole revision is held. */
   readonly held?: FleetProblem;
 }
@@ -40,6 +42,8 @@ export interface ComposeOptions {
   readonly outcomes: readonly TargetOutcome[];
   /** What the clusters have, as far as the hub knows it. Of a cluster that is not in it, anything may be there. */
   readonly previous: ReadonlyMap<string, Slice>;
+  /** Whether a cluster's agent has said that it has taken no slice yet, so that there is nothing that could be lost. Default: none has. */
+  readonly hasNothing?: (cluster: string) => boolean;
 }
 
 /**
@@ -48,22 +52,27 @@ export interface ComposeOptions {
  */
 export function composeSlices(options: ComposeOptions): Composition {
   const { model, previous } = options;
-  const empty = model.problems.find((problem) => problem.code === "FLEET_EMPTY");
+  // A single source that says nothing only makes the model incomplete; a fleet that says nothing is held as a whole.
+  const empty = model.problems.find(({ code, scope }) => code === "FLEET_EMPTY" && scope.kind === "fleet");
   const hadSomething = [...previous.values()].some((slice) => slice.bundles.length > 0);
-  if (empty && (hadSomething || model.targets.length === 0)) return { slices: new Map(), problems: [], held: empty };
+  if (empty && (hadSomething || model.targets.length === 0)) return { slices: new Map(), problems: [], waiting: [], held: empty };
 
   const byCluster = Map.groupBy(options.outcomes, ({ target }) => target.cluster.name);
   const problems: TargetProblem[] = [];
   const slices = new Map<string, SliceContent>();
+  const waiting: string[] = [];
   for (const cluster of model.clusters.values()) {
     const before = previous.get(cluster.name);
-    // An incomplete model cannot say what is gone; without the slice before there is nothing to keep either.
-    if (!model.complete && !before) continue;
+    // An incomplete model cannot say what is gone; without the slice before, nobody can say what there is to keep.
+    if (!model.complete && !before && !options.hasNothing?.(cluster.name)) {
+      waiting.push(cluster.name);
+      continue;
+    }
     const composed = composeSlice({ model, before, outcomes: byCluster.get(cluster.name) ?? [], cluster });
     slices.set(cluster.name, composed.slice);
     problems.push(...composed.problems);
   }
-  return { slices, problems };
+  return { slices, problems, waiting };
 }
 
 function composeSlice(options: ClusterInput & { readonly cluster: ClusterDefinition }): { slice: SliceContent; problems: TargetProblem[] } {

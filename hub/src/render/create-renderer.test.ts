@@ -138,6 +138,30 @@ describe("patches of a target", () => {
     expect(await failing({ patch: { kind: "Secret" } })).toMatchObject({ code: "PATCH_INVALID", at });
     expect(await failing({ patch: { metadata: { name: null } } })).toMatchObject({ code: "OBJECT_INVALID", at });
   });
+  it("a numeric variable stays text where a ConfigMap has only text, in a merge patch as in a JSON patch", async () => {
+    const patches: PatchSpec["patch"][] = [{ data: { P: "${PORT}" } }, [{ op: "add", path: "/data/P", value: "${PORT}" }]];
+    for (const patch of patches) {
+      for (const target of [{ kind: "ConfigMap", name: "a" }, { name: "a" }]) {
+        const rendered = await render(files, targetOf({ patches: [{ target, patch, at }] }, { variables: { PORT: 8080 } }));
+        expect(dataOf(rendered)).toMatchObject({ P: "8080" });
+      }
+    }
+  });
+  it("it stays a number in data of another kind, though one patch matches both", async () => {
+    const thing = "apiVersion: x.io/v1\nkind: Thing\nmetadata: {name: a}\ndata: {P: 1}\n";
+    const patches = [{ target: { name: "a" }, patch: { data: { P: "${PORT}" } }, at }];
+    const rendered = await render(
+      { "app/a.yaml": configMap("a"), "app/t.yaml": thing },
+      targetOf({ patches }, { variables: { PORT: 8080 } }),
+    );
+    expect(rendered.manifests.map((manifest) => manifest["data"])).toEqual([{ key: "value", P: "8080" }, { P: 8080 }]);
+  });
+  it("entries that are no operations, and a patch that is nothing, are refused at the patch", async () => {
+    for (const patch of [[null], ["remove"], [[]], null, "text"] as unknown as PatchSpec["patch"][]) {
+      const error = await failure(files, targetOf({ patches: [{ target: { name: "a" }, patch, at }] }));
+      expect([error.code, error.at]).toEqual(["PATCH_INVALID", at]);
+    }
+  });
   it("an unset variable in a patch is reported at the patch", async () => {
     expect(await failure(files, targetOf({ patches: [{ target: {}, patch: { data: { a: "${U}" } }, at }] }))).toMatchObject({
       code: "VARIABLE_UNSET",

@@ -8,7 +8,8 @@ import { Binder } from "./bind/binder.ts";
 import { variablesOf } from "./bind/variable-uses.ts";
 import { type BundleFiles, bundleFilesOf } from "./bundle/bundle-files.ts";
 import { chooseRenderer } from "./choose-renderer.ts";
-import { helmInput, releaseNamespaceOf } from "./helm/helm-input.ts";
+import { DocumentReader } from "./documents/document-reader.ts";
+import { helmInput } from "./helm/helm-input.ts";
 import { HelmRenderer } from "./helm/render-helm.ts";
 import { KustomizeRenderer } from "./kustomize/render-kustomize.ts";
 import { RawRenderer, rawManifestPaths } from "./raw/render-raw.ts";
@@ -16,7 +17,6 @@ import { RenderCache } from "./render-cache.ts";
 import type { RenderPlan } from "./render-plan.ts";
 import type { ClusterCapabilities, Renderer } from "./renderer.ts";
 import { Toolbox } from "./sandbox/tool.ts";
-import { DocumentReader } from "./yaml/document-reader.ts";
 
 /** Options of {@link createRenderer}; `render` of the hub's configuration. */
 export interface RendererOptions {
@@ -63,14 +63,15 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
   const binder = new Binder(cacheBytes);
   let turn = performance.now();
 
-  async function plan(target: Target, files: BundleFiles, capabilities: ClusterCapabilities, signal: AbortSignal): Promise<RenderPlan> {
+  /** How a target is rendered, and where its objects belong that name no namespace. */
+  async function plan(target: Target, files: BundleFiles, capabilities: ClusterCapabilities, signal: AbortSignal): Promise<TargetPlan> {
     const choice = chooseRenderer(target, files);
-    if (choice.kind === "kustomize") return await kustomize.plan(files, choice.directory, signal);
-    if (choice.kind === "helm") {
-      const input = helmInput(target, files, variablesOf(target), namespaceOf(target) ?? "default");
-      return await helm.plan(files, input, capabilities, signal);
-    }
-    return rawPlan(files);
+    const namespace = namespaceOf(target) ?? "default";
+    if (choice.kind === "kustomize") return { plan: await kustomize.plan(files, choice.directory, signal), namespace };
+    if (choice.kind === "raw") return { plan: rawPlan(files), namespace };
+    const input = helmInput(target, files, variablesOf(target), namespace);
+    // As with `helm install --namespace`: an object that names none is made where `.Release.Namespace` says that it is.
+    return { plan: await helm.plan(files, input, capabilities, signal), namespace: input.releaseNamespace };
   }
 
   const rawPlans = new WeakMap<BundleFiles, RenderPlan>();
@@ -97,10 +98,9 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
       }
       try {
         const files = bundleFilesOf(snapshot, target.bundle.directory);
-        const rendered = await cache.render(await plan(target, files, capabilities, signal), signal);
-        // A chart's objects mostly name no namespace: they belong where the release is.
-        const namespace = namespaceOf(target) ?? releaseNamespaceOf(target) ?? "default";
-        return binder.bind({ target, rendered, capabilities, namespace });
+        const planned = await plan(target, files, capabilities, signal);
+        const rendered = await cache.render(planned.plan, signal);
+        return binder.bind({ target, rendered, capabilities, namespace: planned.namespace });
       } catch (error) {
         throw placed(error, target);
       }
@@ -108,7 +108,12 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
   };
 }
 
-/** The namespace for objects that name none: the last matching layer's, else the bundle's. */
+interface TargetPlan {
+  readonly plan: RenderPlan;
+  readonly namespace: string;
+}
+
+/** The namespace that is said for objects that name none: the last matching layer's, else the bundle's. */
 function namespaceOf(target: Target): string | undefined {
   return target.layers.findLast((layer) => layer.namespace !== undefined)?.namespace ?? target.bundle.namespace;
 }

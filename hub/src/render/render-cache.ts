@@ -5,26 +5,27 @@ import { SharedWork } from "./cache/shared-work.ts";
 import type { RenderPlan } from "./render-plan.ts";
 import type { RenderedObjects } from "./rendered-objects.ts";
 
-/** Failures that the input causes: rendering it again gives the same. */
-const LASTING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "RENDER_HELM",
-  "RENDER_KUSTOMIZE",
-  "RENDER_NONDETERMINISTIC",
-  "RENDER_REMOTE",
-  "YAML_SYNTAX",
-  "YAML_LIMIT",
-  "OBJECT_INVALID",
-  "BUNDLE_PATH_ESCAPE",
-  "BUNDLE_FILE_MISSING",
-]);
-/** Failures that may have to do with what else the machine does; tried again after {@link RETRY_AFTER_MS}. */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["RENDER_TIMEOUT", "RENDER_LIMIT"]);
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
 
-/** Milliseconds for which a render that hung or was too large is not tried again: each try may cost the whole timeout. */
-const RETRY_AFTER_MS = 60_000;
-
-/** An object takes more memory than its text. */
-const MEMORY_PER_BYTE = 4;
+/**
+ * Milliseconds for which a failure is remembered. Failures that are found in the input itself last as long as it does.
+ * What a tool says may have been a full disk or a failed fork inside of it. A render that hung or was too large may be
+ * the fault of what else the machine does; but each try may cost the whole timeout. Others are tried again each time.
+ */
+const KEPT_MS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  RENDER_NONDETERMINISTIC: Number.POSITIVE_INFINITY,
+  RENDER_REMOTE: Number.POSITIVE_INFINITY,
+  YAML_SYNTAX: Number.POSITIVE_INFINITY,
+  YAML_LIMIT: Number.POSITIVE_INFINITY,
+  OBJECT_INVALID: Number.POSITIVE_INFINITY,
+  BUNDLE_PATH_ESCAPE: Number.POSITIVE_INFINITY,
+  BUNDLE_FILE_MISSING: Number.POSITIVE_INFINITY,
+  RENDER_HELM: HOUR_MS,
+  RENDER_KUSTOMIZE: HOUR_MS,
+  RENDER_TIMEOUT: MINUTE_MS,
+  RENDER_LIMIT: MINUTE_MS,
+};
 
 type Outcome = { readonly rendered: RenderedObjects } | { readonly error: CodedError; readonly untilMs: number };
 
@@ -49,14 +50,13 @@ export class RenderCache {
   async #run(plan: RenderPlan, signal: AbortSignal): Promise<RenderedObjects> {
     try {
       const rendered = await plan.run(signal);
-      const bytes = rendered.objects.reduce((sum, object) => sum + object.bytes * MEMORY_PER_BYTE + 200, 1_000);
+      const bytes = rendered.objects.reduce((sum, object) => sum + object.bytes + 200, 1_000);
       this.#outcomes.set(plan.key, { rendered }, bytes);
       return rendered;
     } catch (error) {
-      if (error instanceof CodedError && LASTING.has(error.code))
-        this.#outcomes.set(plan.key, { error, untilMs: Number.POSITIVE_INFINITY }, 2_000);
-      if (error instanceof CodedError && PASSING.has(error.code))
-        this.#outcomes.set(plan.key, { error, untilMs: this.#clock.monotonicMs() + RETRY_AFTER_MS }, 2_000);
+      const keptMs = error instanceof CodedError ? KEPT_MS[error.code] : undefined;
+      if (error instanceof CodedError && keptMs !== undefined)
+        this.#outcomes.set(plan.key, { error, untilMs: this.#clock.monotonicMs() + keptMs }, 2_000);
       throw error;
     }
   }

@@ -9,7 +9,7 @@ export interface RenderedObject {
   readonly origin: string;
   /** Where an error in it is shown. */
   readonly at: InputPosition;
-  /** About; for caches. */
+  /** Of memory, about; for caches. */
   readonly bytes: number;
 }
 

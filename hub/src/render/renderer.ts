@@ -19,7 +19,7 @@ export interface ClusterCapabilities {
 
 /** A remark that does not stop anything, for example a Helm hook that is skipped. */
 export interface RenderNotice {
-  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "LookupEmpty" | "ScopeUnknown" | "DuplicateDropped";
+  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "HelmKeepIgnored" | "LookupEmpty" | "ScopeUnknown" | "DuplicateDropped";
   readonly message: string;
 }
 

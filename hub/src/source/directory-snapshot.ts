@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
+import { blobId } from "./blob-id.ts";
 import type { CommitSnapshot, SnapshotFile } from "./snapshot.ts";
 
 /** Never part of what Git holds, or of what a bundle is made of. */
@@ -32,7 +32,7 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
         at: { file: path },
       });
     files.set(path, { path, oid: blobId(bytes), type, executable });
-    if (type === "file") contents.set(path, bytes);
+    contents.set(path, bytes);
   }
 
   function walk(folder: string): void {
@@ -52,6 +52,12 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
     else if (stats.isDirectory()) walk(path);
   }
 
+  function contentOf(path: string, type: "file" | "symlink"): Uint8Array {
+    const bytes = files.get(path)?.type === type ? contents.get(path) : undefined;
+    if (bytes) return bytes;
+    throw new CodedError("BUNDLE_FILE_MISSING", `There is no ${type} ${path} in ${directory}`, { at: { file: path, source } });
+  }
+
   realpathOf(directory);
   walk("");
   if (files.size === 0) throw new CodedError("SOURCE_EMPTY", `The directory ${directory} holds no file`);
@@ -66,9 +72,10 @@ export function readDirectorySnapshot(directory: string, source = basename(realp
     committedAt: new Date(0).toISOString(),
     files,
     async read(path) {
-      const bytes = contents.get(path);
-      if (!bytes) throw new CodedError("BUNDLE_FILE_MISSING", `There is no file ${path} in ${directory}`, { at: { file: path, source } });
-      return bytes;
+      return contentOf(path, "file");
+    },
+    async readLink(path) {
+      return Buffer.from(contentOf(path, "symlink")).toString("utf8");
     },
   };
 }
@@ -86,9 +93,4 @@ function realpathOf(directory: string): string {
 /** A repository inside of another: a submodule, or one that Git would not take in either. */
 function isRepository(folder: string): boolean {
   return readdirSync(folder).includes(".git");
-}
-
-/** The id that Git gives to these bytes. */
-function blobId(bytes: Uint8Array): string {
-  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }

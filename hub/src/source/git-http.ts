@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { CodedError } from "@muster/shared/errors";
 import type { GitHttpRequest, GitHttpResponse, HttpClient } from "isomorphic-git";
-import { type Agent, request } from "undici";
+import { request } from "undici";
 import { parse } from "yaml";
+import type { GitTrust } from "./git-trust.ts";
 
 /** Options of {@link createGitHttp}. */
 export interface GitHttpOptions {
@@ -10,11 +11,12 @@ export interface GitHttpOptions {
   readonly url: string;
   /** YAML file with `username` and `password`, or `token`; read again at every request, so that a new one needs no restart. */
   readonly credentialsFile?: string;
-  /** Milliseconds for a whole request. */
-  readonly timeoutMs: number;
+  /** Milliseconds without a byte after which a request is given up. */
+  readonly idleTimeoutMs: number;
   /** Largest answer in bytes. */
   readonly maxBytes: number;
-  readonly dispatcher?: Agent;
+  /** Whose certificates are trusted. Default: those that Node trusts. */
+  readonly trust?: GitTrust;
 }
 
 /** HTTP for isomorphic-git: with limits, without redirects to other hosts, and with our error codes. */
@@ -28,15 +30,17 @@ export function createGitHttp(options: GitHttpOptions, signal: AbortSignal): Htt
       const authorization = await readAuthorization(options.credentialsFile);
       const chunks: Uint8Array[] = [];
       for await (const chunk of body ?? []) chunks.push(chunk);
-      const abort = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs)]);
+      const agent = await options.trust?.agent();
       let answer: Awaited<ReturnType<typeof request>>;
       try {
         answer = await request(url, {
           method: method as "GET" | "POST",
           headers: { ...headers, "user-agent": "git/muster", ...(authorization && { authorization }) },
           ...(chunks.length > 0 && { body: Buffer.concat(chunks) }),
-          signal: abort,
-          ...(options.dispatcher && { dispatcher: options.dispatcher }),
+          signal,
+          headersTimeout: options.idleTimeoutMs,
+          bodyTimeout: options.idleTimeoutMs,
+          ...(agent && { dispatcher: agent }),
         });
       } catch (cause) {
         throw unreachable(options.url, cause);
@@ -85,8 +89,12 @@ async function readWhole(body: AsyncIterable<Uint8Array>, options: GitHttpOption
 }
 
 function unreachable(url: string, cause: unknown): CodedError {
-  const code = (cause as NodeJS.ErrnoException).code ?? (cause as Error).name;
-  return new CodedError("SOURCE_UNREACHABLE", `${url}: no complete answer from the Git server (${code})`, { cause });
+  const { code, name } = cause as { code?: unknown; name?: string };
+  // A DOMException has a number for a code, and only one comes here: the time for the whole look is over.
+  if (name === "TimeoutError")
+    return new CodedError("SOURCE_UNREACHABLE", `${url}: no complete answer within timeoutMs; give a large repository more`, { cause });
+  const why = typeof code === "string" ? code : name;
+  return new CodedError("SOURCE_UNREACHABLE", `${url}: no complete answer from the Git server (${why})`, { cause });
 }
 
 async function readAuthorization(path: string | undefined): Promise<string | undefined> {

@@ -1,31 +1,23 @@
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { silentLogger } from "@muster/shared/telemetry";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type GitServer, startGitServer } from "../../../test/rig/git-server.ts";
-import { createGitSource, type GitSourceOptions } from "./git-source.ts";
+import type { GitServer } from "../../../test/rig/git-server.ts";
+import { filesBelow, type SourceRig, startSourceRig, textOf as text } from "./testing/source-rig.ts";
 
+let rig: SourceRig;
 let server: GitServer;
 const signal = new AbortController().signal;
-let count = 0;
-const folder = () => mkdtempSync(join(tmpdir(), "muster-source-"));
-const repository = (branch = "main") => server.createRepository(`repo-${++count}`, { branch });
-const source = (url: string, more: Partial<GitSourceOptions> = {}) =>
-  createGitSource({ name: "fleet", url, ref: "main", dataDir: folder(), timeoutMs: 3_000, logger: silentLogger(), ...more });
-const text = async (snapshot: { read(path: string): Promise<Uint8Array> }, path: string) =>
-  Buffer.from(await snapshot.read(path)).toString();
-
-const packsBelow = (path: string) =>
-  readdirSync(path, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".pack"))
-    .map((name) => ({ name, bytes: statSync(join(path, name)).size, madeMs: statSync(join(path, name)).mtimeMs }));
+const folder = () => rig.folder();
+const repository: SourceRig["repository"] = (branch) => rig.repository(branch);
+const source: SourceRig["source"] = (url, more) => rig.source(url, more);
+const packsBelow = (path: string) => filesBelow(path, ".pack");
 
 beforeAll(async () => {
-  server = await startGitServer();
+  rig = await startSourceRig();
+  server = rig.server;
 });
-afterAll(() => server.stop());
+afterAll(() => rig.stop());
 
 describe("a Git source", () => {
   it("gives the commit's files, and the same snapshot while nothing changes", async () => {
@@ -51,9 +43,9 @@ describe("a Git source", () => {
     const dataDir = folder();
     const fleet = source(repo.url, { dataDir, ref });
     const transferred = async () => {
-      const before = new Set(packsBelow(dataDir).map(({ name }) => name));
+      const before = new Set(packsBelow(dataDir).map(({ path }) => path));
       await fleet.fetch(signal);
-      return packsBelow(dataDir).reduce((sum, { name, bytes }) => sum + (before.has(name) ? 0 : bytes), 0);
+      return packsBelow(dataDir).reduce((sum, { path, bytes }) => sum + (before.has(path) ? 0 : bytes), 0);
     };
     expect(await transferred()).toBeGreaterThan(200_000);
     for (const value of ["two", "three"]) {
@@ -159,7 +151,7 @@ describe("a Git source", () => {
   it("E156, E071: errors, hangs and cut answers of the server are errors, and the next fetch heals", async () => {
     const repo = await repository();
     await repo.commit("one", { "a.txt": "one" });
-    const fleet = source(repo.url, { timeoutMs: 500 });
+    const fleet = source(repo.url, { idleTimeoutMs: 500 });
     await fleet.fetch(signal);
     const commit = await repo.commit("two", { "a.txt": "two" });
     for (const fault of [
@@ -185,8 +177,17 @@ describe("a Git source", () => {
     await expect(snapshot.read("link")).rejects.toMatchObject({ code: "BUNDLE_FILE_MISSING" });
   });
 
-  it("refuses URLs of other kinds, and URLs that hold credentials", () => {
-    for (const url of ["ssh://git@host/x", "file:///etc", "ext::sh -c x", "https://user:secret@host/x", "nonsense"]) {
+  it("refuses URLs of other kinds, and URLs that hold credentials, without showing them", () => {
+    for (const url of [
+      "ssh://git@host/x",
+      "file:///etc",
+      "ext::sh -c x",
+      "https://user:secret@host/x",
+      "https://host/x?token=secret",
+      "https://host/x#secret",
+      "https://host:port-secret/x",
+      "nonsense",
+    ]) {
       expect(() => source(url)).toThrow(expect.objectContaining({ code: "SOURCE_CONFIG", message: expect.not.stringContaining("secret") }));
     }
   });

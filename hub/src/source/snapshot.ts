@@ -24,8 +24,10 @@ export interface CommitSnapshot {
   readonly committedAt: string;
   /** By path. */
   readonly files: ReadonlyMap<string, SnapshotFile>;
-  /** Bytes of a regular file. Throws BUNDLE_FILE_MISSING if there is none (symlinks are not followed). */
+  /** Bytes of a regular file. Throws BUNDLE_FILE_MISSING if there is none (symlinks are not followed), or SOURCE_CLONE. */
   read(path: string): Promise<Uint8Array>;
+  /** Where a symlink leads, as it says itself. Throws BUNDLE_FILE_MISSING if there is none. */
+  readLink(path: string): Promise<string>;
 }
 
 /** A Git repository and ref that the hub watches. */
@@ -34,10 +36,17 @@ export interface Source {
   readonly ref: string;
   /**
    * Looks at the remote and gives the snapshot of the ref's commit; the same snapshot object while the commit is the
-   * same. Throws a CodedError SOURCE_*; it never gives an empty or partial snapshot, and a failure leaves the last good
-   * one untouched.
+   * same. Another object with the same commit can be read where the one before could not: the clone on disk was damaged,
+   * and was made anew. Throws a CodedError SOURCE_*; it never gives an empty or partial snapshot, and a failure leaves the
+   * last good one untouched.
    */
   fetch(signal: AbortSignal): Promise<CommitSnapshot>;
+  /**
+   * The last good snapshot, without a look at the remote; after a start the one that an earlier process has left on disk.
+   * For when the first look fails. undefined: there is none, or it cannot be read. Never throws, and never runs at the same
+   * time as {@link fetch}.
+   */
+  kept(): Promise<CommitSnapshot | undefined>;
   /** Frees what the source holds. */
   close(): Promise<void>;
 }

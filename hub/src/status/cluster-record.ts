@@ -1,4 +1,4 @@
-import { type BundleReport, type ClusterFacts, type ClusterReport, Freshness } from "@muster/shared/model";
+import { type BundleReport, type ClusterFacts, type ClusterReport, Freshness, type Generation } from "@muster/shared/model";
 import type { AgentStatus } from "../agents/agent-sessions.ts";
 import { ExceptionStore } from "./exception-store.ts";
 
@@ -33,6 +33,7 @@ export class ClusterRecord {
   /** What freshness was when it was last told to listeners. */
   told: Freshness = Freshness.Never;
   #confirmed = false;
+  #beganEmpty = false;
   #incoming: Incoming | undefined;
   #eventTokens = EVENT_BURST;
   #eventsAtMs = 0;
@@ -59,10 +60,16 @@ export class ClusterRecord {
     return monotonicMs - this.heardAtMs <= leaseMs ? Freshness.Live : Freshness.Stale;
   }
 
+  /** true: the agent has said that it has taken no slice yet, and has told of none since. */
+  get hasNothing(): boolean {
+    return this.connected && this.#beganEmpty && this.report?.seen === undefined;
+  }
+
   /** The agent says Hello. Of a full report that broke midway nothing is taken. */
-  beginSession(facts: ClusterFacts): void {
+  beginSession(facts: ClusterFacts, highWater: Generation | undefined): void {
     this.version += 1;
     this.connected = true;
+    this.#beganEmpty = highWater === undefined;
     this.#confirmed = false;
     this.#incoming = undefined;
     this.takeFacts(facts);

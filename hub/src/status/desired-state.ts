@@ -10,6 +10,8 @@ import type { ConditionView } from "./views.ts";
 export interface PipelineResult {
   readonly model: FleetModel;
   readonly problems: readonly TargetProblem[];
+  /** Clusters that get no slice until all of Git can be read. */
+  readonly waiting: readonly string[];
   /** By `bundle/cluster`. */
   readonly notices: ReadonlyMap<string, readonly RenderNotice[]>;
   /** Slices in force after publishing. */
@@ -130,6 +132,11 @@ function indexTroubles(result: PipelineResult, before: DesiredState | undefined,
   for (const [cluster, { code, message }] of result.failed) {
     append(byCluster, cluster, note("PublishFailed", { type: "PublishFailed", reason: code, message }));
   }
+  for (const cluster of result.waiting) {
+    const message = "what this cluster has is not known, and a part of Git cannot be read: it gets no slice until it can";
+    append(byCluster, cluster, note("RenderFailed", { type: "Held", reason: "FLEET_INVALID", message }, { what: `waits ${cluster}` }));
+  }
+  indexRetained(result.slices, index, before, now);
   if (result.held) note("RevisionHeld", { type: "RevisionHeld", reason: result.held.code, message: result.held.message });
   indexNotices(result.notices, index, before, now);
   return index;
@@ -158,6 +165,21 @@ function indexHeldTargets(problems: readonly TargetProblem[], { byTarget, byBund
     const shown = note("RenderFailed", held, { bundle: first.bundle, what: text });
     for (const { bundle, cluster } of same) append(byTarget, `${bundle}/${cluster}`, { ...shown, message: first.message });
     append(byBundle, first.bundle, shown);
+  }
+}
+
+/** What left a bundle and is kept all the same, because a bundle that is held may have it now. Why that one is held stands elsewhere. */
+function indexRetained(
+  slices: PipelineResult["slices"],
+  { byCluster }: IndexedTroubles,
+  before: DesiredState | undefined,
+  now: string,
+): void {
+  for (const [cluster, { retained }] of slices) {
+    if (!retained || retained.length === 0) continue;
+    const since = before?.clusterConditions(cluster).find(({ type }) => type === "Retained")?.since ?? now;
+    const message = `${retained.length} objects that left Git stay until every bundle of the cluster can be read and rendered`;
+    append(byCluster, cluster, { type: "Retained", status: "True", reason: "Retained", message, since });
   }
 }
 

@@ -56,9 +56,9 @@ describe("I11: what is kept of one cluster's exceptions", () => {
     connect(status, "one", update({ restart: true, report: report({ drifted: 2_000 }), exceptions }));
     const shown = status.drift().length;
     expect(shown).toBeLessThan(2_000);
-    expect(status.cluster("one")?.conditions).toMatchObject([
-      { type: "ExceptionsCut", message: expect.stringContaining(`about ${2_000 - shown} more`) },
-    ]);
+    expect(status.cluster("one")?.conditions.find(({ type }) => type === "ExceptionsCut")).toMatchObject({
+      message: expect.stringContaining(`about ${2_000 - shown} more`),
+    });
     status.status("one", update({ restart: true, report: report() }));
     expect(status.cluster("one")?.conditions).toEqual([]);
   });

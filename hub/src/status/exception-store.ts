@@ -14,8 +14,11 @@ const MAX_BYTES = 8 * 1024 * 1024;
 /** The exceptions of one cluster, as far as there is room. */
 export class ExceptionStore {
   readonly #kept = new Map<ObjectRefText, DatedException & { readonly bytes: number }>();
+  /** Those that found no room, as far as there is room for their names. */
+  readonly #leftOut = new Set<ObjectRefText>();
   #bytes = 0;
-  #leftOut = 0;
+  /** About how many more. */
+  #unnamed = 0;
 
   /** Exceptions that are kept. */
   get size(): number {
@@ -27,9 +30,9 @@ export class ExceptionStore {
     return this.#bytes;
   }
 
-  /** About how many more there are: one that found no room and changes is counted again. */
+  /** How many more there are; beyond {@link MAX_OBJECTS} about. */
   get leftOut(): number {
-    return this.#leftOut;
+    return this.#leftOut.size + this.#unnamed;
   }
 
   values(): Iterable<DatedException> {
@@ -49,17 +52,21 @@ export class ExceptionStore {
     const fits = this.#bytes - (known?.bytes ?? 0) + bytes <= MAX_BYTES && (known !== undefined || this.size < MAX_OBJECTS);
     if (!fits) {
       this.#remove(key);
-      this.#leftOut += 1;
+      if (this.#leftOut.has(key) || this.#leftOut.size < MAX_OBJECTS) this.#leftOut.add(key);
+      else this.#unnamed += 1;
       return;
     }
+    this.#leftOut.delete(key);
     this.#bytes += bytes - (known?.bytes ?? 0);
     // A text that was cut out of a longer one keeps all of that in memory; read anew, it takes what it is counted as.
     this.#kept.set(key, { exception: JSON.parse(text), sinceMs, bytes });
   }
 
   delete(ref: ObjectRef): void {
-    // What was told and is not kept can only be what found no room.
-    if (!this.#remove(formatObjectRef(ref))) this.#leftOut = Math.max(0, this.#leftOut - 1);
+    const key = formatObjectRef(ref);
+    // What was told and is neither kept nor named can only be one of those that found no room for their name.
+    if (!this.#remove(key) && !this.#leftOut.delete(key)) this.#unnamed = Math.max(0, this.#unnamed - 1);
+    if (this.size + this.#leftOut.size === 0) this.#unnamed = 0;
   }
 
   #remove(key: ObjectRefText): boolean {

@@ -29,6 +29,8 @@ export interface FleetStatus extends FleetQueries, AgentListener {
   recordTransport(problem: Problem | undefined): void;
   event(event: Omit<EventView, "id" | "at">): void;
   facts(cluster: string): ClusterRecord["facts"];
+  /** true: its agent is connected and has said that it has taken no slice yet. */
+  hasNothing(cluster: string): boolean;
   /** Tells listeners when leases run out; ends with the signal. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -164,9 +166,10 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     },
     event,
     facts: (cluster) => records.get(cluster)?.facts,
+    hasNothing: (cluster) => records.get(cluster)?.hasNothing ?? false,
     connected(cluster, _instance, facts, highWater: Generation | undefined) {
       const record = recordOf(cluster);
-      record.beginSession(facts);
+      record.beginSession(facts, highWater);
       record.heard(clock.monotonicMs(), clock.wallMs());
       event({
         type: "AgentConnected",

@@ -90,8 +90,10 @@ describe("I10: objects that left Git and cannot be deleted", () => {
     expect(status.cluster("one")?.conditions.map(({ type }) => type)).toEqual(["PruneFailed", "Pruning", "PruneProtected"]);
   });
 
-  it("of a bundle that the agent still has, or that the slice in force has, are told with its target only", () => {
+  it("are told of a bundle that stays, too, and what is wrong with an object that Git wants is told with its target only", () => {
     tell({ ...forbidden("x"), bundle: "web" });
+    expect(status.cluster("one")?.conditions).toMatchObject([{ type: "PruneFailed" }]);
+    tell({ ...forbidden("web"), bundle: "web" });
     expect(status.cluster("one")?.conditions).toEqual([]);
     expect(status.target("web", "one")?.exceptions).toHaveLength(1);
     // Removed from Git a moment ago: what its agent tells of it is not yet about a deletion.
@@ -105,5 +107,25 @@ describe("I10: objects that left Git and cannot be deleted", () => {
     expect(status.cluster("one")).toMatchObject({ sync: "Unknown", conditions: [{ type: "PruneFailed" }] });
     status.connected("one", "another", FACTS, undefined);
     expect(status.cluster("one")).toMatchObject({ sync: "Unknown", conditions: [{ type: "PruneFailed" }] });
+  });
+});
+
+describe("I10: what is not as Git says although every bundle is", () => {
+  it("a held deletion keeps its cluster from being synced", () => {
+    const heldDeletion = { id: "del-0123456789abcdef", objects: 31, sample: [], message: "31 of 62 objects left Git" };
+    connect(status, "one", update({ restart: true, report: { ...report(), heldDeletion } }));
+    expect(status.cluster("one")).toMatchObject({ sync: "Pending", conditions: [{ type: "DeletionHeld" }] });
+  });
+
+  it("what a held bundle keeps from being deleted is told, and is no trouble of its own", () => {
+    status.record(result(["one"], { slices: new Map([["one", slice("one", "a", 1, { retained: ["a_x__ConfigMap"] })]]) }));
+    tell();
+    expect(status.cluster("one")).toMatchObject({ sync: "Synced", conditions: [{ type: "Retained" }] });
+    expect(status.fleet().healthy).toBe(true);
+  });
+
+  it("a cluster that waits for Git to be readable says so", () => {
+    status.record(result(["one"], { waiting: ["one"] }));
+    expect(status.cluster("one")?.conditions).toMatchObject([{ type: "Held", message: expect.stringContaining("cannot be read") }]);
   });
 });

@@ -1,4 +1,4 @@
-import { describeObjectRef, Health, type ObjectException, SyncState } from "@muster/shared/model";
+import { describeObjectRef, formatObjectRef, Health, type ObjectException, SyncState } from "@muster/shared/model";
 import type { ClusterRecord } from "./cluster-record.ts";
 import type { DesiredState } from "./desired-state.ts";
 import type { DatedException } from "./exception-store.ts";
@@ -34,15 +34,15 @@ const MATTERS: readonly Matter[] = [
 const MAX_NAMED = 5;
 
 /**
- * One condition for each matter. An exception is about a deletion if neither the slice that the agent goes by has its bundle, nor
- * the slice in force: one that an agent still tells of a bundle that left Git a moment ago is about its apply.
+ * One condition for each matter. An exception is about a deletion if the slice in force does not want the object; one that an agent
+ * still tells of a bundle that left Git a moment ago is about its apply, and so the agent's own slice must not have the bundle either,
+ * unless the slice in force has it too, without the object.
  */
 export function pruneState(record: ClusterRecord, desired: DesiredState): PruneState {
   const matters = new Map<Matter["type"], DatedException[]>();
   for (const dated of record.exceptions.values()) {
-    const { bundle } = dated.exception;
     const type = matterOf(dated.exception);
-    if (!type || record.bundles.has(bundle) || desired.bundleIn(record.name, bundle)) continue;
+    if (!type || isAboutApply(dated.exception, record, desired)) continue;
     const same = matters.get(type);
     if (same) same.push(dated);
     else matters.set(type, [dated]);
@@ -52,6 +52,13 @@ export function pruneState(record: ClusterRecord, desired: DesiredState): PruneS
     conditions: found.map((matter) => toCondition(matter, matters.get(matter.type) ?? [])),
     sync: found[0]?.sync ?? SyncState.Synced,
   };
+}
+
+function isAboutApply({ ref, bundle }: ObjectException, record: ClusterRecord, desired: DesiredState): boolean {
+  const entry = desired.bundleIn(record.name, bundle);
+  if (!entry) return record.bundles.has(bundle);
+  // What a kept bundle has is not known here.
+  return entry.state === "keep" || entry.objects.includes(formatObjectRef(ref));
 }
 
 function matterOf({ code, health }: ObjectException): Matter["type"] | undefined {

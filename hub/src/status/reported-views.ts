@@ -143,6 +143,8 @@ export function foldCluster(
   if (unknown > 0) return { targets, sync: "Unknown", health, conditions };
   const isDone = isSeen(record, desired) && isSame(record.report.applied, desired.result.slices.get(record.name));
   let sync = prune?.sync ?? SyncState.Synced;
+  // What is held may go or may come back: either way the cluster is not as Git says yet.
+  if (record.report.heldDeletion) sync = worseSync(sync, SyncState.Pending);
   for (const view of views) if (view.sync !== "Unknown") sync = worseSync(sync, view.sync);
   // A slice that waits, fails or is paused is not applied either, and says more.
   if (!isDone && sync === SyncState.Synced) sync = SyncState.Progressing;
@@ -150,7 +152,7 @@ export function foldCluster(
 }
 
 /** Conditions of a cluster that are worth knowing and make nothing unhealthy. */
-const REMARKS: ReadonlySet<string> = new Set(["PruneProtected", "Pruning", "ExceptionsCut"]);
+const REMARKS: ReadonlySet<string> = new Set(["PruneProtected", "Pruning", "Retained", "ExceptionsCut"]);
 
 /** true if somebody has to do something about it. */
 export function isTrouble({ type, status }: ConditionView): boolean {

@@ -17,7 +17,10 @@ export const INPUT_CODES = {
     "Check `ref` of the source, or push the branch again. The last commit stays in force.",
     { retryable: true },
   ),
-  SOURCE_EMPTY: entry("The repository has no commit.", "Push a first commit. An empty repository never means an empty fleet."),
+  SOURCE_EMPTY: entry(
+    "The repository has no commit, or its commit has no file.",
+    "Push a first commit. An empty repository never means an empty fleet.",
+  ),
   SOURCE_PATH_MISSING: entry(
     "The configured path does not exist in the commit.",
     "Check `path` of the source. A missing path never means an empty fleet.",
@@ -25,6 +28,11 @@ export const INPUT_CODES = {
   SOURCE_PROTOCOL: entry(
     "The server's answer is not what Git's smart HTTP protocol says.",
     "Check that the URL names a Git repository; look at the server's log.",
+    { retryable: true },
+  ),
+  SOURCE_CLONE: entry(
+    "The hub's own clone of a repository cannot be read or written.",
+    "Nothing if it passes: a damaged clone is made anew at the next look. If it stays, check the disk that holds `dataDir`, and its free space.",
     { retryable: true },
   ),
   SOURCE_CONFIG: entry(
@@ -97,9 +105,14 @@ export const INPUT_CODES = {
     "helm or kustomize is not installed beside the hub.",
     "Install the version that the image carries, or set its path in the configuration.",
   ),
+  RENDER_SANDBOX: entry(
+    "The hub's machine could not make the sandbox in which a tool runs.",
+    "It is short of disk, processes, memory or user namespaces (user.max_user_namespaces); look at the machine. It is tried again.",
+    { retryable: true },
+  ),
   RENDER_NONDETERMINISTIC: entry(
     "Two renders of the same input differ.",
-    "Remove random or time functions from the chart, or pin their values.",
+    "Remove functions of chance and time from the chart, or pin their values; put in order what `keys` and `values` give.",
   ),
   CAPABILITIES_UNKNOWN: entry(
     "What a bundle renders to depends on what the cluster's API serves, and no agent has told that since the hub started.",

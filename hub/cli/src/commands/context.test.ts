@@ -104,7 +104,10 @@ describe("the connection", () => {
       const { code, err } = await hub.muster(["get", "clusters"]);
       expect([code, err]).toEqual([3, expect.stringMatching(/is not trusted \[HUB_UNREACHABLE\]\n.*does not know\nfix: .*--ca-file/)]);
       writeFileSync(caFile, "no certificate");
-      expect(await hub.muster(["get", "clusters", "--ca-file", caFile])).toMatchObject({ code: 2, err: expect.stringContaining("holds no certificate") });
+      expect(await hub.muster(["get", "clusters", "--ca-file", caFile])).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("holds no certificate"),
+      });
     } finally {
       await hub.close();
     }

@@ -84,7 +84,13 @@ describe("muster status", () => {
     const sample = createSampleFleet();
     sample.loaded = false;
     const none = { total: 0, live: 0, stale: 0, never: 0, synced: 0, healthy: 0 };
-    const failed = { type: "FetchFailed", status: "True" as const, reason: "SOURCE_UNAUTHORIZED", message: "the token was refused", since: new Date(0).toISOString() };
+    const failed = {
+      type: "FetchFailed",
+      status: "True" as const,
+      reason: "SOURCE_UNAUTHORIZED",
+      message: "the token was refused",
+      since: new Date(0).toISOString(),
+    };
     const [source] = sample.fleet.sources;
     sample.fleet = { ...sample.fleet, clusters: none, problems: [], sources: [{ ...source!, conditions: [failed] }] };
     const { code, out } = await statusOf(sample);
@@ -93,7 +99,13 @@ describe("muster status", () => {
 
   it("a broker that is away is in nobody's way of being seen", async () => {
     const sample = createHealthyFleet();
-    const lost = { type: "TransportFailed", status: "True" as const, reason: "NATS_UNREACHABLE", message: "NATS is away", since: new Date(0).toISOString() };
+    const lost = {
+      type: "TransportFailed",
+      status: "True" as const,
+      reason: "NATS_UNREACHABLE",
+      message: "NATS is away",
+      since: new Date(0).toISOString(),
+    };
     sample.fleet = { ...sample.fleet, healthy: false, problems: [lost] };
     expect(await statusOf(sample)).toMatchObject({ code: 1, out: expect.stringMatching(/✗ TransportFailed {2}NATS is away/) });
   });

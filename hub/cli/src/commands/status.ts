@@ -113,19 +113,25 @@ async function addClusters(report: Report, cli: Cli, api: ApiClient): Promise<vo
       `${synced}/${total} synced`,
     );
     const inner = new Report(cli.paint, cli.width === undefined ? undefined : cli.width - 4, { hints: false });
-    addSliceProblem(inner, cluster);
-    if (cluster.heldDeletion) addHeldDeletion(inner, cluster.heldDeletion);
-    for (const condition of cluster.conditions) if (isHolding(condition) && !isToldAbove(condition)) addCondition(inner, condition, nowMs);
-    const wrong = (targets[index] ?? [])
-      .filter((target) => !isInOrder(target) && !(cluster.heldDeletion && target.reason === "DELETION_HELD"))
-      .sort(TARGETS.compare);
-    for (const target of wrong.slice(0, MAX_TARGETS)) addTarget(inner, target, target.bundle, nowMs);
-    if (wrong.length > MAX_TARGETS) inner.note(`… and ${plural(wrong.length - MAX_TARGETS, "more target")}`, "faint");
+    addWrong(inner, cluster, targets[index] ?? [], nowMs);
     report.raw(inner.lines.map((line) => `    ${line}`));
   }
   if (needing.length > told.length) report.note(`… and ${needing.length - told.length} more: muster get clusters`, "faint");
   const [worst] = told;
   if (worst) report.raw(["", cli.paint("faint", `More: muster describe cluster ${worst.name}`)]);
+}
+
+/** What is wrong on one cluster. */
+function addWrong(report: Report, cluster: Cluster, targets: readonly Target[], nowMs: number): void {
+  const { heldDeletion } = cluster;
+  addSliceProblem(report, cluster);
+  if (heldDeletion) addHeldDeletion(report, heldDeletion);
+  for (const condition of cluster.conditions.filter((one) => isHolding(one) && !isToldAbove(one))) addCondition(report, condition, nowMs);
+  const wrong = targets
+    .filter((target) => !isInOrder(target) && !(heldDeletion && target.reason === "DELETION_HELD"))
+    .sort(TARGETS.compare);
+  for (const target of wrong.slice(0, MAX_TARGETS)) addTarget(report, target, target.bundle, nowMs);
+  if (wrong.length > MAX_TARGETS) report.note(`… and ${plural(wrong.length - MAX_TARGETS, "more target")}`, "faint");
 }
 
 /** While Git was not read yet there are no clusters to tell of; why it was not, stands above. */

@@ -1,12 +1,12 @@
 import { CodedError } from "@muster/shared/errors";
 import { formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
-import type { PatchSpec, Variables } from "../../fleet/model.ts";
+import type { Variables } from "../../fleet/model.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
 import { asManifest, describeLoosely } from "./check-object.ts";
 import { findDuplicateListKey } from "./list-keys.ts";
 import { namespaceOf, normalise } from "./normalise.ts";
 import { checkedSize } from "./object-size.ts";
-import { applyPatchSpec, matchesPatch } from "./patches.ts";
+import { applyPatchSpec, type FilledPatch, matchesPatch } from "./patches.ts";
 import type { Scope } from "./scopes.ts";
 import { substitute } from "./substitute.ts";
 import { isLeftAlone } from "./variable-uses.ts";
@@ -17,7 +17,7 @@ export interface ObjectBinding {
   readonly namespace: string;
   readonly variables: Variables;
   /** With their variables filled in. */
-  readonly patches: readonly PatchSpec[];
+  readonly patches: readonly FilledPatch[];
 }
 
 /** A bound object. Shared between targets and never changed. */

@@ -9,7 +9,7 @@ import type { ClusterCapabilities, RenderedTarget } from "../renderer.ts";
 import { assembleTarget } from "./assemble-target.ts";
 import { type BoundObject, bindObject, type ObjectBinding } from "./bind-object.ts";
 import { describeLoosely } from "./check-object.ts";
-import { fillPatch } from "./patches.ts";
+import { type FilledPatch, fillPatch } from "./patches.ts";
 import { declaredScopes, type Scope, scopeOf } from "./scopes.ts";
 import { type UnsetVariable, unsetError, valuesKey, variablesOf, variableUses } from "./variable-uses.ts";
 
@@ -147,7 +147,7 @@ function checkPatchesMatched(target: Target, bound: readonly BoundObject[]): voi
   }
 }
 
-function fillPatches(target: Target, variables: Variables): { patches: readonly PatchSpec[]; unset: UnsetVariable[] } {
+function fillPatches(target: Target, variables: Variables): { patches: readonly FilledPatch[]; unset: UnsetVariable[] } {
   const unset: UnsetVariable[] = [];
   const patches = patchesOf(target).map((spec) => {
     const names = new Set<string>();

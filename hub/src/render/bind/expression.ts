@@ -1,3 +1,5 @@
+import type { JsonValue } from "@muster/shared/model";
+
 /** One `${NAME}` or `${NAME:=default}`. */
 export interface Expression {
   readonly name: string;
@@ -7,8 +9,16 @@ export interface Expression {
 /** A text cut into literal pieces and expressions. */
 export type Template = readonly (string | Expression)[];
 
-/** A `${…}` that begins like one of ours and is not. */
-export class ExpressionError extends Error {}
+/** A `${…}` that begins like one of ours and is not. The message does not quote it: it may be part of a password. */
+export class ExpressionError extends Error {
+  /** The expression, or the beginning of it; only for texts that are no secret. */
+  readonly excerpt: string;
+
+  constructor(excerpt: string) {
+    super("a ${…} expression cannot be read");
+    this.excerpt = excerpt;
+  }
+}
 
 const EXPRESSION = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::=([^}]*))?\}/y;
 
@@ -47,6 +57,32 @@ export function parseTemplate(text: string): Template | undefined {
   literal += text.slice(at);
   if (literal !== "" || parts.length === 0) parts.push(literal);
   return parts;
+}
+
+/** What to tell a person: where in the value the expression stands, and what it is unless that may be secret. */
+export function describeExpressionError(error: ExpressionError, value: JsonValue, maySayText: boolean): string {
+  const where = pointerOf(value, "");
+  return `cannot read ${maySayText ? error.excerpt : "the ${…} expression"}${where === undefined ? "" : ` at ${where}`}`;
+}
+
+/** JSON pointer of the first text that cannot be read. */
+function pointerOf(value: JsonValue, pointer: string): string | undefined {
+  if (typeof value === "string") return isReadable(value) ? undefined : pointer;
+  if (typeof value !== "object" || value === null) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const found = pointerOf(item, `${pointer}/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function isReadable(text: string): boolean {
+  try {
+    parseTemplate(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function excerpt(text: string, at: number): string {

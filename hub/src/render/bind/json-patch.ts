@@ -11,6 +11,8 @@ export class JsonPatchError extends Error {}
 export function applyJsonPatch(target: JsonObject, patch: readonly JsonObject[]): JsonObject {
   const copy = cloneJson(target);
   for (const [index, operation] of patch.entries()) {
+    // Written by people, whatever its type says.
+    if (!isJsonObject(operation)) throw new JsonPatchError(`operation ${index + 1} is no map with op and path`);
     const fail = (why: string) =>
       new JsonPatchError(`operation ${index + 1} (${String(operation["op"])} ${String(operation["path"])}): ${why}`);
     checkShape(operation, fail);

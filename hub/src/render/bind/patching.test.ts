@@ -60,6 +60,10 @@ describe("JSON patch", () => {
     expect(after).toEqual({ metadata: { name: "web", labels: { "a/b": "2" } }, spec: { list: [2, 3, 4], copy: "x", moved: "x" } });
     expect(before).toEqual(object());
   });
+  it.each([null, "text", 1, [], undefined])("an operation that is %j is refused with its number, not a bug", (operation) => {
+    const patch = [{ op: "remove", path: "/spec/list/0" }, operation] as JsonObject[];
+    expect(() => applyJsonPatch(object(), patch)).toThrow(new JsonPatchError("operation 2 is no map with op and path"));
+  });
   it.each<[string, JsonObject]>([
     ["a path that is not there", { op: "replace", path: "/spec/nothing", value: 1 }],
     ["a removal of what is not there", { op: "remove", path: "/spec/nothing" }],

@@ -96,8 +96,45 @@ describe("substitution in objects", () => {
   it("Helm values keep types everywhere", () => {
     expect(substituteValues({ labels: { a: "${N}" } }, variables, new Set())).toEqual({ labels: { a: 5 } });
   });
-  it("values of JSON patches know from their path whether they must be text", () => {
-    expect(substituteAt("${N}", ["metadata", "labels", "x"], variables, new Set())).toBe("5");
-    expect(substituteAt("${N}", ["spec", "replicas"], variables, new Set())).toBe(5);
+  const at = (value: Parameters<typeof substituteAt>[0], pointer: string, kind = "Deployment") =>
+    substituteAt(value, { steps: pointer.split("/").slice(1), kind }, variables, new Set());
+  it.each([
+    ["/metadata/labels/x", "5"],
+    ["/metadata/annotations/0", "5"],
+    ["/metadata/name", "5"],
+    ["/spec/replicas", 5],
+    ["/spec/template/spec/containers/0/env/0/value", "5"],
+    ["/spec/template/spec/containers/0/env/-/value", "5"],
+    ["/spec/template/spec/containers/0/args/0", "5"],
+    ["/spec/template/spec/containers/0/command/-", "5"],
+    ["/spec/template/spec/containers/0/ports/0/containerPort", 5],
+    ["/spec/template/spec/nodeSelector/0", "5"],
+    ["/data/x", 5],
+    ["/value", 5],
+    ["/0", 5],
+  ])("at %s of a JSON patch a number becomes %j", (pointer, expected) => {
+    expect(at("${N}", pointer)).toBe(expected);
+  });
+  it("what is added to a list is what it would be in the object", () => {
+    expect(at({ name: "A", value: "${N}" }, "/spec/containers/0/env/-")).toEqual({ name: "A", value: "5" });
+    expect(at([{ name: "A", value: "${N}" }], "/spec/containers/0/env")).toEqual([{ name: "A", value: "5" }]);
+    expect(at({ args: ["${N}"], env: [{ value: "${T}" }], ports: [{ containerPort: "${N}" }] }, "/spec/containers/-")).toEqual({
+      args: ["5"],
+      env: [{ value: "true" }],
+      ports: [{ containerPort: 5 }],
+    });
+  });
+  it("data is text in a ConfigMap and a Secret, at the top and nowhere else", () => {
+    for (const kind of ["ConfigMap", "Secret"]) {
+      expect(at("${N}", "/data/x", kind)).toBe("5");
+      expect(at("${N}", "/data/0", kind)).toBe("5");
+      expect(at({ x: "${N}" }, "/data", kind)).toEqual({ x: "5" });
+      expect(at({ data: { x: "${N}" } }, "", kind)).toEqual({ data: { x: "5" } });
+      expect(at({ x: "${N}" }, "/spec/data", kind)).toEqual({ x: 5 });
+    }
+    expect(at({ stringData: { x: "${N}" } }, "")).toEqual({ stringData: { x: "5" } });
+  });
+  it("a map called args is no list of arguments, and a list called labels no map of labels", () => {
+    expect(at({ args: { x: "${N}" }, labels: ["${N}"] }, "/spec")).toEqual({ args: { x: 5 }, labels: [5] });
   });
 });

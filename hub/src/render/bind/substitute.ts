@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from "@muster/shared/model";
 import type { Variables, VariableValue } from "../../fleet/model.ts";
 import { parseTemplate, type Template } from "./expression.ts";
 
@@ -6,6 +6,8 @@ import { parseTemplate, type Template } from "./expression.ts";
 const TEXT_MAPS = new Set(["labels", "annotations", "matchLabels", "nodeSelector", "stringData", "commonLabels", "commonAnnotations"]);
 const TEXT_LISTS = new Set(["args", "command"]);
 const DATA_KINDS = new Set(["ConfigMap", "Secret"]);
+/** A step into a list, in a JSON pointer. */
+const INDEX = /^(?:-|0|[1-9][0-9]*)$/;
 
 /**
  * Replaces `${NAME}` in every text of a value (not in keys). A text that is nothing but one expression takes the
@@ -23,21 +25,35 @@ export function substituteValues<T extends JsonValue>(values: T, variables: Vari
 }
 
 function substituteAs<T extends JsonValue>(value: T, variables: Variables, unset: Set<string>, isObject: boolean): T {
-  const kind = typeof value === "object" && value !== null && !Array.isArray(value) ? value["kind"] : undefined;
-  const walker = new Substitution(variables, unset, {
-    isObject,
-    hasTextData: isObject && typeof kind === "string" && DATA_KINDS.has(kind),
-  });
-  return walker.walk(value, "", false, 0) as T;
+  const kind = isJsonObject(value) ? value["kind"] : undefined;
+  const walker = new Substitution(variables, unset, { isObject, hasTextData: isObject && hasTextData(kind) });
+  return walker.walk(value, "", "", 0) as T;
 }
 
-/** As {@link substitute}, for a value that stands below the given keys of an object (the value of a JSON 6902 operation). */
-export function substituteAt(value: JsonValue, parents: readonly string[], variables: Variables, unset: Set<string>): JsonValue {
-  const [key = "", parent = ""] = [parents.at(-1), parents.at(-2)];
-  const walker = new Substitution(variables, unset, { isObject: true, hasTextData: false });
-  return walker.walk(value, key, TEXT_MAPS.has(parent) || TEXT_LISTS.has(parent) || parent === "data", 1);
+/** What a part of an object is substituted for: where it stands, and in what object. */
+export interface SubstitutionPlace {
+  /** Steps from the top, as in a JSON pointer: keys, indices, and `-` for the end of a list. */
+  readonly steps: readonly string[];
+  /** `kind` of the object. */
+  readonly kind: string;
 }
 
+/** As {@link substitute}, for a part of an object (a merge patch, the value of a JSON 6902 operation). */
+export function substituteAt(value: JsonValue, place: SubstitutionPlace, variables: Variables, unset: Set<string>): JsonValue {
+  const walker = new Substitution(variables, unset, { isObject: true, hasTextData: hasTextData(place.kind) });
+  const [parent = "", key = ""] = ["", "", ...place.steps.reduce<string[]>(walker.step, [])].slice(-2);
+  return walker.walk(value, parent, key, place.steps.length);
+}
+
+/** true for kinds whose `data` holds only text. */
+export function hasTextData(kind: JsonValue | undefined): boolean {
+  return typeof kind === "string" && DATA_KINDS.has(kind);
+}
+
+/**
+ * Where a value stands is told by the last two steps to it. An entry of a list is named after the list: in
+ * `env: [{value: x}]`, the text stands in `env[]`, at `value`.
+ */
 class Substitution {
   readonly #variables: Variables;
   readonly #unset: Set<string>;
@@ -51,19 +67,36 @@ class Substitution {
     this.#hasTextData = context.hasTextData;
   }
 
-  walk(value: JsonValue, key: string, asText: boolean, depth: number): JsonValue {
+  /** Adds a step of a JSON pointer; a number is an index, unless it stands in a map of texts. */
+  readonly step = (steps: readonly string[], token: string): string[] => {
+    const last = steps.at(-1);
+    const isIndex = INDEX.test(token) && last !== undefined && !this.#isTextMap(last, steps.length);
+    return [...steps, isIndex ? `${last}[]` : token];
+  };
+
+  walk(value: JsonValue, parent: string, key: string, depth: number): JsonValue {
     if (typeof value === "string") {
       const template = parseTemplate(value);
-      return template ? this.#fill(template, asText) : value;
+      return template ? this.#fill(template, this.#isObject && this.#isText(parent, key, depth)) : value;
     }
     if (typeof value !== "object" || value === null) return value;
     return Array.isArray(value) ? this.#list(value, key, depth) : this.#map(value, key, depth);
   }
 
+  #isText(parent: string, key: string, depth: number): boolean {
+    if (key === `${parent}[]`) return TEXT_LISTS.has(parent);
+    if (this.#isTextMap(parent, depth - 1)) return true;
+    return (parent === "env[]" && key === "value") || (parent === "metadata" && (key === "name" || key === "namespace"));
+  }
+
+  #isTextMap(key: string, depth: number): boolean {
+    return TEXT_MAPS.has(key) || (key === "data" && depth === 1 && this.#hasTextData);
+  }
+
   #list(list: JsonValue[], key: string, depth: number): JsonValue[] {
     let copy: JsonValue[] | undefined;
     for (const [index, item] of list.entries()) {
-      const next = this.walk(item, `${key}[]`, TEXT_LISTS.has(key), depth + 1);
+      const next = this.walk(item, key, `${key}[]`, depth + 1);
       if (next === item) continue;
       copy ??= [...list];
       copy[index] = next;
@@ -73,11 +106,9 @@ class Substitution {
 
   #map(map: JsonObject, key: string, depth: number): JsonObject {
     let copy: JsonObject | undefined;
-    const allText = TEXT_MAPS.has(key) || (key === "data" && depth === 1 && this.#hasTextData);
     for (const name of Object.keys(map)) {
       const item = map[name] as JsonValue;
-      const asText = allText || (key === "env[]" && name === "value") || (key === "metadata" && (name === "name" || name === "namespace"));
-      const next = this.walk(item, name, asText, depth + 1);
+      const next = this.walk(item, key, name, depth + 1);
       if (next === item) continue;
       copy ??= { ...map };
       setOwn(copy, name, next);
@@ -90,7 +121,7 @@ class Substitution {
     if (template.length === 1 && only !== undefined && typeof only !== "string") {
       const set = this.#lookUp(only.name);
       const value = set ?? (only.fallback === undefined ? this.#missing(only.name) : typedDefault(only.fallback));
-      return asText && this.#isObject ? String(value) : value;
+      return asText ? String(value) : value;
     }
     let text = "";
     for (const part of template) {

@@ -2,7 +2,7 @@ import { CodedError, type InputPosition } from "@muster/shared/errors";
 import { isJsonObject, type JsonObject } from "@muster/shared/model";
 import type { Target, Variables, VariableValue } from "../../fleet/model.ts";
 import { describeLoosely } from "./check-object.ts";
-import { ExpressionError } from "./expression.ts";
+import { describeExpressionError, ExpressionError } from "./expression.ts";
 import { collectNames } from "./substitute.ts";
 
 /** An object with this annotation and value is left alone. */
@@ -42,9 +42,9 @@ function scan(object: JsonObject, at: InputPosition): readonly string[] {
   try {
     collectNames(object, names);
   } catch (error) {
-    if (error instanceof ExpressionError)
-      throw new CodedError("VARIABLE_SYNTAX", `${describeLoosely(object)}: cannot read ${error.message}`, { at });
-    throw error;
+    if (!(error instanceof ExpressionError)) throw error;
+    const why = describeExpressionError(error, object, object["kind"] !== "Secret");
+    throw new CodedError("VARIABLE_SYNTAX", `${describeLoosely(object)}: ${why}`, { at });
   }
   return [...names].sort();
 }

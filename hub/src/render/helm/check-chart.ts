@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { isJsonObject, type JsonObject } from "@muster/shared/model";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
 
 /** Refuses a chart whose dependencies are not vendored: RENDER_REMOTE, at the file that lists them. */
 export async function checkDependencies(files: BundleFiles, chart: string, reader: DocumentReader): Promise<void> {

@@ -2,6 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
 import { toolMessage } from "../sandbox/tool-message.ts";
+import { type HelmInput, valuesName } from "./helm-input.ts";
 
 /**
  * Where helm 4 says that something is wrong, with the chart's name as the first part of the path:
@@ -13,15 +14,10 @@ import { toolMessage } from "../sandbox/tool-message.ts";
 const PLACE = /(?:^|[\s("])([\w.-]+)\/((?:charts|templates|crds)\/[^\s:()"]+)(?::(\d+))?(?::(\d+))?/;
 
 /** RENDER_HELM with the template's file, and its line where helm says it. */
-export function helmError(
-  stderr: string,
-  folder: string,
-  files: BundleFiles,
-  chart: string,
-  names: ReadonlyMap<string, string>,
-): CodedError {
+export function helmError(stderr: string, folder: string, files: BundleFiles, { chart, values }: HelmInput): CodedError {
   let message = toolMessage(stderr, folder);
-  for (const [written, original] of names) message = message.replaceAll(written, original);
+  for (const [index, value] of values.entries())
+    message = message.replaceAll(valuesName(index), "file" in value ? files.position(value.file).file : "helm.values");
   const [, , path, line, column] = PLACE.exec(message) ?? [];
   const file = path === undefined ? joinPath(chart, "Chart.yaml") : joinPath(chart, path);
   return new CodedError("RENDER_HELM", message, {

@@ -2,7 +2,7 @@ import { CodedError, type InputPosition } from "@muster/shared/errors";
 import type { JsonObject } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { HelmSpec, Target, Variables } from "../../fleet/model.ts";
-import { ExpressionError } from "../bind/expression.ts";
+import { describeExpressionError, ExpressionError } from "../bind/expression.ts";
 import { substituteValues } from "../bind/substitute.ts";
 import { type UnsetVariable, unsetError } from "../bind/variable-uses.ts";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
@@ -53,9 +53,9 @@ export function helmInput(target: Target, files: BundleFiles, variables: Variabl
   return { chart: chartDirectory(bundle.helm, files, bundle.at), values, releaseName, releaseNamespace };
 }
 
-/** The namespace that a bundle or its layers give to the release, if any. */
-export function releaseNamespaceOf(target: Target): string | undefined {
-  return [target.bundle, ...target.layers].findLast(({ helm }) => helm?.releaseNamespace !== undefined)?.helm?.releaseNamespace;
+/** What the values at this index are called in helm's private folder. */
+export function valuesName(index: number): string {
+  return `values/${index}.yaml`;
 }
 
 function chartDirectory(helm: HelmSpec | undefined, files: BundleFiles, at: InputPosition): string {
@@ -86,7 +86,8 @@ function fillValues(values: JsonObject, variables: Variables, at: InputPosition,
     for (const name of names) unset.push({ name, at, user: "helm.values" });
     return filled;
   } catch (error) {
-    if (error instanceof ExpressionError) throw new CodedError("VARIABLE_SYNTAX", `helm.values: cannot read ${error.message}`, { at });
-    throw error;
+    if (!(error instanceof ExpressionError)) throw error;
+    // Passwords are given to charts as values.
+    throw new CodedError("VARIABLE_SYNTAX", `helm.values: ${describeExpressionError(error, values, false)}`, { at });
   }
 }

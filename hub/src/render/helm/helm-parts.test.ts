@@ -2,11 +2,11 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { type FileSpec, layerOf, snapshotOf, targetOf } from "../../../../test/fixtures/render/targets.ts";
 import { bundleFilesOf } from "../bundle/bundle-files.ts";
-import { DocumentReader } from "../yaml/document-reader.ts";
+import { DocumentReader } from "../documents/document-reader.ts";
 import { chartFacts, valuesFacts } from "./chart-facts.ts";
 import { checkDependencies } from "./check-chart.ts";
 import { helmError } from "./helm-error.ts";
-import { helmInput } from "./helm-input.ts";
+import { type HelmInput, helmInput } from "./helm-input.ts";
 import { helmObjects } from "./helm-output.ts";
 
 const filesOf = (specs: Record<string, FileSpec>) => bundleFilesOf(snapshotOf(specs), "app");
@@ -18,18 +18,53 @@ describe("what a chart's text says", () => {
   it("capabilities, randomness, time and lookups count only in templates' actions", () => {
     expect(facts("templates/a.yaml", "{{ .Capabilities.KubeVersion }}").usesCapabilities).toBe(true);
     expect(facts("Chart.yaml", "name: a\nkubeVersion: '>=1.20'\n").usesCapabilities).toBe(true);
-    for (const name of ["randAlphaNum 5", 'genCA "a" 1', "genSelfSignedCert", "uuidv4", 'htpasswd "a" "b"', "shuffle .x", "bcrypt .x"]) {
-      expect(facts("templates/_h.tpl", `{{- ${name} -}}`).usesRandom).toBe(true);
-    }
     expect(facts("templates/a.yaml", "{{\n now | date }}").usesTime).toBe(true);
     expect(facts("templates/a.yaml", '{{ lookup "v1" "Secret" "a" "b" }}').lookups).toEqual(["templates/a.yaml"]);
     expect(facts("templates/a.yaml", "# update now: rand, lookup, Capabilities\na: {{ .Values.update }}")).toEqual({
       usesCapabilities: false,
       usesRandom: false,
+      usesOrder: false,
       usesTime: false,
+      suspects: [],
       lookups: [],
     });
     expect(valuesFacts("a: '{{ randAlpha 3 }}'").usesRandom).toBe(true);
+  });
+  // All functions of sprig 3.3 (functions.go) and helm 4.3 (pkg/engine/funcs.go) that give something else another time.
+  it.each([
+    ...["randAlphaNum 5", "randAlpha 5", "randAscii 5", "randNumeric 5", "randInt 0 9", "randBytes 5", "shuffle .x", "uuidv4"],
+    ...['genPrivateKey "rsa"', 'genCA "a" 1', 'genCAWithKey "a" 1 .k', 'genSelfSignedCert "a" nil nil 1', 'genSelfSignedCertWithKey "a"'],
+    ...['genSignedCert "a" nil nil 1 .ca', 'genSignedCertWithKey "a"', 'htpasswd "a" "b"', "bcrypt .x", 'encryptAES "a" "b"'],
+  ])("%s is chance", (call) => {
+    for (const action of [`{{- ${call} -}}`, `{{(${call})}}`, `{{ .x | ${call} }}`]) {
+      expect(facts("templates/_h.tpl", action)).toMatchObject({ usesRandom: true, suspects: ["templates/_h.tpl"] });
+    }
+  });
+  it.each([
+    "now",
+    "ago .x",
+    'date "2006" .x',
+    'dateInZone "2006" .x "UTC"',
+    'date_in_zone "2006" .x "UTC"',
+    "htmlDate .x",
+    "htmlDateInZone .x",
+    "durationRound .x",
+  ])("%s is time", (call) => {
+    for (const action of [`{{ ${call} }}`, `{{(${call})}}`, `{{ $x := ${call} }}`])
+      expect(facts("templates/a.yaml", action)).toMatchObject({ usesTime: true });
+  });
+  it.each(["keys .x", "values .Values.env", "range $k := keys .x", "len (keys .x)", "keys .x | join"])(
+    "%s has an order of its own",
+    (call) => {
+      expect(facts("templates/a.yaml", `{{- ${call} }}`).usesOrder).toBe(true);
+    },
+  );
+  it.each([
+    ...[".Values.keys", "$.Values.values", "$keys", 'include "common.values" .', 'dict "keys" 1', "tplvalues .x", "valuesFrom"],
+    ...["/* see values and keys, now and rand */", "keys .Values.env | sortAlpha", "range (keys .x | uniq | sortAlpha)", "printf .now"],
+  ])("{{ %s }} depends on nothing but its arguments", (text) => {
+    const { usesRandom, usesTime, usesOrder } = facts("templates/a.yaml", `{{${text.startsWith("/*") ? text : ` ${text} `}}}`);
+    expect([usesRandom, usesTime, usesOrder]).toEqual([false, false, text.includes("uniq")]);
   });
   it("packed dependencies are looked into, and what cannot be unpacked may do anything", () => {
     expect(facts("charts/a.tgz", gzipSync("{{ now }}")).usesTime).toBe(true);
@@ -115,6 +150,8 @@ describe("input of a chart", () => {
   });
 });
 
+const INPUT: HelmInput = { chart: "c", values: [], releaseName: "a", releaseNamespace: "default" };
+
 describe("output of helm", () => {
   it("gives each object its template; hooks and tests are left out with a notice, crd-install is an object", async () => {
     const hooked = (name: string, hook: string) =>
@@ -128,6 +165,22 @@ describe("output of helm", () => {
       ["templates/old.yaml", "app/c/templates/old.yaml"],
     ]);
     expect(notices.map(({ type }) => type)).toEqual(["HelmHookSkipped", "HelmTestSkipped"]);
+  });
+  it("an object that Helm would keep is applied, and named: it is not kept by that", async () => {
+    const text = `---\n# Source: demo/templates/pvc.yaml\nkind: PersistentVolumeClaim\nmetadata: {name: data, annotations: {helm.sh/resource-policy: keep}}\n`;
+    const { objects, notices } = helmObjects(await reader.read(Buffer.from(text), { file: "x" }), filesOf({ "app/c/Chart.yaml": "" }), "c");
+    expect(objects).toHaveLength(1);
+    expect(notices).toEqual([
+      {
+        type: "HelmKeepIgnored",
+        message: expect.stringMatching(/^PersistentVolumeClaim data \(templates\/pvc.yaml\).*deletion\.prune: false/),
+      },
+    ]);
+  });
+  it("an error in values is shown under the name that people gave them", () => {
+    const input: HelmInput = { ...INPUT, values: [{ file: "eu.yaml", at: { file: "x" } }, { json: "{}" }] };
+    const error = helmError("Error: failed to parse values/0.yaml and values/1.yaml", "/tmp/x", filesOf({ "app/c/Chart.yaml": "" }), input);
+    expect(error.message).toBe("failed to parse app/eu.yaml and helm.values");
   });
   it.each([
     [
@@ -144,7 +197,7 @@ describe("output of helm", () => {
     ],
     ["Error: something else in /tmp/muster-render-abc/input/c/x\n", "app/c/Chart.yaml", undefined],
   ])("the place of %j is found and the private folder is not shown", (stderr, file, line) => {
-    const error = helmError(stderr, "/tmp/muster-render-abc", filesOf({ "app/c/Chart.yaml": "" }), "c", new Map());
+    const error = helmError(stderr, "/tmp/muster-render-abc", filesOf({ "app/c/Chart.yaml": "" }), INPUT);
     expect([error.code, error.at?.file, error.at?.line]).toEqual(["RENDER_HELM", file, line]);
     expect(error.message).not.toMatch(/muster-render|^Error|--debug/);
   });

@@ -201,6 +201,13 @@ describe("charts that go wrong", () => {
     const large = { "app/templates/a.yaml": `${configMap("a")}  v: {{ repeat 2000000 "x" }}\n` };
     expect(await failure(large, targetOf(), create({ maxOutputBytes: 1_000_000 }))).toMatchObject({ code: "RENDER_LIMIT" });
   });
+  it("output of ten million values is an error of that chart, and costs the hub no more than its text", async () => {
+    const before = process.memoryUsage().rss;
+    // In crds/, for helm itself would fail on what it parses.
+    const bomb = { "app/templates/a.yaml": configMap("a"), "app/crds/x.yaml": `a: [${"1,".repeat(10_000_000)}]\n` };
+    expect(await failure(bomb)).toMatchObject({ code: "YAML_LIMIT", at: { file: "app" } });
+    expect(process.memoryUsage().rss - before).toBeLessThan(500e6);
+  });
   it("templates that call each other without end are an error of the chart", async () => {
     expect(await failure({ "app/templates/a.yaml": '{{ define "a" }}{{ include "a" . }}{{ end }}{{ include "a" . }}' })).toMatchObject({
       code: "RENDER_HELM",

@@ -1,27 +1,42 @@
-import { CodedError } from "@muster/shared/errors";
+import { CodedError, type InputPosition } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
-import { canonicalJson, digestJson } from "@muster/shared/wire";
-import { describeLoosely } from "../bind/check-object.ts";
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { joinPath } from "../bundle/bundle-path.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
+import { SharedWork } from "../cache/shared-work.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
 import type { RenderPlan } from "../render-plan.ts";
 import type { RenderedObject, RenderedObjects } from "../rendered-objects.ts";
 import type { ClusterCapabilities, RenderNotice } from "../renderer.ts";
-import type { PrivateFolder } from "../sandbox/private-folder.ts";
 import type { Toolbox } from "../sandbox/tool.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
+import { type CallInputs, callKey, inputPath, readInputs, type ToolCall } from "../sandbox/tool-call.ts";
+import type { ChangedChart } from "./changed-chart.ts";
 import { type ChartFacts, chartFacts, joinFacts, valuesFacts } from "./chart-facts.ts";
 import { checkDependencies } from "./check-chart.ts";
 import { helmError } from "./helm-error.ts";
-import type { HelmInput } from "./helm-input.ts";
+import { capabilityFlags } from "./helm-flags.ts";
+import { type HelmInput, valuesName } from "./helm-input.ts";
 import { helmObjects } from "./helm-output.ts";
+import { withKeysAscending, withKeysDescending } from "./other-order.ts";
+import { withOtherTime } from "./other-time.ts";
+import { nondeterministic, type OtherRender, requireEqual } from "./require-equal.ts";
 
-/** Milliseconds between the two renders of a chart that uses the time: a clock of seconds shows then. */
+/** Milliseconds between two renders of a chart that uses the time: a clock of seconds shows then. */
 const TIME_GAP_MS = 1_100;
 
-const KUBERNETES_VERSION = /^v?\d+\.\d+(?:\.\d+)?(?:[-+][\w.+-]+)?$/;
-const API_VERSION = /^[\w.-]+(?:\/[\w.-]+){0,2}$/;
+interface Rendered {
+  readonly objects: readonly RenderedObject[];
+  readonly notices: readonly RenderNotice[];
+}
+
+/** One chart with everything that helm gets for one target. */
+interface Job {
+  readonly files: BundleFiles;
+  readonly input: HelmInput;
+  readonly facts: ChartFacts;
+  readonly call: ToolCall;
+  readonly key: string;
+}
 
 /** Renders charts with the real helm. */
 export class HelmRenderer {
@@ -31,6 +46,7 @@ export class HelmRenderer {
   readonly #kubernetesVersion: string;
   readonly #clock: Clock;
   readonly #facts = new ByteLru<ChartFacts>(1024 * 1024);
+  readonly #looking = new SharedWork<ChartFacts>();
 
   constructor(options: { command: string; tools: Toolbox; reader: DocumentReader; kubernetesVersion: string; clock?: Clock }) {
     this.#command = options.command;
@@ -43,139 +59,115 @@ export class HelmRenderer {
   /** Throws RENDER_TOOL_MISSING, RENDER_REMOTE, CAPABILITIES_UNKNOWN, BUNDLE_*, YAML_*. */
   async plan(files: BundleFiles, input: HelmInput, capabilities: ClusterCapabilities, signal: AbortSignal): Promise<RenderPlan> {
     const version = await this.#tools.version(this.#command, ["version", "--short"], signal);
-    const fingerprint = files.digestBelow(input.chart);
-    const facts = await this.#factsOf(files, input, fingerprint);
+    const facts = await this.#factsOf(files, input, signal);
     if (facts.usesCapabilities && capabilities.unreported) {
-      const at = files.position(joinPath(input.chart, "Chart.yaml"));
+      const at = chartPosition({ files, input });
       throw new CodedError("CAPABILITIES_UNKNOWN", `The chart looks at .Capabilities, and no agent has told them yet`, { at });
     }
-    const flags = this.#flags(input, facts, capabilities);
-    const values = input.values.map((value) => ("file" in value ? [value.file, files.files.get(value.file)?.oid ?? ""] : value.json));
-    const key = digestJson(["helm", version, files.position(input.chart), fingerprint, values, flags]);
-    return { key, run: (runSignal) => this.#render({ key, files, input, facts, flags }, runSignal) };
+    const call = helmCall(input, capabilityFlags(facts, capabilities, this.#kubernetesVersion));
+    const key = callKey("helm", version, call, files);
+    return { key, run: (runSignal) => this.#render({ files, input, facts, call, key }, runSignal) };
   }
 
-  async #factsOf(files: BundleFiles, input: HelmInput, fingerprint: string): Promise<ChartFacts> {
-    const ofChart = await this.#known(`${files.position(input.chart).file} ${fingerprint}`, async () => {
+  async #factsOf(files: BundleFiles, input: HelmInput, signal: AbortSignal): Promise<ChartFacts> {
+    const { file, source } = files.position(input.chart);
+    const ofChart = this.#known(`${source}\0${file}\0${files.digestBelow(input.chart)}`, signal, async () => {
       await checkDependencies(files, input.chart, this.#reader);
       return chartFacts(await files.readAll(files.below(input.chart)), files);
     });
     const ofValues = input.values.map((value) => {
       if ("json" in value) return valuesFacts(value.json);
-      return this.#known(files.files.get(value.file)?.oid ?? "", async () =>
-        valuesFacts(Buffer.from(await files.read(value.file)).toString("utf8")),
+      return this.#known(`${value.file}\0${files.files.get(value.file)?.oid}`, signal, async () =>
+        valuesFacts(Buffer.from(await files.read(value.file)).toString("utf8"), value.file),
       );
     });
-    return joinFacts([ofChart, ...(await Promise.all(ofValues))]);
+    return joinFacts(await Promise.all([ofChart, ...ofValues]));
   }
 
-  async #known(key: string, find: () => Promise<ChartFacts>): Promise<ChartFacts> {
+  /** Thousands of targets ask for the same chart at once: one of them looks. */
+  async #known(key: string, signal: AbortSignal, find: () => Promise<ChartFacts>): Promise<ChartFacts> {
     const known = this.#facts.get(key);
     if (known) return known;
-    const found = await find();
-    this.#facts.set(key, found, 500);
-    return found;
-  }
-
-  /** A chart that does not look at the cluster's capabilities is rendered with the default ones, once for all clusters. */
-  #flags(input: HelmInput, facts: ChartFacts, capabilities: ClusterCapabilities): string[] {
-    const reported = capabilities.kubernetesVersion ?? "";
-    const version = facts.usesCapabilities && KUBERNETES_VERSION.test(reported) ? reported : this.#kubernetesVersion;
-    const apiVersions = facts.usesCapabilities
-      ? [...new Set(capabilities.apiVersions)].filter((name) => API_VERSION.test(name)).sort()
-      : [];
-    return [
-      `--namespace=${input.releaseNamespace}`,
-      "--include-crds",
-      `--kube-version=${version}`,
-      ...(apiVersions.length > 0 ? [`--api-versions=${apiVersions.join(",")}`] : []),
-    ];
+    const findAndKeep = async () => {
+      const found = await find();
+      this.#facts.set(key, found, 500);
+      return found;
+    };
+    return await this.#looking.run(key, findAndKeep, signal);
   }
 
   async #render(job: Job, signal: AbortSignal): Promise<RenderedObjects> {
-    const contents = await job.files.readAll(job.files.below(job.input.chart));
     for (const value of job.input.values) {
       // Read here first: a syntax error then has the file's own name and line.
       if ("file" in value) await this.#reader.read(await job.files.read(value.file), job.files.position(value.file));
     }
-    const renders = [this.#run(job, contents, signal)];
-    // Only what calls such functions can differ between two runs on the same input; for all others one render is enough.
-    if (job.facts.usesRandom || job.facts.usesTime) {
-      renders.push(
-        job.facts.usesTime
-          ? this.#clock.sleep(TIME_GAP_MS, signal).then(() => this.#run(job, contents, signal))
-          : this.#run(job, contents, signal),
-      );
-    }
+    const inputs = await readInputs(job.call, job.files);
     // All of them end before anything is said: none is left running behind an error.
-    const ended = await Promise.allSettled(renders);
-    const results = ended.map((result) => {
-      if (result.status === "rejected") throw result.reason;
-      return result.value;
-    });
-    const [first, second] = results;
+    const running = this.#run(job, inputs, signal);
+    const renders = await Promise.allSettled([running, ...this.#others(job, inputs, running, signal)]);
+    const [first, ...others] = renders.map(resultOf);
     if (!first) throw new CodedError("INTERNAL", "helm was not run");
-    if (second) requireEqual(first.objects, second.objects, job);
+    requireEqual(first.objects, others, job.facts.suspects, chartPosition(job));
     const lookups = job.facts.lookups.map(
       (path): RenderNotice => ({ type: "LookupEmpty", message: `${path} calls lookup, which finds nothing when the hub renders` }),
     );
     return { key: job.key, objects: first.objects, notices: [...first.notices, ...lookups] };
   }
 
-  #run(
-    job: Job,
-    contents: ReadonlyMap<string, Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<{ objects: RenderedObject[]; notices: RenderNotice[] }> {
-    return this.#tools.inFolder(async (folder) => {
-      for (const [path, content] of contents) await folder.write(`input/${path}`, content);
-      const names = new Map<string, string>();
-      const valuesFlags = await writeValues(job, folder, names);
-      const chart = joinPath(`${folder.path}/input`, job.input.chart);
-      const result = await this.#tools.run(
-        this.#command,
-        ["template", job.input.releaseName, chart, ...job.flags, ...valuesFlags],
-        folder,
-        signal,
-      );
-      if (result.code !== 0) throw helmError(result.stderr, folder.path, job.files, job.input.chart, names);
-      const documents = await this.#reader.read(result.stdout, job.files.position(job.input.chart), this.#tools.maxOutputBytes);
-      return helmObjects(documents, job.files, job.input.chart);
-    });
+  /** Only what calls functions of chance, order or time can differ between two runs on the same input; for all others one is enough. */
+  #others(job: Job, inputs: CallInputs, first: Promise<unknown>, signal: AbortSignal): Promise<Rendered & OtherRender>[] {
+    const { usesRandom, usesOrder, usesTime } = job.facts;
+    const others: Promise<Rendered & OtherRender>[] = [];
+    if (usesRandom) others.push(this.#run(job, inputs, signal));
+    // Twice, for values that are reversed may come back to what they were.
+    const orders = usesOrder ? [withKeysAscending, withKeysDescending, withKeysDescending] : [];
+    for (const order of orders) others.push(this.#runChanged(job, () => order(inputs), signal));
+    if (usesTime) {
+      // Time goes on: a second for helm's clock, years for what the chart itself calls `now`. The first may have waited for its turn.
+      const later = first.then(() => this.#clock.sleep(TIME_GAP_MS, signal));
+      others.push(later.then(() => this.#runChanged(job, () => withOtherTime(inputs, this.#clock.wallMs()), signal)));
+    }
+    return others;
+  }
+
+  async #runChanged(job: Job, change: () => ChangedChart, signal: AbortSignal): Promise<Rendered & OtherRender> {
+    try {
+      const { inputs, restore } = change();
+      return { ...(await this.#run(job, inputs, signal)), restore };
+    } catch (error) {
+      // If it fails unchanged too, that is what is said: its result comes first.
+      if (!(error instanceof CodedError) || error.code !== "RENDER_HELM") throw error;
+      throw nondeterministic(["whether it renders at all"], job.facts.suspects, chartPosition(job));
+    }
+  }
+
+  async #run(job: Job, inputs: CallInputs, signal: AbortSignal): Promise<Rendered & OtherRender> {
+    const result = await this.#tools.call(this.#command, job.call, inputs, signal);
+    if (result.code !== 0) throw helmError(result.stderr, result.folder, job.files, job.input);
+    const documents = await this.#reader.read(result.stdout, job.files.position(job.input.chart), this.#tools.maxOutputBytes);
+    return helmObjects(documents, job.files, job.input.chart);
   }
 }
 
-interface Job {
-  readonly key: string;
-  readonly files: BundleFiles;
-  readonly input: HelmInput;
-  readonly facts: ChartFacts;
-  readonly flags: readonly string[];
+function chartPosition({ files, input }: Pick<Job, "files" | "input">): InputPosition {
+  return files.position(joinPath(input.chart, "Chart.yaml"));
 }
 
-async function writeValues(job: Job, folder: PrivateFolder, names: Map<string, string>): Promise<string[]> {
-  const flags: string[] = [];
-  for (const [index, value] of job.input.values.entries()) {
-    const name = `values/${index}.yaml`;
-    await folder.write(name, "file" in value ? await job.files.read(value.file) : value.json);
-    names.set(name, "file" in value ? job.files.position(value.file).file : "helm.values");
-    flags.push(`--values=${folder.path}/${name}`);
-  }
-  return flags;
-}
-
-/** Throws RENDER_NONDETERMINISTIC with the objects that differ. Hooks, which are not applied, do not count. */
-function requireEqual(first: readonly RenderedObject[], second: readonly RenderedObject[], job: Job): void {
-  const [one, two] = [first, second].map(
-    (objects) => new Map(objects.map((object, index) => [`${index}`, { object, text: canonicalJson(object.object) }])),
-  );
-  const differing = [...(one ?? [])]
-    .filter(([key, { text }]) => two?.get(key)?.text !== text)
-    .map(([, { object }]) => `${describeLoosely(object.object)} (${object.origin})`);
-  if (differing.length === 0 && first.length === second.length) return;
-  const named = differing.slice(0, 10).join(", ") + (differing.length > 10 ? ` and ${differing.length - 10} more` : "");
-  throw new CodedError("RENDER_NONDETERMINISTIC", `Two renders of the same chart differ in ${named || "the number of objects"}`, {
-    at: job.files.position(joinPath(job.input.chart, "Chart.yaml")),
-    data: { objects: differing.slice(0, 10) },
+function helmCall(input: HelmInput, flags: readonly string[]): ToolCall {
+  const extra = input.values.map((value, index) => {
+    const name = valuesName(index);
+    return "file" in value ? { name, path: value.file } : { name, text: value.json };
   });
+  const values = extra.map(({ name }) => `--values=${name}`);
+  const namespace = `--namespace=${input.releaseNamespace}`;
+  return {
+    args: ["template", input.releaseName, inputPath(input.chart), namespace, "--include-crds", ...flags, ...values],
+    tree: input.chart,
+    extra,
+  };
+}
+
+function resultOf<T>(ended: PromiseSettledResult<T>): T {
+  if (ended.status === "rejected") throw ended.reason;
+  return ended.value;
 }

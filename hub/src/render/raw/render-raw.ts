@@ -1,9 +1,9 @@
 import type { BundleFiles } from "../bundle/bundle-files.ts";
 import { directoryOf } from "../bundle/bundle-path.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
+import type { DocumentReader } from "../documents/document-reader.ts";
+import { objectsOf } from "../documents/objects-of.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
-import type { DocumentReader } from "../yaml/document-reader.ts";
-import { objectsOf } from "../yaml/objects-of.ts";
 
 const MANIFEST = /\.(?:ya?ml|json)$/;
 
@@ -47,7 +47,8 @@ export class RawRenderer {
     const documents = await this.#reader.read(content, at);
     const objects = documents.flatMap((document) => {
       const here = { ...at, line: document.line };
-      return objectsOf(document, here).map((object) => ({ object, origin: at.file, at: here, bytes: document.text.length }));
+      const found = objectsOf(document, here);
+      return found.map((object) => ({ object, origin: at.file, at: here, bytes: document.bytes / found.length }));
     });
     this.#files.set(keyOf(files, path), objects, 300 + content.length + objects.length * 200);
     return objects;

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { isPlainPath } from "../bundle/bundle-path.ts";
+import { sandboxError } from "./sandbox-error.ts";
 
 /** A folder of one render, readable by this user only. */
 export interface PrivateFolder {
@@ -10,14 +11,21 @@ export interface PrivateFolder {
   write(name: string, content: Uint8Array | string): Promise<void>;
 }
 
-/** Runs a task with a private folder below `parent` (default the system's temporary folder), which is removed whatever happens. */
+const refuse = (error: unknown): never => {
+  throw sandboxError(error);
+};
+
+/**
+ * Runs a task with a private folder below `parent` (default the system's temporary folder), which is removed whatever
+ * happens. Throws RENDER_SANDBOX when the disk is full.
+ */
 export async function withPrivateFolder<T>(task: (folder: PrivateFolder) => Promise<T>, parent = tmpdir()): Promise<T> {
   // mkdtemp makes the folder with mode 0700.
-  const path = await mkdtemp(join(parent, "muster-render-"));
+  const path = await mkdtemp(join(parent, "muster-render-")).catch(refuse);
   const made = new Set<string>();
   const makeFolder = async (folder: string) => {
     if (made.has(folder)) return;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await mkdir(folder, { recursive: true, mode: 0o700 }).catch(refuse);
     made.add(folder);
   };
   try {
@@ -29,7 +37,7 @@ export async function withPrivateFolder<T>(task: (folder: PrivateFolder) => Prom
         const file = join(path, name);
         await makeFolder(dirname(file));
         // `wx`: never through something that already stands there.
-        await writeFile(file, content, { flag: "wx", mode: 0o600 });
+        await writeFile(file, content, { flag: "wx", mode: 0o600 }).catch(refuse);
       },
     });
   } finally {

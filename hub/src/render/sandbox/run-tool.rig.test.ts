@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../../../../test/rig/eventually.ts";
 import { createTempFolder } from "../../../../test/rig/temp-folder.ts";
+import { checkNetworkIsolation, networkIsolation } from "./network-isolation.ts";
 import { withPrivateFolder } from "./private-folder.ts";
 import { runTool, type ToolRun } from "./run-tool.ts";
+import { sandboxError } from "./sandbox-error.ts";
 import { Toolbox } from "./tool.ts";
 
 /** Runs a script with this Node in a private folder. */
@@ -87,24 +89,104 @@ describe("a tool in its sandbox", () => {
     setTimeout(() => controller.abort(new Error("gone")), 200);
     await expect(running).rejects.toThrow("gone");
   });
-  it("cannot reach a server on this machine where the kernel gives it a network of its own", async () => {
-    const { networkIsolation } = await import("./network-isolation.ts");
-    if ((await networkIsolation()).length === 0) return;
+  it("that is not there is reported as missing", async () => {
+    const tools = new Toolbox({ timeoutMs: 1_000, maxOutputBytes: 1, maxMemoryBytes: 1e9, concurrency: 1 });
+    await expect(tools.version("/nowhere/helm", [], new AbortController().signal)).rejects.toMatchObject({ code: "RENDER_TOOL_MISSING" });
+  });
+});
+
+/** Found out before the tests are named: a report says what was tested, and on what machine. */
+const isolation = await networkIsolation();
+const isolated = isolation.length > 0;
+const here = isolated ? "this machine gives it a network of its own" : "NOT TESTED: this machine gives it no network of its own";
+
+describe("the network of a tool", () => {
+  it.skipIf(!isolated)(`has no server of this machine in it (${here})`, async () => {
     const server = createServer((socket) => socket.end("reached"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     try {
       const { port } = server.address() as { port: number };
-      const { stdout } = await script(
-        `require("node:net").connect(${port}, "127.0.0.1").on("error", (e) => console.log("no", e.code)).on("data", (d) => console.log(String(d)))`,
-      );
-      expect(stdout.toString()).toMatch(/^no /);
+      const connect = `require("node:net").connect(${port}, "127.0.0.1").on("error", (e) => console.log("no", e.code)).on("data", (d) => console.log(String(d)))`;
+      expect((await script(connect)).stdout.toString()).toMatch(/^no /);
+      // The same script without isolation, so that the above is no accident.
+      expect((await script(connect, { isolation: [] })).stdout.toString()).toBe("reached\n");
     } finally {
       server.close();
     }
   });
-  it("that is not there is reported as missing", async () => {
-    const tools = new Toolbox({ timeoutMs: 1_000, maxOutputBytes: 1, maxMemoryBytes: 1e9, concurrency: 1 });
-    await expect(tools.version("/nowhere/helm", [], new AbortController().signal)).rejects.toMatchObject({ code: "RENDER_TOOL_MISSING" });
+  it.skipIf(!isolated)(`is never the hub's when it cannot be made: a passing error of its own (${here})`, async () => {
+    const [unshare = "", ...options] = isolation;
+    // In a user namespace of its own the limit can be lowered without anybody else being hit.
+    const exhausted = `echo 0 > /proc/sys/user/max_user_namespaces; exec ${unshare} ${options.join(" ")} "$@"`;
+    const running = script("process.stdout.write('ran')", {
+      isolation: [unshare, "--user", "--map-root-user", "--", "/bin/sh", "-c", exhausted, "sh"],
+    });
+    await expect(running).rejects.toMatchObject({ code: "RENDER_SANDBOX", message: expect.stringContaining("No space left on device") });
+  });
+  it("what a tool itself says of unshare is its own", async () => {
+    const failing = "process.stderr.write('Error: unshare: no'); process.exitCode = 1";
+    expect(await script(failing)).toMatchObject({ code: 1, stderr: "Error: unshare: no" });
+  });
+  it("must be its own if the configuration says so, else the hub does not start", async () => {
+    const none = Promise.resolve([]);
+    await expect(checkNetworkIsolation("require", none)).rejects.toMatchObject({
+      code: "CONFIG_INVALID",
+      message: expect.stringContaining("render.networkIsolation"),
+    });
+    expect(await checkNetworkIsolation("prefer", none)).toBe(false);
+    const some = Promise.resolve(["/usr/bin/unshare"]);
+    expect([await checkNetworkIsolation("require", some), await checkNetworkIsolation("prefer", some)]).toEqual([true, true]);
+  });
+});
+
+describe("the machine's shortages", () => {
+  it("a full disk is an error of the machine, not of the bundle", async () => {
+    const full = Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+    expect(sandboxError(full)).toMatchObject({ code: "RENDER_SANDBOX", cause: full });
+    const other = Object.assign(new Error("EEXIST"), { code: "EEXIST" });
+    expect(sandboxError(other)).toBe(other);
+  });
+  it("arguments that no system takes are the bundle's", async () => {
+    const args = Array.from({ length: 200 }, () => "x".repeat(100_000));
+    await expect(script("", { args })).rejects.toMatchObject({ code: "RENDER_LIMIT" });
+    await expect(script("", { args: ["x".repeat(200_000)] })).rejects.toMatchObject({ code: "RENDER_LIMIT" });
+  });
+});
+
+describe("the version of a tool", () => {
+  /** A tool that writes down that it was run, and fails as long as a file says so. */
+  function countingTool(folder: string): { path: string; runs: () => number } {
+    const path = `${folder}/tool.sh`;
+    writeFileSync(path, `#!/bin/sh\necho run >> ${folder}/runs\n[ ! -e ${folder}/fail ] || exit 1\necho v1\n`, { mode: 0o755 });
+    return { path, runs: () => (existsSync(`${folder}/runs`) ? readFileSync(`${folder}/runs`, "utf8").trim().split("\n").length : 0) };
+  }
+  const toolbox = () => new Toolbox({ timeoutMs: 5_000, maxOutputBytes: 1_000, maxMemoryBytes: 1e9, concurrency: 2 });
+  const { signal } = new AbortController();
+
+  it("is asked once for a hundred targets that come at once", async () => {
+    const folder = createTempFolder("tool-version");
+    try {
+      const tool = countingTool(folder.path);
+      const tools = toolbox();
+      const versions = await Promise.all(Array.from({ length: 100 }, () => tools.version(tool.path, [], signal)));
+      expect([new Set(versions).size, tool.runs()]).toEqual([1, 1]);
+    } finally {
+      folder.remove();
+    }
+  });
+  it("is asked again after a failure", async () => {
+    const folder = createTempFolder("tool-version");
+    try {
+      const tool = countingTool(folder.path);
+      const tools = toolbox();
+      writeFileSync(`${folder.path}/fail`, "");
+      const failing = await Promise.allSettled(Array.from({ length: 10 }, () => tools.version(tool.path, [], signal)));
+      expect([failing.every(({ status }) => status === "rejected"), tool.runs()]).toEqual([true, 1]);
+      rmSync(`${folder.path}/fail`);
+      expect(await tools.version(tool.path, [], signal)).toMatch(/^v1 /);
+    } finally {
+      folder.remove();
+    }
   });
 });
 

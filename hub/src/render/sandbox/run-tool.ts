@@ -3,6 +3,7 @@ import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { networkIsolation } from "./network-isolation.ts";
 import { residentBytes } from "./process-memory.ts";
+import { isolationError, sandboxError } from "./sandbox-error.ts";
 import { toolEnvironment } from "./tool-environment.ts";
 
 /** Milliseconds between two looks at a tool's memory. */
@@ -31,6 +32,8 @@ export interface ToolRun extends ToolLimits {
   readonly folder: string;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
+  /** What to put before the command. Default: what {@link networkIsolation} finds. */
+  readonly isolation?: readonly string[];
 }
 
 /** How a run ended by itself. */
@@ -54,18 +57,15 @@ function hookExit(): void {
 
 /**
  * Runs a tool: no shell, its own process group, an environment of its own, no network where the kernel lets us. Throws
- * RENDER_TIMEOUT, RENDER_LIMIT, RENDER_TOOL_MISSING, or the signal's reason; a tool that fails by itself is a result.
+ * RENDER_TIMEOUT, RENDER_LIMIT, RENDER_TOOL_MISSING, RENDER_SANDBOX, or the signal's reason; a tool that fails by itself
+ * is a result.
  */
 export async function runTool(run: ToolRun): Promise<ToolResult> {
   run.signal.throwIfAborted();
   hookExit();
-  const [command = run.path, ...args] = [...(await networkIsolation()), run.path, ...run.args];
-  const child = spawn(command, args, {
-    cwd: run.folder,
-    env: toolEnvironment(run.folder, run.maxMemoryBytes),
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
+  const isolation = run.isolation ?? (await networkIsolation());
+  const [command = run.path, ...args] = [...isolation, run.path, ...run.args];
+  const child = start(command, args, run);
   const { pid } = child;
   if (pid !== undefined) running.add(pid);
   const stopped = new AbortController();
@@ -87,7 +87,10 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     if (verdict !== undefined) throw verdict;
     // Something else killed it; on a machine short of memory that is the kernel.
     if (code === undefined) throw new CodedError("RENDER_LIMIT", `${run.name} was killed, probably for its use of memory`);
-    return { code, stdout: Buffer.concat(output.stdout), stderr: Buffer.concat(output.stderr).toString("utf8") };
+    const stderr = Buffer.concat(output.stderr).toString("utf8");
+    const failed = code !== 0 && isolation.length > 0 ? isolationError(stderr) : undefined;
+    if (failed) throw failed;
+    return { code, stdout: Buffer.concat(output.stdout), stderr };
   } finally {
     clearTimeout(timer);
     stopped.abort();
@@ -98,6 +101,27 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
       running.delete(pid);
     }
   }
+}
+
+function start(command: string, args: readonly string[], run: ToolRun): ChildProcess {
+  try {
+    return spawn(command, args, {
+      cwd: run.folder,
+      env: toolEnvironment(run.folder, run.maxMemoryBytes),
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+  } catch (error) {
+    throw startError(error, run.name);
+  }
+}
+
+function startError(error: unknown, name: string): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT" || code === "EACCES")
+    return new CodedError("RENDER_TOOL_MISSING", `${name} could not be started`, { cause: error });
+  if (code === "E2BIG") return new CodedError("RENDER_LIMIT", `${name} would get more arguments than the system takes`, { cause: error });
+  return sandboxError(error);
 }
 
 function collect(child: ChildProcess, run: ToolRun, kill: (why: unknown) => void): { stdout: Buffer[]; stderr: Buffer[] } {
@@ -136,10 +160,7 @@ async function watchMemory(pid: number, run: ToolRun, kill: (why: unknown) => vo
 /** The exit code; undefined if a signal ended it. */
 function ended(child: ChildProcess, name: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    child.once("error", (error: NodeJS.ErrnoException) => {
-      const missing = error.code === "ENOENT" || error.code === "EACCES";
-      reject(missing ? new CodedError("RENDER_TOOL_MISSING", `${name} could not be started`, { cause: error }) : error);
-    });
+    child.once("error", (error) => reject(startError(error, name)));
     child.once("close", (code) => resolve(code ?? undefined));
   });
 }

@@ -21,6 +21,8 @@ export function toolEnvironment(folder: string, maxMemoryBytes: number): Record<
     HOME: home,
     TMPDIR: join(folder, "tmp"),
     LANG: "C.UTF-8",
+    // "Local" in a template must mean the same on every hub, and in `muster render` on a laptop.
+    TZ: "UTC",
     XDG_CACHE_HOME: join(home, "cache"),
     XDG_CONFIG_HOME: join(home, "config"),
     XDG_DATA_HOME: join(home, "data"),

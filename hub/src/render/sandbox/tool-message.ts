@@ -11,6 +11,8 @@ export function toolMessage(stderr: string, folder: string): string {
     .replaceAll(`${folder}/input`, ".")
     .replaceAll(`${folder}/`, "")
     .replaceAll(folder, "")
+    // Arguments are relative to the private folder, see ToolCall.
+    .replaceAll("./input/", "")
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("Use --debug flag") && !/^(?:level=|time=|WARNING:|# Warning)/.test(line));

@@ -1,9 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
+import { SharedWork } from "../cache/shared-work.ts";
 import { Slots } from "../cache/slots.ts";
 import { findTool } from "./find-tool.ts";
 import { type PrivateFolder, withPrivateFolder } from "./private-folder.ts";
 import { runTool, type ToolLimits, type ToolResult } from "./run-tool.ts";
+import type { CallInputs, ToolCall } from "./tool-call.ts";
 
 /** Options of {@link Toolbox}. */
 export interface ToolboxOptions extends ToolLimits {
@@ -23,6 +25,7 @@ export class Toolbox {
   readonly #slots: Slots;
   readonly #clock: Clock;
   readonly #versions = new Map<string, string>();
+  readonly #asking = new SharedWork<string>();
   readonly #recent = new Map<string, { readonly version: string; readonly atMs: number }>();
 
   constructor(options: ToolboxOptions) {
@@ -37,11 +40,15 @@ export class Toolbox {
 
   /**
    * Version of a tool together with what tells its file from another build. Whether the file was replaced is looked at
-   * once a second at most: thousands of targets ask. Throws RENDER_TOOL_MISSING.
+   * once a second at most, and by one at a time: thousands of targets ask at once. Throws RENDER_TOOL_MISSING.
    */
   async version(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
     const recent = this.#recent.get(command);
     if (recent && this.#clock.monotonicMs() - recent.atMs < RECHECK_MS) return recent.version;
+    return await this.#asking.run(command, (askSignal) => this.#look(command, args, askSignal), signal);
+  }
+
+  async #look(command: string, args: readonly string[], signal: AbortSignal): Promise<string> {
     const tool = await findTool(command);
     const version = this.#versions.get(tool.identity) ?? (await this.#ask(command, args, tool.identity, signal));
     this.#recent.set(command, { version, atMs: this.#clock.monotonicMs() });
@@ -54,6 +61,14 @@ export class Toolbox {
     const version = `${result.stdout.toString("utf8").trim()} ${identity}`;
     this.#versions.set(identity, version);
     return version;
+  }
+
+  /** Runs a tool on a call's inputs in a folder of its own, which `folder` of the result named. Throws as runTool does. */
+  async call(command: string, call: ToolCall, inputs: CallInputs, signal: AbortSignal): Promise<ToolResult & { readonly folder: string }> {
+    return await this.inFolder(async (folder) => {
+      for (const [name, content] of inputs) await folder.write(name, content);
+      return { ...(await this.run(command, call.args, folder, signal)), folder: folder.path };
+    });
   }
 
   /** Runs a task with a private folder. */

@@ -77,6 +77,7 @@ export const result = (
   };
   return {
     problems: [],
+    waiting: [],
     notices: new Map(),
     slices: new Map(names.map((name) => [name, slice(name, "a")])),
     moved: names.length,

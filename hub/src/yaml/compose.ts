@@ -12,9 +12,14 @@ export interface ComposedDocument {
   readonly offset: number;
   /** An integer that a JavaScript number cannot hold, if there is one. */
   readonly inexact?: { readonly text: string; readonly offset: number };
+  /** Nodes, those of {@link aliasNodes} too. */
+  readonly nodes: number;
   /** Nodes that aliases and merge keys added. */
   readonly aliasNodes: number;
 }
+
+/** Offsets of the keys of maps and of the items of lists, by the map or list that holds them. */
+export type Places = WeakMap<object, Map<string | number, number>>;
 
 interface Built {
   readonly value: JsonValue;
@@ -36,6 +41,7 @@ export class Composer {
   readonly #events: readonly Event[];
   readonly #source: string;
   readonly #limits: YamlLimits;
+  readonly #places: Places | undefined;
   #at = 0;
   #anchors = new Map<string, Built | undefined>();
   #tagHandles = new Map<string, string>();
@@ -43,10 +49,12 @@ export class Composer {
   #aliasNodes = 0;
   #inexact: ComposedDocument["inexact"];
 
-  constructor(events: readonly Event[], source: string, limits: YamlLimits) {
+  /** `places` is filled with where each value stands. */
+  constructor(events: readonly Event[], source: string, limits: YamlLimits, places?: Places) {
     this.#events = events;
     this.#source = source;
     this.#limits = limits;
+    this.#places = places;
   }
 
   /** All documents. Throws a YamlProblem. */
@@ -69,8 +77,8 @@ export class Composer {
     return documents;
   }
 
-  #findings(): Pick<ComposedDocument, "aliasNodes" | "inexact"> {
-    return { aliasNodes: this.#aliasNodes, ...(this.#inexact && { inexact: this.#inexact }) };
+  #findings(): Pick<ComposedDocument, "nodes" | "aliasNodes" | "inexact"> {
+    return { nodes: this.#nodes, aliasNodes: this.#aliasNodes, ...(this.#inexact && { inexact: this.#inexact }) };
   }
 
   #next(): Event {
@@ -106,8 +114,9 @@ export class Composer {
   #alias(name: string, depth: number, offset: number): Built {
     const built = this.#anchors.get(name);
     if (!built) {
-      const why = this.#anchors.has(name) ? `anchor "${name}" contains itself` : `unknown anchor "${name}"`;
-      throw new YamlProblem("YAML_SYNTAX", why, offset);
+      if (this.#anchors.has(name)) throw new YamlProblem("YAML_SYNTAX", `anchor "${name}" contains itself`, offset);
+      // The name is not shown: most likely it is a text without quotes, and a password may begin with `*`.
+      throw new YamlProblem("YAML_SYNTAX", "unknown anchor; put the text in quotes if it is none", offset);
     }
     if (depth + built.depth > this.#limits.maxDepth)
       throw new YamlProblem("YAML_LIMIT", `nested deeper than ${this.#limits.maxDepth} levels`, offset);
@@ -127,7 +136,10 @@ export class Composer {
     const items: JsonValue[] = [];
     let nodes = 1;
     let below = 0;
-    while (this.#events[this.#at]?.type !== EVENT_ID.POP) {
+    for (;;) {
+      const event = this.#events[this.#at];
+      if (event?.type === EVENT_ID.POP) break;
+      if (event) this.#place(items, items.length, offsetOf(event));
       const item = this.#node(depth + 1);
       items.push(item.value);
       nodes += item.nodes;
@@ -162,9 +174,17 @@ export class Composer {
         throw new YamlProblem("YAML_SYNTAX", `key ${JSON.stringify(key)} is set twice`, keyOffset);
       }
       setOwn(map, key, value.value);
+      this.#place(map, key, keyOffset);
     }
     this.#at += 1;
     return { value: map, nodes, depth: below };
+  }
+
+  #place(holder: object, key: string | number, offset: number): void {
+    if (!this.#places) return;
+    const known = this.#places.get(holder);
+    if (known) known.set(key, offset);
+    else this.#places.set(holder, new Map([[key, offset]]));
   }
 
   #isMergeKey(event: ScalarEvent): boolean {

@@ -1,7 +1,7 @@
 import type { CodedError } from "@muster/shared/errors";
 import { describe, expect, it } from "vitest";
+import type { YamlLimits } from "../../yaml/yaml-limits.ts";
 import { DocumentReader } from "./document-reader.ts";
-import type { YamlLimits } from "./yaml-limits.ts";
 
 const at = { file: "app/x.yaml" };
 

@@ -17,13 +17,7 @@ export function objectsOf(document: YamlDocument, at: InputPosition): readonly J
   if (!isJsonObject(value)) throw new CodedError("OBJECT_INVALID", `A Kubernetes object is expected, not ${nameOfType(value)}`, { at });
   if (document.inexact && value["kind"] !== "CustomResourceDefinition") {
     // In a CRD such integers are bounds of a schema, which the API server reads as floating point anyway.
-    throw new CodedError(
-      "OBJECT_INVALID",
-      `The integer ${document.inexact.text} is too large to be kept exactly; quote it if it is meant as text`,
-      {
-        at: at.line === undefined ? at : { ...at, line: document.inexact.line },
-      },
-    );
+    throw inexactError(value, document.inexact, at);
   }
   if (typeof value["apiVersion"] === "string" && value["apiVersion"].startsWith(OWN_GROUP)) return [];
   if (!isList(value)) return [value];
@@ -33,6 +27,14 @@ export function objectsOf(document: YamlDocument, at: InputPosition): readonly J
     listItems.set(value, items);
   }
   return items;
+}
+
+/** The integer itself is not shown where it may be a Secret's. */
+function inexactError(object: JsonObject, { text, line }: NonNullable<YamlDocument["inexact"]>, at: InputPosition): CodedError {
+  const which = object["kind"] === "Secret" || isList(object) ? "An integer" : `The integer ${text}`;
+  return new CodedError("OBJECT_INVALID", `${which} is too large to be kept exactly; quote it if it is meant as text`, {
+    at: at.line === undefined ? at : { ...at, line },
+  });
 }
 
 /** `kind: List`, or a typed list (`ConfigMapList`) as `kubectl get -o yaml` and some charts write it. */
@@ -60,5 +62,6 @@ function flatten(list: JsonObject, at: InputPosition): readonly JsonObject[] {
 
 function nameOfType(value: JsonValue): string {
   if (Array.isArray(value)) return "a list";
-  return value === null ? "null" : `the ${typeof value} ${JSON.stringify(value)}`.slice(0, 80);
+  // Not the value: of a file that holds nothing else, nobody knows what it is.
+  return value === null ? "null" : `a ${typeof value}`;
 }

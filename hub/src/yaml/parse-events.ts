@@ -1,8 +1,14 @@
 import { type Event, parseEvents as parse, YAMLException } from "js-yaml";
+import { countSeparators, refuseTooManySeparators } from "./count-separators.ts";
+import type { YamlLimits } from "./yaml-limits.ts";
 import { positionAt, YamlProblem } from "./yaml-problem.ts";
 
-/** Characters that may be parsed again and again for the sake of {@link parseEvents}' leniency. */
-const MAX_RETRIED_CHARACTERS = 64 * 1024 * 1024;
+/**
+ * What may be parsed again and again for the sake of {@link parseEvents}' leniency: three quarters of a second. In
+ * characters; a separator takes as long as eight.
+ */
+const MAX_RETRIED = 16 * 1024 * 1024;
+const PER_SEPARATOR = 7;
 
 /** What libyaml takes for line breaks and js-yaml, as YAML 1.2 says, does not. */
 const OLD_LINE_BREAK = /[\u0085\u2028\u2029]/;
@@ -21,7 +27,8 @@ export interface ParsedText {
  * a line means nothing, so it is added where the parser asks for it. Throws a YamlProblem with an offset into the
  * original text.
  */
-export function parseEvents(text: string, maxDepth: number): ParsedText {
+export function parseEvents(text: string, { maxDepth, maxNodes }: Pick<YamlLimits, "maxDepth" | "maxNodes">): ParsedText {
+  refuseTooManySeparators(text, maxNodes);
   const lineBreak = OLD_LINE_BREAK.exec(text);
   if (lineBreak) {
     const code = lineBreak[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
@@ -32,7 +39,7 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
     );
   }
   const indented = new IndentedText(text);
-  let retried = 0;
+  const retries = new RetryBudget(text);
   for (;;) {
     const { source } = indented;
     try {
@@ -40,9 +47,8 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
     } catch (error) {
       if (!(error instanceof YAMLException)) throw error;
       const offset = indented.originalOffset(error.mark?.position ?? 0);
-      retried += source.length;
       // parser.ts, readFlowScalarBreak and skipFlowSeparationSpace: the only places with this reason.
-      if (error.reason === "deficient indentation" && retried <= MAX_RETRIED_CHARACTERS) {
+      if (error.reason === "deficient indentation" && retries.spend(source.length)) {
         indented.indentLineAt(offset);
         continue;
       }
@@ -51,11 +57,34 @@ export function parseEvents(text: string, maxDepth: number): ParsedText {
       // It names its option when the nesting is too deep (parseNode); it has no codes.
       throw new YamlProblem(
         error.reason.includes("maxDepth") ? "YAML_LIMIT" : "YAML_SYNTAX",
-        error.reason,
+        withoutText(error.reason),
         offset < end ? offset : Math.min(indented.first || end, Math.max(0, end - 1)),
       );
     }
   }
+}
+
+/** How often a text may be parsed again. */
+class RetryBudget {
+  readonly #text: string;
+  #separators: number | undefined;
+  #spent = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Pays for one more parse of this many characters; false if it is too much. */
+  spend(characters: number): boolean {
+    this.#separators ??= countSeparators(this.#text);
+    this.#spent += characters + PER_SEPARATOR * this.#separators;
+    return this.#spent <= MAX_RETRIED;
+  }
+}
+
+/** Two of its reasons quote what may well be a password that begins with `!`. */
+function withoutText(reason: string): string {
+  return reason.replace(/^(tag name cannot contain such characters|undeclared tag handle).*/s, "$1");
 }
 
 /** A text with spaces put in front of some of its lines. */

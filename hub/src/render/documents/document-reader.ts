@@ -2,12 +2,12 @@ import { hash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { CodedError, type InputPosition } from "@muster/shared/errors";
 import type { JsonValue } from "@muster/shared/model";
+import { Composer } from "../../yaml/compose.ts";
+import { parseEvents } from "../../yaml/parse-events.ts";
+import { type DocumentText, splitDocuments } from "../../yaml/split-documents.ts";
+import { DEFAULT_YAML_LIMITS, type YamlLimits } from "../../yaml/yaml-limits.ts";
+import { positionAt, YamlProblem } from "../../yaml/yaml-problem.ts";
 import { ByteLru } from "../cache/byte-lru.ts";
-import { Composer } from "./compose.ts";
-import { parseEvents } from "./parse-events.ts";
-import { type DocumentText, splitDocuments } from "./split-documents.ts";
-import { DEFAULT_YAML_LIMITS, type YamlLimits } from "./yaml-limits.ts";
-import { positionAt, YamlProblem } from "./yaml-problem.ts";
 
 /** One document of a file. Equal texts give the same `value` object, so what is derived from it can be cached by identity. */
 export interface YamlDocument {
@@ -19,15 +19,17 @@ export interface YamlDocument {
   readonly inexact?: { readonly text: string; readonly line: number };
   /** Its text with the marker and the comments above it. */
   readonly text: string;
+  /** Of memory, about. */
+  readonly bytes: number;
 }
 
-type CachedPart = readonly (Omit<YamlDocument, "text"> & { readonly aliasNodes: number })[];
+type CachedPart = readonly (Omit<YamlDocument, "text" | "bytes"> & { readonly nodes: number; readonly aliasNodes: number })[];
 
 /** Milliseconds that a large file may hold up everything else in the process. */
 const TURN_MS = 10;
 
-/** Values take more memory than their text. */
-const MEMORY_PER_BYTE = 4;
+/** Bytes of an empty map in a list; most values take less. */
+const MEMORY_PER_NODE = 64;
 
 /**
  * Reads YAML as Go does and remembers documents by their text: of a file with one changed document, one is parsed.
@@ -55,22 +57,15 @@ export class DocumentReader {
     if (bytes.length > maxBytes) throw new CodedError("YAML_LIMIT", `The file has ${bytes.length} bytes; ${maxBytes} are allowed`, { at });
     const text = decode(bytes, at);
     const documents: YamlDocument[] = [];
-    let aliasNodes = 0;
+    const count = { nodes: 0, aliasNodes: 0 };
     let turn = performance.now();
     for (const part of splitDocuments(text)) {
       for (const document of this.#part(part, at)) {
-        aliasNodes += document.aliasNodes;
-        if (document.value === null) continue;
-        documents.push({
-          value: document.value,
-          line: part.line + document.line,
-          text: part.text,
-          ...(document.inexact && { inexact: { text: document.inexact.text, line: part.line + document.inexact.line } }),
-        });
+        count.nodes += document.nodes;
+        count.aliasNodes += document.aliasNodes;
+        if (document.value !== null) documents.push(inFile(document, part));
       }
-      if (aliasNodes > this.#limits.maxFileAliasNodes) {
-        throw new CodedError("YAML_LIMIT", `Aliases expand to more than ${this.#limits.maxFileAliasNodes} values`, { at });
-      }
+      this.#checkFile(count, at);
       if (performance.now() - turn > TURN_MS) {
         await nextTurn();
         turn = performance.now();
@@ -79,14 +74,36 @@ export class DocumentReader {
     return documents;
   }
 
+  #checkFile({ nodes, aliasNodes }: { readonly nodes: number; readonly aliasNodes: number }, at: InputPosition): void {
+    const { maxFileNodes, maxFileAliasNodes } = this.#limits;
+    if (aliasNodes > maxFileAliasNodes)
+      throw new CodedError("YAML_LIMIT", `Aliases expand to more than ${maxFileAliasNodes} values`, { at });
+    if (nodes > maxFileNodes) throw new CodedError("YAML_LIMIT", `More than ${maxFileNodes} values in one file`, { at });
+  }
+
   #part(part: DocumentText, at: InputPosition): CachedPart {
     const key = hash("sha256", part.text, "base64");
     const known = this.#parts.get(key);
     if (known) return known;
     const parsed = parsePart(part, at, this.#limits);
-    this.#parts.set(key, parsed, 200 + part.text.length * MEMORY_PER_BYTE);
+    this.#parts.set(
+      key,
+      parsed,
+      parsed.reduce((sum, { nodes }) => sum + nodes * MEMORY_PER_NODE, 200 + part.text.length),
+    );
     return parsed;
   }
+}
+
+/** A document as it stands in its file. */
+function inFile({ value, line, inexact, nodes }: CachedPart[number], part: DocumentText): YamlDocument {
+  return {
+    value,
+    line: part.line + line,
+    text: part.text,
+    bytes: part.text.length + nodes * MEMORY_PER_NODE,
+    ...(inexact && { inexact: { text: inexact.text, line: part.line + inexact.line } }),
+  };
 }
 
 /** Text of a file that must be UTF-8; a byte order mark is dropped. */
@@ -101,11 +118,10 @@ function decode(bytes: Uint8Array, at: InputPosition): string {
 function parsePart(part: DocumentText, at: InputPosition, limits: YamlLimits): CachedPart {
   let locate: (offset: number) => { line: number; column: number } = (offset) => positionAt(part.text, offset);
   try {
-    const parsed = parseEvents(part.text, limits.maxDepth);
+    const parsed = parseEvents(part.text, limits);
     ({ locate } = parsed);
-    return new Composer(parsed.events, parsed.source, limits).documents().map(({ value, offset, inexact, aliasNodes }) => ({
-      value,
-      aliasNodes,
+    return new Composer(parsed.events, parsed.source, limits).documents().map(({ offset, inexact, ...document }) => ({
+      ...document,
       line: locate(offset).line,
       ...(inexact && { inexact: { text: inexact.text, line: locate(inexact.offset).line } }),
     }));

@@ -14,7 +14,8 @@ export function resolveTagged(text: string, tag: string, isPlain: boolean): GoSc
   if (tag === "!!binary") return { value: decodeBinary(text), exact: true };
   if (!RESOLVED.test(tag)) return { value: text, exact: true };
   const scalar = resolveGoScalar(text);
-  if (!fits(scalar, tag, text)) throw new GoScalarError(`cannot read ${JSON.stringify(text)} as ${tag}`);
+  // The value is not shown: it may be a secret's.
+  if (!fits(scalar, tag, text)) throw new GoScalarError(`the value cannot be read as ${tag}`);
   return scalar;
 }
 

@@ -1,0 +1,135 @@
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import git from "isomorphic-git";
+import { cloneError } from "./git-errors.ts";
+import { createObjectReader, type ObjectReader } from "./git-objects.ts";
+
+/** One bare clone on disk. */
+export interface GitClone {
+  readonly folder: string;
+  readonly reader: ObjectReader;
+  /** Something that should be there could not be read: only a new clone heals that (E160). */
+  readonly damaged: boolean;
+  /** The last commit that was good: it could be read as a whole. It outlives the process. */
+  head(): Promise<string | undefined>;
+  keepHead(commit: string): Promise<void>;
+  /** Packs on disk; isomorphic-git never joins them. */
+  packs(): Promise<number>;
+  /** The commit of this id, or behind the tag of this id; undefined: it is not here. Throws SOURCE_CLONE. */
+  commitOf(oid: string): Promise<string | undefined>;
+  /** Reads something that must be there. Throws SOURCE_CLONE, after which the clone is damaged, or the work's own CodedError. */
+  reading<T>(work: (reader: ObjectReader) => Promise<T>): Promise<T>;
+  /** Makes it able to take packs; what is there already stays. */
+  prepare(): Promise<void>;
+  /** Makes sure that a pack that was just written is whole and on the disk; false: it is not whole, and was removed. */
+  takePack(path: string): Promise<boolean>;
+  keepRef(ref: string, commit: string): Promise<void>;
+}
+
+const HEAD_FILE = "muster-head";
+
+/** The machine is short of something: that says nothing of the clone. */
+const PASSING = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+
+function isPassing(error: unknown): boolean {
+  return PASSING.has(String((error as NodeJS.ErrnoException).code));
+}
+
+/** A clone in a folder, which need not be there yet. */
+export function createGitClone(folder: string, url: string): GitClone {
+  const reader = createObjectReader(folder);
+  const packFolder = join(folder, "objects", "pack");
+  let damaged = false;
+
+  async function reading<T>(work: (reader: ObjectReader) => Promise<T>): Promise<T> {
+    try {
+      return await work(reader);
+    } catch (error) {
+      const coded = cloneError(error, url);
+      if (coded !== error && !isPassing(error)) damaged = true;
+      throw coded;
+    }
+  }
+
+  async function peel(oid: string): Promise<string | undefined> {
+    const found = await git.readObject({ fs, gitdir: folder, oid, cache: reader.cache, format: "parsed" }).catch((error: unknown) => {
+      if ((error as { code?: string }).code === "NotFoundError") return undefined;
+      throw error;
+    });
+    return found?.type === "tag" ? await peel((found.object as { object: string }).object) : found && oid;
+  }
+
+  return {
+    folder,
+    reader,
+    get damaged() {
+      return damaged;
+    },
+    reading,
+    commitOf: (oid) => reading(() => peel(oid)),
+    async head() {
+      const text = await readFile(join(folder, HEAD_FILE), "utf8").catch(() => "");
+      return /^[0-9a-f]{40}$/.test(text) ? text : undefined;
+    },
+    async keepHead(commit) {
+      const path = join(folder, HEAD_FILE);
+      await writeFile(`${path}.new`, commit);
+      await syncToDisk(`${path}.new`);
+      await rename(`${path}.new`, path);
+    },
+    async packs() {
+      const names = await readdir(packFolder).catch(() => []);
+      return names.filter((name) => name.endsWith(".pack")).length;
+    },
+    async prepare() {
+      await mkdir(packFolder, { recursive: true });
+      await removeHalfPacks(packFolder);
+      await git.init({ fs, gitdir: folder, bare: true });
+      // The file may be there and empty, after a power cut; without a remote nothing could be fetched ever again.
+      await git.addRemote({ fs, gitdir: folder, remote: "origin", url, force: true });
+    },
+    async takePack(path) {
+      const pack = join(folder, path);
+      const index = pack.replace(/\.pack$/, ".idx");
+      const whole = await isWholePack(pack);
+      for (const file of [index, pack]) await (whole ? syncToDisk(file) : rm(file, { force: true }));
+      return whole;
+    },
+    async keepRef(ref, commit) {
+      await git.writeRef({ fs, gitdir: folder, ref, value: commit, force: true });
+    },
+  };
+}
+
+/** A pack without index is never read: a transfer that ended early has left it. */
+async function removeHalfPacks(packFolder: string): Promise<void> {
+  const names = new Set(await readdir(packFolder));
+  for (const name of names)
+    if (name.endsWith(".pack") && !names.has(name.replace(/\.pack$/, ".idx"))) await rm(join(packFolder, name), { force: true });
+}
+
+/** A pack ends with the digest of what stands before. isomorphic-git looks at it when it reads, which is too late to refuse it. */
+async function isWholePack(path: string): Promise<boolean> {
+  const hash = createHash("sha1");
+  let tail = Buffer.alloc(0);
+  for await (const chunk of fs.createReadStream(path)) {
+    const bytes = Buffer.concat([tail, chunk as Buffer]);
+    hash.update(bytes.subarray(0, -20));
+    tail = bytes.subarray(-20);
+  }
+  return hash.digest().equals(tail);
+}
+
+/** What a head names must be there after a power cut. */
+async function syncToDisk(path: string): Promise<void> {
+  for (const name of [path, dirname(path)]) {
+    const file = await open(name, "r");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+}
