@@ -77,30 +77,41 @@ export function createApplier(options: ApplierOptions): Applier {
 
   async function apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult> {
     const { line, bundle } = task;
+    const { ignore } = task.options.drift;
     const ref = parseObjectRef(line.ref);
     refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
     if (type.namespaced) refuseUnwatched(ref);
-    const ignored = ignoredPaths(line.manifest, task.options.drift.ignore);
-    const known = observer.get(line.ref);
-    // What is not known to be ours may be somebody else's: look before taking it. Ignored fields are taken from what is there.
-    const look = task.uid === undefined || task.dryRun || !known || ignored.length > 0;
-    const found = look ? await whatIsThere(task, type, ref, signal) : undefined;
-    const isNew = found !== undefined && found.metadata["uid"] !== task.uid;
-    if (isNew) refuseForeign(line.manifest, found, ref);
+    const ignored = ignoredPaths(line.manifest, ignore);
+    const { there, found, isNew } = await look(task, type, ignored.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(line.manifest, type));
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
     const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
-    observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore: task.options.drift.ignore, ...(dryRun && { dryRun }) });
+    observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore, ...(dryRun && { dryRun }) });
     // Somebody had removed all managedFields, so the server has put what was there under a name of its own; or kubectl was here (E040).
     const left = await takeOver(task, type, live, takeOverFromKubectl(live, wanted), signal);
     if (left && !task.settled) return apply({ ...task, before: left, settled: true }, signal);
-    const there = look ? found && identityOf(found) : known;
-    const adopted = isNew && !task.dryRun && !isMarked(found) ? { adopted: changedPaths(found, live) } : {};
-    return { action: task.dryRun ? Action.Skipped : actionOf(there, live), uid: identityOf(live).uid, ...adopted };
+    const { uid } = identityOf(live);
+    if (task.dryRun) return { action: Action.Skipped, uid };
+    const adopted = isNew && found && !isMarked(found) ? { adopted: changedPaths(found, live) } : {};
+    return { action: actionOf(there, live), uid, ...adopted };
+  }
+
+  /**
+   * What is there before an apply. What is not known to be ours may be somebody else's and is looked at before it is taken, and
+   * ignored fields are taken from what is there; otherwise the last observation is good enough. Throws ADOPT_REFUSED.
+   */
+  async function look(task: ApplyTask, type: ResourceType, hasIgnored: boolean, signal: AbortSignal): Promise<Look> {
+    const known = observer.get(task.line.ref);
+    if (task.uid !== undefined && !task.dryRun && known && !hasIgnored) return { there: known, found: undefined, isNew: false };
+    const ref = parseObjectRef(task.line.ref);
+    const found = await whatIsThere(task, type, ref, signal);
+    const isNew = found !== undefined && found.metadata["uid"] !== task.uid;
+    if (isNew) refuseForeign(task.line.manifest, found, ref);
+    return { there: found && identityOf(found), found, isNew };
   }
 
   async function whatIsThere(task: ApplyTask, type: ResourceType, ref: ObjectRef, signal: AbortSignal): Promise<Manifest | undefined> {
@@ -210,6 +221,15 @@ export function createApplier(options: ApplierOptions): Applier {
       }
     },
   };
+}
+
+/** What stands where an object is to be applied. */
+interface Look {
+  readonly there: Identity | undefined;
+  /** The object itself, if it had to be read. */
+  readonly found: Manifest | undefined;
+  /** It is not the one that the inventory knows. */
+  readonly isNew: boolean;
 }
 
 /** One state of one object. */

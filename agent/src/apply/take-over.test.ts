@@ -18,7 +18,8 @@ const live = (managedFields: JsonObject[], annotations: JsonObject = {}): Manife
 });
 const manifest = (data: JsonObject): Manifest => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x", namespace: "web" }, data });
 const data = (...names: string[]): JsonObject => ({ "f:data": Object.fromEntries(names.map((name) => [`f:${name}`, {}])) });
-const ours = (patch: JsonObject | undefined) => ((patch ?? {})["managedFields"] as JsonObject[]).find((one) => one["manager"] === "muster");
+const ours = (patch: JsonObject | undefined) =>
+  ((patch?.["managedFields"] ?? []) as JsonObject[]).find((one) => one["manager"] === "muster");
 
 describe("E026: taking over from kubectl", () => {
   it("asks for nothing where kubectl owns nothing, also beside an annotation of another tool", () => {
@@ -72,7 +73,7 @@ describe("E029: taking over a list", () => {
     const both = { ...data("a"), ...list("80") };
     const patch = takeOverList(live([entry("x", both), entry("y", list("81")), entry("z", data("c"))]), ["spec", "ports"]);
     expect(ours(patch)?.["fieldsV1"]).toMatchObject({ "f:spec": { "f:ports": { 'k:{"port":80}': {}, 'k:{"port":81}': {} } } });
-    const others = ((patch ?? {})["managedFields"] as JsonObject[]).filter((one) => one["manager"] !== "muster");
+    const others = ((patch?.["managedFields"] ?? []) as JsonObject[]).filter((one) => one["manager"] !== "muster");
     expect(others).toEqual([entry("x", data("a")), entry("z", data("c"))]);
     expect(takeOverList(live([entry("x", data("a"))]), ["spec", "ports"])).toBeUndefined();
   });

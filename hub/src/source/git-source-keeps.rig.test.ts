@@ -121,13 +121,7 @@ describe("a clone that has too many packs", () => {
       if (value === "three") snapshots.push(await fleet.fetch(signal));
     }
     expect([packsOf(dataDir, 1), packsOf(dataDir, 2)]).toEqual([3, 2]);
-    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "a")))).toEqual([
-      "one",
-      "two",
-      "three",
-      "three",
-      "four",
-    ]);
+    expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "a")))).toEqual(["one", "two", "three", "three", "four"]);
     expect(await Promise.all(snapshots.map((snapshot) => textOf(snapshot, "rest")))).toEqual(Array(5).fill("rest"));
   });
 
