@@ -18,7 +18,7 @@ export interface Generator {
 
 /** Every generator of the repository: those here, and every `generate-<what>.ts` beside the source of what it makes. */
 export async function allGenerators(root: string): Promise<Generator[]> {
-  const paths = globSync("{shared,hub,agent}/**/generate-*.ts", { cwd: root, exclude: ["**/node_modules/**", "**/*.test.ts"] });
+  const paths = globSync("{shared,hub,agent,test}/**/generate-*.ts", { cwd: root, exclude: ["**/node_modules/**", "**/*.test.ts"] });
   return [
     { name: "gRPC types", outputs: ["shared/src/rpc/gen"], generate: generateProtoTypes },
     chartReadme("hub"),

@@ -133,11 +133,12 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       const entries = new Map(state.inventory.entries);
       let grown = false;
       for (const bundle of desired.slice.bundles) {
+        // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
+        const prune = contentOf(bundle, desired)?.options.prune ?? true;
         for (const { ref, manifest } of state.linesOf(bundle.name)) {
-          const orphan = bundle.state === "desired" && (!bundle.options.prune || prunePolicyOf(manifest) === PrunePolicy.Keep);
+          const orphan = !prune || prunePolicyOf(manifest) === PrunePolicy.Keep;
           const known = entries.get(ref);
-          const claimed = known && (bundle.state === "keep" || isClaimOf(known, bundle.name, orphan));
-          if (claimed) continue;
+          if (known && isClaimOf(known, bundle.name, orphan)) continue;
           const uid = known?.uid;
           entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
           grown = true;

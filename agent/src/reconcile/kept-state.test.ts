@@ -24,6 +24,21 @@ describe("what the agent keeps in its cluster", () => {
     expect(values(first.cluster)).toEqual({ x: "1", y: "1" });
   });
 
+  it("E078: an object that moves back into a bundle that cannot be rendered is that bundle's in the inventory too", async () => {
+    const agent = startAgent();
+    const [x, y] = [configMap("x"), configMap("y")];
+    const bundleOf = async (name: string) => (await agent.inventory()).entries.get(`web_${name}__ConfigMap`)?.bundle;
+    await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b", objects: [x] }]);
+    await agent.synced("b");
+    await agent.take([{ name: "a", objects: [y, x], options: { prune: false } }, { name: "b" }]);
+    await vi.waitFor(async () => expect(await bundleOf("x")).toBe("a"));
+    await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b" }]);
+    await vi.waitFor(async () => expect(await bundleOf("x")).toBe("b"));
+    // Rendered again, without it: what leaves b goes as b says, and b does not say that it stays.
+    await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b", objects: [] }]);
+    await vi.waitFor(() => expect(Object.keys(values(agent.cluster))).toEqual(["y"]));
+  });
+
   it("E096: after the inventory was damaged, what left Git meanwhile is found by its label and waits for an approval", async () => {
     const first = startAgent();
     await first.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
