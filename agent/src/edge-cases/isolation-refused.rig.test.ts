@@ -166,7 +166,8 @@ describe("rights", () => {
     const account: Manifest = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "s", namespace } };
     await agent.take([{ name: "a", objects: [map("x"), account] }]);
     await eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Failed", reason: "KUBE_FORBIDDEN", failed: 1 }));
-    expect(await live()).toEqual({ x: "1" });
+    // The two are applied at the same time, and the refusal may be there first.
+    await eventually(async () => expect(await live()).toEqual({ x: "1" }));
     await setRights([rule(["configmaps", "serviceaccounts"])]);
     await synced(agent, "a", 60_000);
     await eventually(() => expect(agent.bundle("a")).toMatchObject({ health: "Current" }), { timeoutMs: 60_000 });

@@ -270,7 +270,8 @@ describe("drift, on a real API server, when the mode becomes correct", () => {
       replicas: 7,
       template: { spec: { containers: [{ image: `${CANARY}:1` }] } },
     });
-    expect(agent.told.filter((event) => event.type === "DriftCorrected")).toHaveLength(2);
+    // It is told once it is recorded, which is a moment later.
+    await eventually(() => expect(agent.told.filter((event) => event.type === "DriftCorrected")).toHaveLength(2));
     const patches = writes().filter((write) => !write.includes("secrets"));
     expect(patches.sort()).toEqual(["patch configmaps site", "patch deployments web"]);
   });
