@@ -106,6 +106,7 @@ describe("the hub chart with everything in existing Secrets", () => {
         maxMemoryBytes: 1_073_741_824,
         concurrency: 2,
         kubernetesVersion: "v1.36.0",
+        networkIsolation: "prefer",
       },
       publish: { auditIntervalMs: 30_000, blobGracePeriodMs: 3_600_000, replicas: 1 },
       log: { level: "info" },
