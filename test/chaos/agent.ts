@@ -5,7 +5,6 @@ import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
 import { percentiles } from "../bench/statistics.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { type ChaosResult, runChaos } from "./chaos-run.ts";
-import { ALL_NTH } from "./point-tasks.ts";
 
 /**
  * `npm run chaos:agent [-- --seed N --kills N --only POINT --random --lanes N --json FILE]`: kills the agent at every failpoint, then
@@ -36,22 +35,23 @@ const result = await runChaos({
   seed,
   kills,
   lanes,
-  nths: values.random ? [] : ALL_NTH,
+  matrix: values.random ? "none" : "all",
   ...(only !== undefined && { only }),
   progress: (text) => void process.stderr.write(`${text}\n`),
 });
 const figures = figuresOf(result, Math.round((performance.now() - began) / 1_000));
-const { findings, unreached } = result;
+const { findings, unreached, broken } = result;
 if (values.json)
   writeFileSync(
     values.json,
-    `${JSON.stringify({ at: new Date().toISOString(), cores: cpus().length, ...figures, findings, unreached }, null, 2)}\n`,
+    `${JSON.stringify({ at: new Date().toISOString(), cores: cpus().length, ...figures, findings, unreached, broken }, null, 2)}\n`,
   );
 
 for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(22)} ${describe(value)}\n`);
+for (const lane of broken) process.stdout.write(`\nended early: ${lane}\n`);
 for (const task of unreached) process.stdout.write(`not reached: ${task}\n`);
 for (const { kind, what, when, log } of findings) process.stdout.write(`\n${kind}: ${what}\n  ${when}\n${log.replaceAll(/^/gm, "  | ")}\n`);
-if (findings.length > 0 || result.missing.length > 0) {
+if (findings.length + broken.length + unreached.length + result.missing.length > 0) {
   const again = [
     "--seed",
     seed,

@@ -1,22 +1,25 @@
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
 import { EMPTY_INVENTORY } from "../../agent/src/plan/inventory.ts";
 import { startChaosRig } from "./chaos-rig.ts";
-import { createDrill, type Drill, type KillResult } from "./drill.ts";
-import { beginEpisode } from "./episode.ts";
+import { createDrill, type Drill } from "./drill.ts";
+import { beginEpisode, judgeSilence } from "./episode.ts";
 import { killAtPoints } from "./every-point.ts";
-import { createLane, type Lane } from "./lane.ts";
-import { type Nth, pointTasks } from "./point-tasks.ts";
+import { createLane, type Lane, type LaneRecord } from "./lane.ts";
+import { type Matrix, pointTasks } from "./point-tasks.ts";
 import { killAtRandom } from "./random-kills.ts";
 import { NOTHING } from "./revision.ts";
 import { sceneOf } from "./scenes.ts";
+
+/** More than one interval between two lists. */
+const SILENCE_MS = 4_000;
 
 /** Options of {@link runChaos}. */
 export interface ChaosOptions {
   readonly seed: number;
   /** Random kills. */
   readonly kills: number;
-  /** Passings of each failpoint at which to kill; none: only random kills. */
-  readonly nths: readonly Nth[];
+  /** Which kills at failpoints. */
+  readonly matrix: Matrix;
   /** Only this failpoint. */
   readonly only?: string;
   /** Clusters that are worked on at once. */
@@ -25,40 +28,47 @@ export interface ChaosOptions {
 }
 
 /** What a run came to. */
-export interface ChaosResult extends KillResult {
+export interface ChaosResult extends LaneRecord {
   /** Failpoints at which an agent was killed. */
   readonly covered: readonly string[];
   /** Failpoints at which none was, of those that were asked for. */
   readonly missing: readonly string[];
   /** Passings that were asked for and did not come. */
   readonly unreached: readonly string[];
+  /** Why lanes came to no end. */
+  readonly broken: readonly string[];
 }
 
 /** Kills agents at every failpoint, then at random, and judges what is seen after each kill. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { only, nths, progress } = options;
+  const { only, matrix, progress } = options;
   const rig = await startChaosRig();
-  const tasks = pointTasks(nths, only);
+  const tasks = pointTasks(matrix, only);
   const unreached: string[] = [];
+  const broken: string[] = [];
   let randomKills = options.kills;
   const more = () => randomKills-- > 0;
 
-  async function work(index: number): Promise<KillResult[]> {
+  async function work(index: number): Promise<LaneRecord> {
     const lane = await createLane(rig, `l${index + 1}`);
     try {
       const drill = await begin(lane);
       unreached.push(...(await killAtPoints(drill, tasks, (text) => progress(`${lane.name}: ${text}`))));
-      const { rest, agent, result } = drill;
-      const seed = options.seed + index;
-      return [result, await killAtRandom(lane, { begin: rest, agent, seed, more, progress, ...(only && { only }) })];
+      const { rest, agent } = drill;
+      await killAtRandom(lane, { begin: rest, agent, seed: options.seed + index, more, progress, ...(only && { only }) });
+      await judgeSilence(lane, SILENCE_MS);
+    } catch (error) {
+      // What was found until then is worth more than where it ended.
+      broken.push(`${lane.name}: ${error instanceof Error ? error.stack : String(error)}`);
     } finally {
       await lane.stop();
     }
+    return lane.record;
   }
 
   try {
     const results = await Promise.all(Array.from({ length: options.lanes }, (_, index) => work(index)));
-    return summarize(options, results.flat(), unreached);
+    return { ...summarize(options, results), unreached, broken };
   } finally {
     await rig.stop();
   }
@@ -72,20 +82,19 @@ async function begin(lane: Lane): Promise<Drill> {
   const agent = await lane.start();
   await episode.publish(sceneOf("mixed", 0, lane.objects, NOTHING));
   const rest = await episode.settle(agent, since);
-  if (episode.findings.length > 0) throw new Error(`nothing was killed yet, and ${JSON.stringify(episode.findings)}`);
+  if (lane.record.findings.length > 0) throw new Error(`nothing was killed yet, and ${JSON.stringify(lane.record.findings)}`);
   return createDrill(lane, rest, agent);
 }
 
-function summarize({ nths, only }: ChaosOptions, results: readonly KillResult[], unreached: readonly string[]): ChaosResult {
+function summarize({ matrix, only }: ChaosOptions, results: readonly LaneRecord[]): Omit<ChaosResult, "unreached" | "broken"> {
   const kills = results.flatMap((result) => result.kills);
   const covered = AGENT_FAILPOINTS.filter((point) => kills.includes(point));
-  const asked = nths.length === 0 ? [] : AGENT_FAILPOINTS.filter((point) => only === undefined || point === only);
+  const asked = matrix === "none" ? [] : AGENT_FAILPOINTS.filter((point) => only === undefined || point === only);
   return {
     kills,
     covered,
     missing: asked.filter((point) => !covered.includes(point)),
     findings: results.flatMap((result) => result.findings),
     convergedMs: results.flatMap((result) => result.convergedMs),
-    unreached,
   };
 }

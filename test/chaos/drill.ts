@@ -1,26 +1,16 @@
 import { eventually } from "../rig/eventually.ts";
-import { beginEpisode, type Finding, type Rest } from "./episode.ts";
+import { beginEpisode, type Rest } from "./episode.ts";
 import type { ChaosAgent, Lane } from "./lane.ts";
 import { nameOf, type PointTask } from "./point-tasks.ts";
 import { heldBy } from "./revision.ts";
 import { PHASES, type Scene, sceneOf } from "./scenes.ts";
 
-/** What came of kills. */
-export interface KillResult {
-  /** For each kill the failpoint, or `at random`. */
-  readonly kills: readonly string[];
-  readonly findings: readonly Finding[];
-  /** See {@link Episode.convergedMs}. */
-  readonly convergedMs: readonly number[];
-}
-
 /** Goes step by step through the revisions of a scene, with a kill in each or with none. */
 export interface Drill {
-  readonly result: KillResult;
   readonly rest: Rest;
   readonly agent: ChaosAgent;
   /** From now on the revisions are those of this scene. */
-  enter(scene: Scene): Promise<void>;
+  enter(scene: Scene): void;
   /** How often the point is passed in the next step; goes on without kills to one in which it is passed so often, if there is any. */
   passings(task: PointTask, least: number): Promise<number>;
   /** Gives whether the agent died at that passing. */
@@ -28,18 +18,22 @@ export interface Drill {
 }
 
 /** So long a failpoint that is not passed is waited for, in milliseconds. Much of it is a machine that is busy. */
-const DEATH_LIMIT_MS = 8_000;
+const DEATH_LIMIT_MS = 15_000;
+const STANDSTILL_MS = 3_000;
 
 /** `begin` must be at rest under step 0 of the scene `mixed`. */
 export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
   const counts = new Map<string, ReadonlyMap<string, number>>();
-  const result = { kills: [] as string[], findings: [] as Finding[], convergedMs: [] as number[] };
   let rest = begin;
   let agent = first;
   let step = 1;
   let scene: Scene = "mixed";
+  let stepsInScene = 1;
 
-  const next = () => sceneOf(scene, step++, lane.objects, rest.revision);
+  const next = () => {
+    stepsInScene += 1;
+    return sceneOf(scene, step++, lane.objects, rest.revision);
+  };
   const keyOf = (moment: PointTask["moment"]) => `${scene} ${moment} ${step % PHASES}`;
 
   /** Starts an agent that says what it passes; with `rested`, waits until its first pass is over. */
@@ -53,37 +47,37 @@ export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
 
   /** One step without a kill, to count what is passed in it. */
   async function count(): Promise<void> {
-    const since = performance.now();
     await startNoting("", true);
     const episode = beginEpisode(lane, rest, `${scene}, step ${step}, without a kill`);
     const keys = { start: keyOf("start"), change: keyOf("change") };
-    counts.set(keys.start, tally(agent.passed()));
+    const isOfScene = stepsInScene > 0;
+    const atStart = tally(agent.passed());
     await episode.publish(next());
-    rest = await episode.settle(agent, since);
+    rest = await episode.settle(agent);
     const passed = agent.passed();
+    if (!isOfScene) return;
+    counts.set(keys.start, atStart);
     counts.set(keys.change, tally(passed.slice(passed.indexOf("agent.afterSlice"))));
-    result.findings.push(...episode.findings);
   }
 
   return {
-    result,
     get rest() {
       return rest;
     },
     get agent() {
       return agent;
     },
-    async enter(entered) {
-      if (entered === scene) return;
+    enter(entered) {
+      if (entered !== scene) stepsInScene = 0;
       scene = entered;
-      // Counts are of steps between two revisions of one scene.
-      await count();
     },
     async passings({ point, moment }, least) {
       const seenIn = (phase: number) => counts.get(`${scene} ${moment} ${phase}`);
       const passed = (phase: number) => seenIn(phase)?.get(point) ?? 0;
       const phases = Array.from({ length: PHASES }, (_, phase) => phase);
       const isHopeless = () => phases.every((phase) => seenIn(phase) && passed(phase) < least);
+      // Counts are of steps between two revisions of one scene.
+      if (stepsInScene === 0) await count();
       while (passed(step % PHASES) < least && !isHopeless()) await count();
       return passed(step % PHASES);
     },
@@ -93,7 +87,7 @@ export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
       const gate = moment === "change" && point !== "agent.afterSlice" ? "agent.afterSlice>" : "";
       await startNoting(`,${gate}${point}=kill@${at}`, moment === "change");
       if (moment === "change") await episode.publish(next());
-      const died = await diesWithin(agent, DEATH_LIMIT_MS);
+      const died = await dies(agent, moment === "change" ? "agent.afterSlice" : "agent.afterRecord");
       await agent.kill();
       await episode.judgeDeath(agent, "when it was killed");
       // Whoever holds an object lets go of it now while the agent is away, now after it has come back.
@@ -101,9 +95,7 @@ export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
       const since = performance.now();
       agent = await lane.start();
       rest = await episode.settle(agent, since);
-      result.findings.push(...episode.findings);
-      result.convergedMs.push(...episode.convergedMs);
-      if (died) result.kills.push(point);
+      if (died) lane.record.kills.push(point);
       return died;
     },
   };
@@ -115,10 +107,16 @@ function tally(passed: readonly string[]): ReadonlyMap<string, number> {
   return counts;
 }
 
-async function diesWithin(agent: ChaosAgent, ms: number): Promise<boolean> {
+/** Gives false when the agent has passed `end` and then nothing more for a while, apart from what it always does. */
+async function dies(agent: ChaosAgent, end: string): Promise<boolean> {
+  let seen = 0;
+  let since = performance.now();
   const look = () => {
-    if (agent.running) throw new Error("it lives");
-    return true;
+    if (!agent.running) return true;
+    const passed = agent.passed().filter((name) => name !== "agent.duringRelist" && name !== "agent.duringStatus");
+    if (passed.length !== seen) [seen, since] = [passed.length, performance.now()];
+    if (passed.includes(end) && performance.now() - since > STANDSTILL_MS) return false;
+    throw new Error("it lives");
   };
-  return eventually(look, { timeoutMs: ms }).catch(() => false);
+  return eventually(look, { timeoutMs: DEATH_LIMIT_MS }).catch(() => false);
 }

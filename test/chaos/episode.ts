@@ -12,13 +12,6 @@ const PATIENCE_MS = 90_000;
 /** Nothing was written for so many milliseconds: at rest. */
 const QUIET_MS = 250;
 
-/** A violation, and when it was seen. */
-export interface Finding extends Violation {
-  readonly when: string;
-  /** The end of what the agent said. */
-  readonly log: string;
-}
-
 /** Everything is as Git says, and nothing is being written. */
 export interface Rest {
   readonly revision: Revision;
@@ -34,19 +27,15 @@ export interface Episode {
   disturb(ref: ObjectRefText, how: "delete" | "edit"): Promise<void>;
   /** Now that the agent is dead, does all hold that must hold at every instant? */
   judgeDeath(agent: ChaosAgent, when: string): Promise<void>;
-  /** Waits for rest; throws if it never comes. `since`: start of the agent, in monotonic milliseconds. */
-  settle(agent: ChaosAgent, since: number): Promise<Rest>;
-  readonly findings: readonly Finding[];
-  /** Milliseconds from the last start until everything was as Git says, once for each time that was waited for. */
-  readonly convergedMs: readonly number[];
+  /** Waits for rest; throws if it never comes. `since`: start of the agent, in monotonic milliseconds; absent: not measured. */
+  settle(agent: ChaosAgent, since?: number): Promise<Rest>;
 }
 
 export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
   const before = rest.snapshot;
   const revisions: Revision[] = [rest.revision];
   const disturbed = new Set<ObjectRefText>();
-  const findings: Finding[] = [];
-  const convergedMs: number[] = [];
+  const { findings, convergedMs } = lane.record;
   let unjudged: AuditMark = lane.mark();
 
   /** As {@link judgeInstant} takes it. */
@@ -54,7 +43,7 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
   const newest = () => revisions.at(-1) ?? rest.revision;
   const note = (violations: readonly Violation[], agent: ChaosAgent, when: string) => {
     for (const violation of violations) {
-      if (findings.some(({ what }) => what === violation.what)) continue;
+      if (findings.some(({ what, when: seen }) => what === violation.what && seen.startsWith(name))) continue;
       findings.push({ ...violation, when: `${name}, ${when}`, log: agent.logTail(30) });
     }
   };
@@ -70,33 +59,42 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
   }
 
   /** Gives the snapshot in which nothing is wrong any more. */
-  async function untilInOrder(held: ReadonlySet<ObjectRefText>, agent: ChaosAgent, since: number): Promise<Snapshot> {
-    let seen: { readonly snapshot: Snapshot; readonly violations: readonly Violation[] } | undefined;
+  async function untilInOrder(held: ReadonlySet<ObjectRefText>, agent: ChaosAgent, since: number | undefined): Promise<Snapshot> {
+    const began = since ?? performance.now();
+    const elapsed = () => Math.round(performance.now() - began);
+    let violations: Violation[] = [];
+    /** What was outstanding when everything should have been in order. */
+    let late: string[] | undefined;
+    let lookMs = 0;
     const look = async () => {
+      // Looking costs the API server more than what is looked for.
+      await pause(2 * lookMs);
+      const lookedAt = performance.now();
       const snapshot = await lane.snapshot();
-      const violations = judgeRest(snapshot, newest(), held);
-      seen = { snapshot, violations };
+      lookMs = performance.now() - lookedAt;
       if (!agent.running) throw new Error("the agent has ended by itself");
-      if (violations.length > 0) throw new Error(violations.map(({ what }) => what).join("; "));
-      return snapshot;
+      violations = judgeRest(snapshot, newest(), held);
+      if (violations.length === 0) return snapshot;
+      const outstanding = violations.map(({ what }) => what);
+      if (elapsed() > CONVERGENCE_LIMIT_MS) late ??= outstanding;
+      throw new Error(outstanding.join("; "));
     };
-    const soon = await eventually(look, { timeoutMs: CONVERGENCE_LIMIT_MS, intervalMs: 40 }).catch(() => undefined);
-    if (!soon) {
-      note(seen?.violations ?? [], agent, `${CONVERGENCE_LIMIT_MS} ms after the last start`);
-      await eventually(look, { timeoutMs: PATIENCE_MS, intervalMs: 500 });
+    try {
+      const snapshot = await eventually(look, { timeoutMs: PATIENCE_MS });
+      if (since !== undefined) convergedMs.push(elapsed());
+      if (late) note([{ kind: "late", what: `in order only after ${elapsed()} ms; until then ${late.join("; ")} (I7)` }], agent, "at last");
+      return snapshot;
+    } catch (error) {
+      note(violations, agent, `${elapsed()} ms after the last start`);
+      throw error;
     }
-    const ms = Math.round(performance.now() - since);
-    convergedMs.push(ms);
-    if (ms > CONVERGENCE_LIMIT_MS) note([{ kind: "late", what: `in order only after ${ms} ms (I7)` }], agent, "at last");
-    return look();
   }
 
   async function untilQuiet(agent: ChaosAgent): Promise<void> {
     let writes: string[] = [];
     const look = async () => {
       const mark = lane.mark();
-      const until = performance.now() + QUIET_MS;
-      while (performance.now() < until) await new Promise((resolve) => setTimeout(resolve, Math.max(1, until - performance.now())));
+      await pause(QUIET_MS);
       writes = lane.writes(mark).map(({ verb, resource, name: object }) => `${verb} ${resource}/${object}`);
       if (writes.length > 0) throw new Error(writes.join(", "));
     };
@@ -106,8 +104,6 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
   }
 
   return {
-    findings,
-    convergedMs,
     revisions,
     get revision() {
       return newest();
@@ -128,7 +124,7 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
       // Whoever holds an object may take their time; the rest must not wait for it.
       const held = heldBy(revisions);
       await untilInOrder(held, agent, since);
-      const released = performance.now();
+      const released = since === undefined ? since : performance.now();
       if (await lane.release(held)) await untilInOrder(new Set(), agent, released);
       await untilQuiet(agent);
       const snapshot = await lane.snapshot();
@@ -137,4 +133,22 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
       return { revision: newest(), snapshot };
     },
   };
+}
+
+/** I9: an agent at rest, over a time in which it lists everything anew, writes nothing at all. */
+export async function judgeSilence(lane: Lane, ms: number): Promise<void> {
+  const mark = lane.mark();
+  await pause(ms);
+  for (const { verb, resource, namespace, name } of lane.writes(mark)) {
+    lane.record.findings.push({
+      kind: "write",
+      what: `${verb} ${resource} ${namespace}/${name} at rest (I9)`,
+      when: "at the end",
+      log: "",
+    });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,5 +1,6 @@
 import type { Drill } from "./drill.ts";
 import { nameOf, type PointTask } from "./point-tasks.ts";
+import { PHASES } from "./scenes.ts";
 
 /**
  * Works through a queue of kills, which other lanes may share. Gives what could not be done: each failpoint must have a first passing,
@@ -8,24 +9,28 @@ import { nameOf, type PointTask } from "./point-tasks.ts";
 export async function killAtPoints(drill: Drill, tasks: PointTask[], progress: (text: string) => void): Promise<string[]> {
   const unreached: string[] = [];
   for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
-    await drill.enter(task.scene);
-    const least = { first: 1, second: 2, last: 3 }[task.nth];
-    const times = await drill.passings(task, least);
-    if (times < least) {
-      if (task.nth === "first") unreached.push(nameOf(task));
-      continue;
-    }
-    const reached = await killAtPassing(drill, task, { first: 1, second: 2, last: times }[task.nth]);
-    if (!reached) unreached.push(nameOf(task));
-    progress(`${nameOf(task)} ${reached ? `@${reached}` : "was not reached"}`);
+    drill.enter(task.scene);
+    const passings = await candidates(drill, task);
+    const reached = await firstReached(drill, task, passings);
+    if (!reached && passings.length > 0) unreached.push(nameOf(task));
+    if (passings.length > 0) progress(`${nameOf(task)} ${reached ? `@${reached}` : "was not reached"}`);
   }
   return unreached;
 }
 
-/** How often a point is passed differs a little from time to time: takes the one before if it was passed less often. */
-async function killAtPassing(drill: Drill, task: PointTask, at: number): Promise<number | undefined> {
-  for (let passing = at; passing >= Math.max(1, at - 2); passing--) {
-    if (await drill.killAt(task, passing)) return passing;
-  }
+/** Which passings to try, one step after the other; none if the point has no such passing. */
+async function candidates(drill: Drill, task: PointTask): Promise<number[]> {
+  // Some points are passed in some phases only.
+  if (task.nth === "first") return Array.from({ length: PHASES }, () => 1);
+  const least = task.nth === "second" ? 2 : 3;
+  const times = await drill.passings(task, least);
+  if (times < least) return [];
+  const passing = task.nth === "second" ? 2 : times;
+  // How often a point is passed differs a little from time to time.
+  return [passing, passing - 1, passing - 2].filter((at) => at >= 1);
+}
+
+async function firstReached(drill: Drill, task: PointTask, passings: readonly number[]): Promise<number | undefined> {
+  for (const passing of passings) if (await drill.killAt(task, passing)) return passing;
   return undefined;
 }

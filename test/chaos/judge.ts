@@ -28,6 +28,13 @@ export interface Violation {
   readonly what: string;
 }
 
+/** A violation, and when it was seen. */
+export interface Finding extends Violation {
+  readonly when: string;
+  /** The end of what the agent said. */
+  readonly log: string;
+}
+
 /** What happened since all was well. */
 export interface Episode {
   readonly before: Snapshot;

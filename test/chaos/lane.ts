@@ -10,15 +10,26 @@ import { judgeDeletions, type RecordedSlice } from "../rig/delete-oracle.ts";
 import { eventually } from "../rig/eventually.ts";
 import type { AuditMark } from "../rig/kube-apiserver.ts";
 import type { ChaosRig } from "./chaos-rig.ts";
-import type { Snapshot } from "./judge.ts";
+import type { Finding, Snapshot } from "./judge.ts";
 import { type LaneObjects, laneObjects } from "./objects.ts";
 import { coveredBy, type Revision } from "./revision.ts";
 import { takeSnapshot } from "./snapshot.ts";
+
+/** What has happened in a lane; it grows. */
+export interface LaneRecord {
+  /** For each kill the failpoint, or `at random`. */
+  readonly kills: string[];
+  readonly findings: Finding[];
+  /** Milliseconds from the last start, or from the release of a finalizer after it, until everything was as Git says. */
+  readonly convergedMs: number[];
+}
 
 /** One cluster, as far as its agent is concerned; several share one API server, each in namespaces of its own. */
 export interface Lane {
   readonly name: string;
   readonly objects: LaneObjects;
+  /** What came of it so far. */
+  readonly record: LaneRecord;
   /** Starts an agent, after the end of the one before; gives it at once, so that it can be killed before it is ready. */
   start(failpoints?: string): Promise<ChaosAgent>;
   publish(revision: Revision): Promise<void>;
@@ -82,6 +93,7 @@ export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
   return {
     name,
     objects,
+    record: { kills: [], findings: [], convergedMs: [] },
     async start(failpoints) {
       await running?.kill();
       const logPath = file(`agent-${++starts}.log`, "");

@@ -2,8 +2,7 @@ import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
 import { SCENES, type Scene } from "./scenes.ts";
 
 /** Which of its passings kills. */
-export type Nth = "first" | "second" | "last";
-export const ALL_NTH: readonly Nth[] = ["first", "second", "last"];
+const NTHS = ["first", "second", "last"] as const;
 
 /** `change`: passings since a new slice was heard of. `start`: passings since the start, with nothing new. */
 export type Moment = "change" | "start";
@@ -13,7 +12,7 @@ export interface PointTask {
   readonly point: string;
   readonly scene: Scene;
   readonly moment: Moment;
-  readonly nth: Nth;
+  readonly nth: (typeof NTHS)[number];
 }
 
 export function nameOf({ point, nth, scene, moment }: PointTask): string {
@@ -48,12 +47,16 @@ const AT_START: ReadonlySet<string> = new Set([
 ]);
 const ONLY_AT_START: ReadonlySet<string> = new Set(["agent.duringTokenReload", "agent.afterLease", "agent.afterResume"]);
 
+/** `once`: each failpoint at one passing. */
+export type Matrix = "all" | "once" | "none";
+
 /** The whole matrix, or one point's part of it, sorted by scene. */
-export function pointTasks(nths: readonly Nth[], only?: string): PointTask[] {
-  const points = AGENT_FAILPOINTS.filter((point) => only === undefined || point === only);
-  return SCENES.flatMap((scene) =>
-    points.flatMap((point) => momentsOf(point, scene).flatMap((moment) => nths.map((nth) => ({ point, scene, moment, nth })))),
+export function pointTasks(matrix: Matrix, only?: string): PointTask[] {
+  const points = AGENT_FAILPOINTS.filter((point) => matrix !== "none" && (only === undefined || point === only));
+  const all = SCENES.flatMap((scene) =>
+    points.flatMap((point) => momentsOf(point, scene).flatMap((moment) => NTHS.map((nth) => ({ point, scene, moment, nth })))),
   );
+  return matrix === "once" ? points.flatMap((point) => all.find((task) => task.point === point) ?? []) : all;
 }
 
 function momentsOf(point: string, scene: Scene): Moment[] {

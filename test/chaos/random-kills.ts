@@ -1,7 +1,6 @@
 import { parseObjectRef } from "@muster/shared/model";
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
-import type { KillResult } from "./drill.ts";
-import { beginEpisode, type Episode, type Finding, type Rest } from "./episode.ts";
+import { beginEpisode, type Episode, type Rest } from "./episode.ts";
 import type { ChaosAgent, Lane } from "./lane.ts";
 import { createRandomGit, type RandomGit } from "./random-revisions.ts";
 import { coveredBy, heldBy } from "./revision.ts";
@@ -23,23 +22,19 @@ export interface RandomKillOptions {
 const LIFETIME_MS = 2_000;
 
 /** Kills agents at random moments and random failpoints, alive or just born, while Git changes. Ends at rest. */
-export async function killAtRandom(lane: Lane, options: RandomKillOptions): Promise<KillResult> {
+export async function killAtRandom(lane: Lane, options: RandomKillOptions): Promise<void> {
   const { begin, agent, seed, more, only, progress } = options;
   const random = createSeededRandom(seed);
   const havoc = new Havoc(lane, random, agent, only);
   let rest = begin;
   while (more()) {
-    rest = await havoc.episode(rest, `seed ${seed}, kill ${havoc.kills.length + 1}`, more);
-    progress(`${lane.name}: ${havoc.kills.length} killed at random`);
+    rest = await havoc.episode(rest, `seed ${seed}, kill ${lane.record.kills.length + 1}`, more);
+    progress(`${lane.name}: ${lane.record.kills.length} killed`);
   }
-  return havoc;
 }
 
-/** Chance, Git and what came of it. */
-class Havoc implements KillResult {
-  readonly kills: string[] = [];
-  readonly findings: Finding[] = [];
-  readonly convergedMs: number[] = [];
+/** Chance, Git, and the agent that lives now. */
+class Havoc {
   readonly #lane: Lane;
   readonly #random: SeededRandom;
   readonly #git: RandomGit;
@@ -69,10 +64,7 @@ class Havoc implements KillResult {
     const since = await this.#reviveAndKillAgain(episode, rest, more);
     // The hub's audit sees that the stream does not hold what it has published.
     if (forged) await this.#lane.republish();
-    const after = await episode.settle(this.#agent, since);
-    this.findings.push(...episode.findings);
-    this.convergedMs.push(...episode.convergedMs);
-    return after;
+    return episode.settle(this.#agent, since);
   }
 
   /** Gives when the agent that may live was started. */
@@ -100,11 +92,11 @@ class Havoc implements KillResult {
 
   /** Ends one agent's life and judges what it leaves. */
   async #kill(episode: Episode, failpoint: string | undefined): Promise<void> {
-    await Promise.race([this.#agent.exited(), sleep(failpoint ? LIFETIME_MS : this.#someMs(LIFETIME_MS))]);
+    await Promise.race([this.#agent.exited(), sleep(failpoint ? 2 * LIFETIME_MS : this.#someMs(LIFETIME_MS))]);
     const died = !this.#agent.running;
     await this.#agent.kill();
-    this.kills.push(died && failpoint ? failpoint : "at random");
-    await episode.judgeDeath(this.#agent, `kill ${this.kills.length}`);
+    this.#lane.record.kills.push(died && failpoint ? failpoint : "at random");
+    await episode.judgeDeath(this.#agent, `kill ${this.#lane.record.kills.length}`);
   }
 
   /** Somebody else deletes or edits an object in the cluster. */

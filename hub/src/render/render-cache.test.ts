@@ -24,7 +24,7 @@ async function runsOf(code: ErrorCode, timesMs: readonly number[]): Promise<numb
 }
 
 describe("a render that failed", () => {
-  it.each<ErrorCode>(["RENDER_HELM", "RENDER_KUSTOMIZE"])(
+  it.each<ErrorCode>(["RENDER_HELM", "RENDER_KUSTOMIZE", "RENDER_NONDETERMINISTIC"])(
     "with %s is tried again after an hour: the tool's disk may have been full",
     async (code) => {
       expect(await runsOf(code, [0, MINUTE_MS, HOUR_MS - 1])).toBe(1);
@@ -38,7 +38,7 @@ describe("a render that failed", () => {
   it.each<ErrorCode>(["RENDER_SANDBOX", "RENDER_TOOL_MISSING", "INTERNAL"])("with %s is tried again each time", async (code) => {
     expect(await runsOf(code, [0, 0, 1])).toBe(3);
   });
-  it.each<ErrorCode>(["YAML_SYNTAX", "YAML_LIMIT", "RENDER_REMOTE", "RENDER_NONDETERMINISTIC", "OBJECT_INVALID"])(
+  it.each<ErrorCode>(["YAML_SYNTAX", "YAML_LIMIT", "RENDER_REMOTE", "OBJECT_INVALID"])(
     "with %s is not tried again: the input says so",
     async (code) => {
       expect(await runsOf(code, [0, HOUR_MS, 1_000 * HOUR_MS])).toBe(1);

@@ -14,7 +14,6 @@ const HOUR_MS = 3_600_000;
  * the fault of what else the machine does; but each try may cost the whole timeout. Others are tried again each time.
  */
 const KEPT_MS: Readonly<Partial<Record<ErrorCode, number>>> = {
-  RENDER_NONDETERMINISTIC: Number.POSITIVE_INFINITY,
   RENDER_REMOTE: Number.POSITIVE_INFINITY,
   YAML_SYNTAX: Number.POSITIVE_INFINITY,
   YAML_LIMIT: Number.POSITIVE_INFINITY,
@@ -22,6 +21,8 @@ const KEPT_MS: Readonly<Partial<Record<ErrorCode, number>>> = {
   BUNDLE_PATH_ESCAPE: Number.POSITIVE_INFINITY,
   BUNDLE_FILE_MISSING: Number.POSITIVE_INFINITY,
   RENDER_HELM: HOUR_MS,
+  // It may have been one of the renders that are compared.
+  RENDER_NONDETERMINISTIC: HOUR_MS,
   RENDER_KUSTOMIZE: HOUR_MS,
   RENDER_TIMEOUT: MINUTE_MS,
   RENDER_LIMIT: MINUTE_MS,
