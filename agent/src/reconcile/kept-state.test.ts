@@ -28,14 +28,20 @@ describe("what the agent keeps in its cluster", () => {
     const agent = startAgent();
     const [x, y] = [configMap("x"), configMap("y")];
     const bundleOf = async (name: string) => (await agent.inventory()).entries.get(`web_${name}__ConfigMap`)?.bundle;
-    await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b", objects: [x] }]);
+    await agent.take([
+      { name: "a", objects: [y], options: { prune: false } },
+      { name: "b", objects: [x] },
+    ]);
     await agent.synced("b");
     await agent.take([{ name: "a", objects: [y, x], options: { prune: false } }, { name: "b" }]);
     await vi.waitFor(async () => expect(await bundleOf("x")).toBe("a"));
     await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b" }]);
     await vi.waitFor(async () => expect(await bundleOf("x")).toBe("b"));
     // Rendered again, without it: what leaves b goes as b says, and b does not say that it stays.
-    await agent.take([{ name: "a", objects: [y], options: { prune: false } }, { name: "b", objects: [] }]);
+    await agent.take([
+      { name: "a", objects: [y], options: { prune: false } },
+      { name: "b", objects: [] },
+    ]);
     await vi.waitFor(() => expect(Object.keys(values(agent.cluster))).toEqual(["y"]));
   });
 
