@@ -284,18 +284,6 @@ describe("a policy that refuses everything that the agent asks for, its own stat
     await eventually(async () => expect([...(await agent.inventory()).entries.keys()].sort()).toHaveLength(2));
   });
 
-  it("E014: is changed first when the next commit corrects it, also by an agent that started only now", async () => {
-    const { agent, start, map, live, namespace, user, deleted } = await lockedOut();
-    const { desired } = agent.reconciler;
-    agent.stop();
-    const second = start();
-    second.reconciler.resume(desired!);
-    await insist(() => second.take([{ name: "a", objects: [map("x", "2"), ...refuseAll(namespace, user, "true")] }]));
-    await synced(second, "a", 40_000);
-    expect(await live()).toEqual({ x: "2" });
-    expect(deleted()).toEqual([]);
-  });
-
   it("E014: a webhook whose server is not there is named as what refuses, and goes in the same way", async () => {
     const { start, map, live, namespace, state } = await edge.newTenant();
     const agent = start();
