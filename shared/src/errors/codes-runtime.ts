@@ -151,8 +151,8 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   PRUNE_PROTECTED: entry(
-    "An object that left Git is of a protected kind or in a protected namespace.",
-    "Delete it by hand, or approve it under spec.deletion.approvals of the Fleet document.",
+    "An object that left Git is in a protected namespace, or has the annotation muster.dev/prune: protect.",
+    "Delete it by hand, or take the annotation off the live object.",
   ),
   DELETION_HELD: entry(
     "More deletions than the budget allows wait for an approval.",
