@@ -166,7 +166,7 @@ async function waitForDefinitions(
   signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
-  const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
+  const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
   if (crds.length === 0) return;
   await forEachLimited(crds, phase.concurrency, async (line) => {
     // One that was waited for in vain must not hold up every later pass.
@@ -224,7 +224,7 @@ async function lookAtNew(
   for (const line of needed) {
     if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
     const ref = parseObjectRef(line.ref);
-    const key = JSON.stringify([ref.group, splitApiVersion(line.manifest.apiVersion).version, ref.kind, ref.namespace]);
+    const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
     groups.set(key, [...(groups.get(key) ?? []), line]);
   }
   const found = new Map<ObjectRefText, Manifest | null>();
@@ -233,7 +233,7 @@ async function lookAtNew(
     if (!first || lines.length < LIST_THRESHOLD) continue;
     const ref = parseObjectRef(first.ref);
     try {
-      const type = await discovery.typeOf(ref, splitApiVersion(first.manifest.apiVersion).version);
+      const type = await discovery.typeOf(ref, splitApiVersion(first.head.apiVersion).version);
       const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
       const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
       for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);

@@ -135,8 +135,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       for (const bundle of desired.slice.bundles) {
         // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
         const prune = contentOf(bundle, desired)?.options.prune ?? true;
-        for (const { ref, manifest } of state.linesOf(bundle.name)) {
-          const orphan = !prune || prunePolicyOf(manifest) === PrunePolicy.Keep;
+        for (const { ref, head } of state.linesOf(bundle.name)) {
+          const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
           const known = entries.get(ref);
           if (known && isClaimOf(known, bundle.name, orphan)) continue;
           const uid = known?.uid;
