@@ -193,7 +193,7 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
   const { state, observer } = phase;
-  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
   if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
