@@ -283,7 +283,11 @@ describe("a policy that refuses everything that the agent asks for, its own stat
     await insist(() => second.take([{ name: "a", objects: [map("x", "2")] }]));
     await synced(second, "a", 40_000);
     expect(await live()).toEqual({ x: "2" });
-    expect(deleted().sort()).toEqual([`/validatingadmissionpolicies/${namespace}`, `/validatingadmissionpolicybindings/${namespace}`]);
+    // Its first pass, which still knew the policy only, may have made it again once.
+    expect([...new Set(deleted())].sort()).toEqual([
+      `/validatingadmissionpolicies/${namespace}`,
+      `/validatingadmissionpolicybindings/${namespace}`,
+    ]);
   });
 
   it("E014: a webhook whose server is not there is named as what refuses, and goes in the same way", async () => {

@@ -114,6 +114,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
+  if (state.ahead.has(ref)) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   // What stands in its place now may be somebody else's: the applier is to look.

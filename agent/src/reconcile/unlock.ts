@@ -1,6 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { type Digest, describeObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
 import { LogField, type Logger } from "@muster/shared/telemetry";
+import type { ManifestLine } from "@muster/shared/wire";
 import type { Applier } from "../apply/applier.ts";
 import type { Pruner } from "../apply/pruner.ts";
 import { ADMISSION_GROUP, isDenial } from "../kube/admission.ts";
@@ -32,8 +33,7 @@ export interface UnlockOptions {
 export function createUnlock(options: UnlockOptions): (refusal: unknown, desired: DesiredState, signal: AbortSignal) => Promise<void> {
   const { state, keeper, applier, prune, ownNamespace, logger } = options;
 
-  async function ahead(ref: ObjectRefText, work: () => Promise<unknown>, signal: AbortSignal): Promise<void> {
-    state.ahead.add(ref);
+  async function attempt({ ref, work }: Task, signal: AbortSignal): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -44,41 +44,48 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
     }
   }
 
-  async function deleteWhatLeft(desired: DesiredState, signal: AbortSignal): Promise<void> {
+  function deletions(desired: DesiredState, signal: AbortSignal): Task[] {
     const plan = planPrune(state.inventory, desired.slice, ownNamespace);
     const context = { ...pruneContextOf(plan, desired, state.inventory), keep: false };
-    for (const entry of plan.deletions.filter(({ ref }) => isAdmission(ref))) {
-      await ahead(entry.ref, () => prune(entry, context, signal), signal);
-    }
+    const left = plan.deletions.filter(({ ref }) => isAdmission(ref));
+    return left.map((entry) => ({ ref: entry.ref, work: () => prune(entry, context, signal) }));
   }
 
-  async function applyWhatChanged(desired: DesiredState, signal: AbortSignal): Promise<void> {
+  function changes(desired: DesiredState, signal: AbortSignal): Task[] {
     const inForce = digestsInForce(state);
-    for (const bundle of desired.slice.bundles) {
+    return desired.slice.bundles.flatMap((bundle) => {
       const content = contentOf(bundle, desired);
-      const lines = (content && desired.bundles.get(bundle.name)) ?? [];
-      for (const line of lines.filter(({ ref }) => isAdmission(ref))) {
-        const known = state.inventory.entries.get(line.ref);
-        // What is new may refuse even more; it has its turn when the slice is kept.
-        if (!content || !known || inForce.get(line.ref) === line.digest) continue;
-        const task = { line, bundle: bundle.name, options: content.options, ...(known.uid && { uid: known.uid }) };
-        const apply = async () => {
-          await applier.apply(task, signal);
+      // What is new may refuse even more; it has its turn when the slice is kept.
+      const isChanged = ({ ref, digest }: ManifestLine) =>
+        isAdmission(ref) && state.inventory.entries.has(ref) && inForce.get(ref) !== digest;
+      if (!content) return [];
+      const { options } = content;
+      return (desired.bundles.get(bundle.name) ?? []).filter(isChanged).map((line) => {
+        const uid = state.inventory.entries.get(line.ref)?.uid;
+        const work = async () => {
+          await applier.apply({ line, bundle: bundle.name, options, ...(uid !== undefined && { uid }) }, signal);
           state.lastApplied.set(line.ref, line.digest);
         };
-        await ahead(line.ref, apply, signal);
-      }
-    }
+        return { ref: line.ref, work };
+      });
+    });
   }
 
   return async (refusal, desired, signal) => {
     if (!isDenial(refusal) || desired.slice.paused) return;
     await keeper.know(desired, signal);
+    const tasks = [...deletions(desired, signal), ...changes(desired, signal)];
     // What an older slice that could not be kept has changed, and this one has not, is as the slice in force says again.
     state.ahead.clear();
-    await deleteWhatLeft(desired, signal);
-    await applyWhatChanged(desired, signal);
+    for (const { ref } of tasks) state.ahead.add(ref);
+    for (const task of tasks) await attempt(task, signal);
   };
+}
+
+/** What is done to one object. */
+interface Task {
+  readonly ref: ObjectRefText;
+  readonly work: () => Promise<unknown>;
 }
 
 function digestsInForce(state: ClusterState): ReadonlyMap<ObjectRefText, Digest> {
