@@ -40,7 +40,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     star: true,
     section: "Ordering, discovery, dependencies",
     what: "A webhook config applied before its backend blocks the agent itself",
-    open: "An agent that starts anew while the policy stands does not always get to correct it.",
   },
   E020: { section: "Server-side apply", what: "Field removed in Git is removed live" },
   E021: {

@@ -114,6 +114,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
+  if (state.ahead.has(ref)) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   // What stands in its place now may be somebody else's: the applier is to look.
@@ -193,7 +194,7 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
   const { state, observer } = phase;
-  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
   if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;

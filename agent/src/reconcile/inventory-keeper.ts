@@ -1,8 +1,15 @@
 import { CodedError } from "@muster/shared/errors";
 import { compareGenerations, DriftMode, type Generation, type ObjectRefText } from "@muster/shared/model";
-import type { Logger } from "@muster/shared/telemetry";
+import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
-import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
+import {
+  EMPTY_INVENTORY,
+  formatInventory,
+  type Inventory,
+  type InventoryEntry,
+  mergeInventories,
+  parseInventory,
+} from "../plan/inventory.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
@@ -25,11 +32,13 @@ export interface InventoryKeeperOptions {
 export interface InventoryKeeper {
   /** Reads it, once. Damage or loss gives an empty one that says so; throws AGENT_STATE if it cannot be read now. */
   load(signal: AbortSignal): Promise<void>;
+  /** The same for a slice that is not in force yet; what came back with a snapshot of etcd is left for {@link load}. */
+  know(desired: DesiredState, signal: AbortSignal): Promise<void>;
   /**
    * Before a newer slice is kept. If an older one lies there than this process has seen, etcd was restored from a snapshot, and with it came
-   * back objects that were deleted since: the next {@link load} takes the inventory of then into account (E099).
+   * back objects that were deleted since: the next {@link load} takes the inventory of then into account (E099). Gives the newest that was kept.
    */
-  lookForRewind(): Promise<void>;
+  lookForRewind(): Promise<Generation | undefined>;
   /** After a slice was kept. */
   kept(slice: Generation): void;
   /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
@@ -46,16 +55,32 @@ const REWOUND = "The agent's state is older than what it had kept: nothing is pr
 export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
   const { state, store, logger, failpoint, event } = options;
   let loaded = false;
+  let loading: Promise<void> | undefined;
   /** The newest slice that this process has seen in the store. */
   let mark: Generation | undefined;
   /** As it was at the time of the snapshot that etcd was restored from. */
   let rewound: Inventory | undefined;
 
-  async function lookForRewind(): Promise<void> {
-    const now = loaded ? await readHighWater(store) : undefined;
-    if (!now) return;
+  async function lookForRewind(): Promise<Generation | undefined> {
+    const now = await readHighWater(store);
+    if (!loaded || !now) return now;
     if (mark && compareGenerations(now, mark) < 0) rewound ??= await readAgain();
     mark = now;
+    return now;
+  }
+
+  /** Never over what another agent has noted: then both is kept. Gives what was written. */
+  async function write(inventory: Inventory): Promise<Inventory> {
+    try {
+      await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
+      return inventory;
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "AGENT_STATE_CONFLICT") throw error;
+      logger.warn({ [LogField.Code]: error.code }, `${error.message}: what it says is kept too`);
+      const merged = mergeInventories(inventory, await readAgain());
+      await store.write(INVENTORY, Buffer.from(formatInventory(merged)));
+      return merged;
+    }
   }
 
   async function save(inventory: Inventory): Promise<void> {
@@ -63,16 +88,20 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     await lookForRewind();
     // What came with the snapshot must not be written over before it was read.
     if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
-    await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
-    state.inventory = inventory;
+    state.inventory = await write(inventory);
     failpoint("agent.afterInventoryWrite");
   }
 
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
-  async function lost(how: "damaged" | "missing", error: CodedError | undefined, signal: AbortSignal): Promise<void> {
+  async function lost(
+    how: "damaged" | "missing",
+    desired: DesiredState | undefined,
+    signal: AbortSignal,
+    error?: CodedError,
+  ): Promise<void> {
     const marked = await options.findOurs(signal);
     // Of a bundle that this agent does not know: more likely another fleet's in the same cluster than an old one of ours.
-    const bundles = new Set(state.desired?.slice.bundles.map((bundle) => bundle.name));
+    const bundles = new Set(desired?.slice.bundles.map((bundle) => bundle.name));
     const found = marked.filter((entry) => bundles.has(entry.bundle));
     const others = marked.length - found.length;
     const message = `the inventory is ${how}: ${found.length} objects were found by their label; nothing is pruned until a full apply is done, and what left Git before that waits for an approval${others > 0 ? `; ${others} of unknown bundles are left alone` : ""}`;
@@ -107,8 +136,32 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     }
   }
 
+  async function loadOnce(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
+    try {
+      const bytes = await store.read(INVENTORY);
+      if (bytes) state.inventory = parseInventory(bytes.toString());
+      // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
+      else if (state.resumed) await lost("missing", desired, signal);
+    } catch (error) {
+      const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
+      if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
+      await lost("damaged", desired, signal, coded);
+    }
+    loaded = true;
+  }
+
+  /** A pass and a slice that cannot be kept may both want it at once. */
+  function know(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
+    if (loaded) return Promise.resolve();
+    loading ??= loadOnce(desired, signal).finally(() => {
+      loading = undefined;
+    });
+    return loading;
+  }
+
   return {
     save,
+    know,
     lookForRewind,
     kept(slice) {
       mark = slice;
@@ -116,18 +169,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     async load(signal) {
       if (rewound) takeRewound(rewound);
       rewound = undefined;
-      if (loaded) return;
-      try {
-        const bytes = await store.read(INVENTORY);
-        if (bytes) state.inventory = parseInventory(bytes.toString());
-        // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
-        else if (state.resumed) await lost("missing", undefined, signal);
-      } catch (error) {
-        const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
-        if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
-        await lost("damaged", coded, signal);
-      }
-      loaded = true;
+      await know(state.desired, signal);
     },
     async claim(desired) {
       const entries = new Map(state.inventory.entries);

@@ -20,13 +20,14 @@ import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
 import type { Observation, Observer } from "../observe/observer.ts";
-import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-state.ts";
+import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
+import { keepSlice } from "./keep-slice.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
 
@@ -114,7 +115,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   });
   const prunePhase = createPrunePhase({ ...options, state, keeper, event });
 
-  const unlock = createUnlock({ ...options, state });
+  const unlock = createUnlock({ ...options, state, keeper });
   let running = AbortSignal.abort();
 
   const drifted = new Set<ObjectRefText>();
@@ -241,13 +242,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
-        await keeper.lookForRewind();
-        await keepState(store, desired, { fetched, failpoint, ...(state.desired && { before: state.desired }) }).catch(
-          async (refusal: unknown) => {
-            await unlock(refusal, desired, running);
-            throw refusal;
-          },
-        );
+        const before = state.desired && { before: state.desired };
+        await keepSlice(desired, { store, keeper, fetched, failpoint, ...before }).catch(async (refusal: unknown) => {
+          await unlock(refusal, desired, running);
+          throw refusal;
+        });
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
         state.desired = desired;
