@@ -35,6 +35,10 @@ export interface StateStore {
   /** Names of all values. The first call also removes what a crash in the middle of a write has left behind. */
   names(): Promise<string[]>;
   remove(name: string): Promise<void>;
+  /** Names of values that this store has read or written and somebody else has deleted, in whole or in part. The next write of one is made. */
+  missing(): Promise<string[]>;
+  /** What was written may have been put back to what it was before: every next write is made. */
+  distrust(): void;
 }
 
 interface Root {
@@ -225,6 +229,26 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       } catch (error) {
         throw failed("list", error);
       }
+    },
+    async missing() {
+      try {
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
+        const there = new Set(items.map((item) => item.metadata.name));
+        const gone: string[] = [];
+        for (const [name, { digest, shards }] of known) {
+          if (digest === "" || [name, ...shards].every((part) => there.has(secretName(part)))) continue;
+          const left = shards.filter((shard) => there.has(secretName(shard)));
+          if (left.length > 0 || there.has(secretName(name))) known.set(name, { digest: "", shards: left });
+          else known.delete(name);
+          gone.push(name);
+        }
+        return gone;
+      } catch (error) {
+        throw failed("list", error);
+      }
+    },
+    distrust() {
+      for (const [name, { shards }] of known) known.set(name, { digest: "", shards });
     },
     async remove(name) {
       const shards = known.get(name)?.shards ?? [];
