@@ -45,18 +45,12 @@ export interface MemoryApi {
   setStatus(type: ResourceType, object: Manifest, status: JsonObject): Manifest;
   /** Events after a version, and the version to go on from. */
   watch(type: ResourceType, scope: ListScope, version: string): { readonly events: readonly WatchEvent[]; readonly version: string };
-  /** Heard after every write. Gives what ends it. */
-  onWrite(listener: () => void): () => void;
 }
 
 export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
   const store = createMemoryStore();
-  const listeners = new Set<() => void>();
   let uids = 0;
 
-  const tell = () => {
-    for (const listener of [...listeners]) listener();
-  };
   const about = (verb: string, type: ResourceType, namespace: string, name: string): Subject => ({ verb, type, namespace, name });
   const author = ({ manager }: Author): Writer => ({ manager, now: rfc3339(options.wallMs()) });
 
@@ -113,15 +107,9 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
     return controllers.written(type, store.put(type, object));
   }
 
-  const writeAll = <T>(work: () => T): T => {
-    const result = work();
-    tell();
-    return result;
-  };
-
   const controllers = createControllers({
     store,
-    later: (work) => options.later(() => writeAll(work)),
+    later: options.later,
     workloads: options.workloads ?? false,
     now: () => rfc3339(options.wallMs()),
   });
@@ -179,7 +167,7 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       refuseInvalid(subject, manifest, undefined, schema);
       const outcome = applied(before, manifest, schema, { ...author({ manager }), force });
       if ("conflicts" in outcome) throw Answers.ownedByOthers(subject, outcome.conflicts);
-      return writeAll(() => settle(subject, before, outcome.object, { dryRun }));
+      return settle(subject, before, outcome.object, { dryRun });
     },
     create(type, manifest, by) {
       const { namespace, name } = objectRefOf(manifest);
@@ -187,21 +175,21 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       refuseUnserved(subject);
       refuseHomeless(subject);
       if (store.get(type, namespace, name)) throw Answers.exists(subject);
-      return writeAll(() => settle(subject, undefined, updated(undefined, manifest, schemaFor(type.group, type.kind), author(by)), {}));
+      return settle(subject, undefined, updated(undefined, manifest, schemaFor(type.group, type.kind), author(by)), {});
     },
     replace(type, manifest, by) {
       const { namespace, name } = objectRefOf(manifest);
       const subject = about("replace", type, namespace, name);
       const before = existing(subject);
       refuseStale(subject, manifest.metadata, before);
-      return writeAll(() => settle(subject, before, updated(before, manifest, schemaFor(type.group, type.kind), author(by)), {}));
+      return settle(subject, before, updated(before, manifest, schemaFor(type.group, type.kind), author(by)), {});
     },
     mergePatch(type, namespace, name, patch, by) {
       const subject = about("patch", type, namespace, name);
       const before = existing(subject);
       if (isJsonObject(patch["metadata"])) refuseStale(subject, patch["metadata"], before);
       const wanted = merged(before, patch) as Manifest;
-      return writeAll(() => settle(subject, before, updated(before, wanted, schemaFor(type.group, type.kind), author(by)), {}));
+      return settle(subject, before, updated(before, wanted, schemaFor(type.group, type.kind), author(by)), {});
     },
     delete(type, namespace, name, { uid, propagation }) {
       const subject = about("delete", type, namespace, name);
@@ -209,10 +197,10 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       const before = store.get(type, namespace, name);
       if (!before) return undefined;
       if (uid !== undefined && uid !== before.metadata["uid"]) throw Answers.otherUid(subject, uid, String(before.metadata["uid"]));
-      return writeAll(() => controllers.deleted(type, before, propagation === "Orphan"));
+      return controllers.deleted(type, before, propagation === "Orphan");
     },
     setStatus(type, object, status) {
-      return writeAll(() => controllers.setStatus(type, object, status));
+      return controllers.setStatus(type, object, status);
     },
     watch(type, scope, version) {
       const subject = about("watch", type, scope.namespace ?? "", "");
@@ -220,10 +208,6 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       const found = store.changesSince(type, scope, Number(version));
       if (!found) throw Answers.compacted(subject, Number(version));
       return { events: found.events, version: String(found.version) };
-    },
-    onWrite(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
     },
   };
   return api;

@@ -18,8 +18,8 @@ export interface LinkRequest {
 /** What lies between a client and the API server: by default nothing, in the simulation time and faults. */
 export interface Link {
   request<T>(request: LinkRequest, work: () => T, signal: AbortSignal | undefined): Promise<T>;
-  /** Resolves when there may be something newer than a version. Rejects with what ends the watch. */
-  news(request: LinkRequest, version: string, signal: AbortSignal): Promise<void>;
+  /** true: there may be something newer than the version; false: the server has ended the watch. Rejects when it is cut. */
+  news(request: LinkRequest, version: string, signal: AbortSignal): Promise<boolean>;
 }
 
 /** A client of an API server in memory. */
@@ -82,7 +82,7 @@ export function createMemoryCluster(api: MemoryApi, link: Link = directLink(api)
     const ends = timer ? AbortSignal.any([signal, idle.signal]) : signal;
     try {
       while (!signal.aborted) {
-        if (!first) await link.news(request, version, ends);
+        if (!first && !(await link.news(request, version, ends))) return;
         const since = version;
         const read = () => api.watch(type, scope, since);
         const found = first ? await link.request(request, read, ends) : read();
@@ -112,12 +112,12 @@ function directLink(api: MemoryApi): Link {
       signal?.throwIfAborted();
       return work();
     },
-    news: (_, version, signal) =>
+    news: ({ type }, version, signal) =>
       new Promise((resolve, reject) => {
-        if (Number(version) < api.store.version) return resolve();
-        const end = api.onWrite(() => {
+        if (type && api.store.newest(type) > Number(version)) return resolve(true);
+        const end = api.store.onChange(() => {
           end();
-          resolve();
+          resolve(true);
         });
         const stop = () => {
           end();

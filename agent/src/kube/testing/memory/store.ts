@@ -26,6 +26,10 @@ export interface MemoryStore {
     scope: ListScope,
     version: number,
   ): { readonly events: WatchEvent[]; readonly version: number } | undefined;
+  /** Of the last change of a type; 0: there was none. */
+  newest(type: Pick<ResourceType, "group" | "kind">): number;
+  /** Heard with every change. Gives what ends it. */
+  onChange(listener: (type: Pick<ResourceType, "group" | "kind">) => void): () => void;
   /** Forgets all changes up to now. */
   compact(): void;
 }
@@ -40,6 +44,8 @@ const FIRST_VERSION = 1_000_000;
 export function createMemoryStore(): MemoryStore {
   const objects = new Map<Key, Map<string, Manifest>>();
   const changes = new Map<Key, Change[]>();
+  const newest = new Map<Key, number>();
+  const listeners = new Set<(type: Pick<ResourceType, "group" | "kind">) => void>();
   let version = FIRST_VERSION;
   let forgotten = FIRST_VERSION;
 
@@ -48,8 +54,11 @@ export function createMemoryStore(): MemoryStore {
     map.set(keyOf(type), known);
     return known;
   };
-  const note = (type: ResourceType, before: Manifest | undefined, after: Manifest | undefined, last: Manifest) =>
-    void of(changes, type, () => []).push({ version, before, after, last });
+  const note = (type: ResourceType, before: Manifest | undefined, after: Manifest | undefined, last: Manifest) => {
+    of(changes, type, () => []).push({ version, before, after, last });
+    newest.set(keyOf(type), version);
+    for (const listener of [...listeners]) listener(type);
+  };
   const stamp = (object: Manifest): Manifest => {
     version += 1;
     return freeze({ ...object, metadata: { ...object.metadata, resourceVersion: String(version) } });
@@ -67,9 +76,10 @@ export function createMemoryStore(): MemoryStore {
     put(type, object) {
       const byName = of(objects, type, () => new Map());
       const name = nameOf(String(object.metadata["namespace"] ?? ""), object.metadata.name);
+      const before = byName.get(name);
       const stored = stamp(object);
-      note(type, byName.get(name), stored, stored);
       byName.set(name, stored);
+      note(type, before, stored, stored);
       return stored;
     },
     remove(type, object) {
@@ -82,22 +92,29 @@ export function createMemoryStore(): MemoryStore {
     },
     changesSince(type, scope, after) {
       if (after < forgotten) return undefined;
-      const events: WatchEvent[] = [];
       const known = changes.get(keyOf(type)) ?? [];
       let first = known.length;
       while (first > 0 && (known[first - 1]?.version ?? 0) > after) first -= 1;
-      for (const change of known.slice(first)) {
-        const was = change.before !== undefined && isIn(change.before, scope);
-        const is = change.after !== undefined && isIn(change.after, scope);
-        if (was || is) events.push({ type: is ? (was ? "modified" : "added") : "deleted", object: change.last });
-      }
-      return { events, version };
+      return { events: known.slice(first).flatMap((change) => eventOf(change, scope)), version };
+    },
+    newest: (type) => newest.get(keyOf(type)) ?? 0,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
     },
     compact() {
       forgotten = version;
       changes.clear();
     },
   };
+}
+
+/** A change as a watch of a scope tells it: what enters the scope is new there. */
+function eventOf({ before, after, last }: Change, scope: ListScope): WatchEvent[] {
+  const was = before !== undefined && isIn(before, scope);
+  const is = after !== undefined && isIn(after, scope);
+  if (!was && !is) return [];
+  return [{ type: is ? (was ? "modified" : "added") : "deleted", object: last }];
 }
 
 function isIn(object: Manifest, { namespace, labelSelector }: ListScope): boolean {
