@@ -240,6 +240,7 @@ export function createStateStore(options: StateStoreOptions): StateStore {
           const left = shards.filter((shard) => there.has(secretName(shard)));
           if (left.length > 0 || there.has(secretName(name))) known.set(name, { digest: "", shards: left });
           else known.delete(name);
+          if (!there.has(secretName(name))) versions.set(name, null);
           gone.push(name);
         }
         return gone;
@@ -249,6 +250,8 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     },
     distrust() {
       for (const [name, { shards }] of known) known.set(name, { digest: "", shards });
+      // They are of a history that is not the cluster's any more.
+      versions.clear();
     },
     async remove(name) {
       const shards = known.get(name)?.shards ?? [];
