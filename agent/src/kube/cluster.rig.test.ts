@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Clusters, startClusters } from "../../../test/rig/clusters.ts";
 import { eventually } from "../../../test/rig/eventually.ts";
 import type { KubeApiserver } from "../../../test/rig/kube-apiserver.ts";
+import { currentMinor, KUBERNETES } from "../../../test/rig/kubernetes.ts";
 import type { Cluster, Discovery, ResourceType, WatchEvent } from "./cluster.ts";
 import { createCluster } from "./create-cluster.ts";
 
@@ -42,7 +43,7 @@ afterAll(async () => {
 
 describe("the Kubernetes client, on a real API server", () => {
   it("discovers kinds with their scope and preferred version", async () => {
-    expect(await cluster.version()).toBe("v1.36.3");
+    expect(await cluster.version()).toBe(`v${KUBERNETES[currentMinor()].version}`);
     expect(discovery.find("apps", "Deployment")).toMatchObject({ plural: "deployments", version: "v1", namespaced: true });
     expect(discovery.find("", "Namespace")).toMatchObject({ namespaced: false });
     expect(discovery.find("nowhere.example", "Thing")).toBeUndefined();
@@ -192,6 +193,6 @@ describe("the Kubernetes client, on a real API server", () => {
     await apiserver.kill();
     await expect(cluster.version()).rejects.toMatchObject({ code: "KUBE_UNREACHABLE" });
     await apiserver.restart();
-    expect(await cluster.version()).toBe("v1.36.3");
+    expect(await cluster.version()).toBe(`v${KUBERNETES[currentMinor()].version}`);
   });
 });
