@@ -140,6 +140,7 @@ export function createCluster(options: CreateClusterOptions): Cluster {
       type,
       list: options,
       onPage: options.onPage ?? ((page) => void items.push(...page)),
+      onRestart: () => void items.splice(0),
       ...(signal && { signal }),
     });
     return { items, resourceVersion };

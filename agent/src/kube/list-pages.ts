@@ -25,6 +25,8 @@ export interface ListPagesOptions {
   readonly list: ListOptions;
   readonly signal?: AbortSignal;
   readonly onPage: (items: readonly Manifest[]) => void;
+  /** The list begins anew: what was heard so far comes again. */
+  readonly onRestart?: () => void;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function listPages(options: ListPagesOptions): Promise<string> {
     } catch (error) {
       const isExpired = error instanceof CodedError && error.data["status"] === 410;
       if (!isExpired || place.next === undefined || restarts >= MAX_RESTARTS) throw error;
+      options.onRestart?.();
     }
   }
 }
@@ -53,7 +56,8 @@ interface Place {
   resourceVersion: string;
 }
 
-async function page({ transport, path, type, list, signal, onPage }: ListPagesOptions, place: Place): Promise<void> {
+async function page(options: ListPagesOptions, place: Place): Promise<void> {
+  const { transport, path, type, list, signal, onPage } = options;
   const query = new URLSearchParams({ limit: String(place.limit) });
   if (list.labelSelector) query.set("labelSelector", list.labelSelector);
   if (place.next) query.set("continue", place.next);
@@ -72,7 +76,7 @@ async function page({ transport, path, type, list, signal, onPage }: ListPagesOp
     if (!isTooLarge || place.limit === 1) throw error;
     // Only then is it known how large the objects are.
     place.limit = Math.max(1, Math.floor(place.limit / 16));
-    return page({ transport, path, type, list, onPage, ...(signal && { signal }) }, place);
+    return page(options, place);
   }
   const answer = JSON.parse(body) as { metadata?: { resourceVersion?: string; continue?: string }; items?: JsonObject[] };
   const items = answer.items ?? [];
