@@ -5,15 +5,12 @@ import {
   DriftKind,
   DriftMode,
   describeObjectRef,
-  formatObjectRef,
   Health,
   type Manifest,
   type ObjectRefText,
-  objectRefOf,
   parseObjectRef,
   type SliceBundle,
   SyncState,
-  splitApiVersion,
 } from "@muster/shared/model";
 import { forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
@@ -28,9 +25,7 @@ import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
 import type { ClusterState } from "./cluster-state.ts";
-
-/** From this many new objects of one type in one namespace on, one list is cheaper than a look at each. */
-const LIST_THRESHOLD = 8;
+import type { LookAhead } from "./look-ahead.ts";
 
 /** What the apply of one bundle did. */
 export interface ApplySummary {
@@ -55,6 +50,8 @@ export interface ApplyPhase {
   readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
+  /** Of this pass. */
+  readonly lookAhead: LookAhead;
 }
 
 /** One bundle's turn: how its objects are applied, and what came of it so far. */
@@ -92,7 +89,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     bundle: name,
     desired: state.desired,
     options,
-    before: await lookAtNew(phase, needed, signal),
+    before: await phase.lookAhead.at(name, needed, signal),
     dryRun:
       options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
     counts: {},
@@ -212,35 +209,4 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
     if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
   }
   return undefined;
-}
-
-/** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */
-async function lookAtNew(
-  phase: ApplyPhase,
-  needed: readonly ManifestLine[],
-  signal: AbortSignal,
-): Promise<Map<ObjectRefText, Manifest | null>> {
-  const { state, discovery, cluster, observer } = phase;
-  const groups = new Map<string, ManifestLine[]>();
-  for (const line of needed) {
-    if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
-    const ref = parseObjectRef(line.ref);
-    const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
-    groups.set(key, [...(groups.get(key) ?? []), line]);
-  }
-  const found = new Map<ObjectRefText, Manifest | null>();
-  for (const lines of groups.values()) {
-    const first = lines[0];
-    if (!first || lines.length < LIST_THRESHOLD) continue;
-    const ref = parseObjectRef(first.ref);
-    try {
-      const type = await discovery.typeOf(ref, splitApiVersion(first.head.apiVersion).version);
-      const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
-      const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
-      for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);
-    } catch {
-      // Then each object is looked at by itself, and says itself what is wrong.
-    }
-  }
-  return found;
 }

@@ -28,6 +28,7 @@ import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { keepSlice } from "./keep-slice.ts";
+import { createLookAhead } from "./look-ahead.ts";
 import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
@@ -80,7 +81,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
-  const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
@@ -181,6 +181,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     await keeper.claim(desired);
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
+    const phase: ApplyPhase = { ...options, state, lookAhead: createLookAhead({ ...options, state }) };
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.
