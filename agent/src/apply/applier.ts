@@ -35,7 +35,7 @@ export interface ApplyTask {
   readonly uid?: string;
   /** What a list has shown in its place, null for nothing; absent: the applier looks itself. */
   readonly before?: Manifest | null;
-  /** Asks the server what would be, without storing (mode report after a restart). */
+  /** Asks the server what would be, without storing (modes report and off after a restart). */
   readonly dryRun?: boolean;
   /** Foreign ownership was dealt with once: what is there again is somebody who will not stop. */
   readonly settled?: boolean;

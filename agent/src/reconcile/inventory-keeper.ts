@@ -170,14 +170,13 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   };
 }
 
-/** Notes in mode report what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
+/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
 function noteReported(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
   let grown = false;
   for (const bundle of state.desired?.slice.bundles ?? []) {
-    const content = state.desired && contentOf(bundle, state.desired);
-    for (const { ref, digest } of content ? state.linesOf(bundle.name) : []) {
+    for (const { ref, digest } of state.linesOf(bundle.name)) {
       const entry = entries.get(ref);
-      const asApplied = content?.options.drift.mode === DriftMode.Report ? digest : undefined;
+      const asApplied = state.driftModes.of(bundle.name, ref) === DriftMode.Correct ? undefined : digest;
       if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
       const { applied: _, ...rest } = entry;
       entries.set(ref, { ...rest, ...(asApplied && { applied: asApplied }) });

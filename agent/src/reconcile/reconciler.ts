@@ -133,7 +133,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
     }
   }
-  observer.onChange((observation) => {
+  observer.onChange((seen) => {
+    const observation = state.driftModes.told(seen);
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
       const { kind, manager, paths } = observation.drift;

@@ -102,6 +102,10 @@ export const RUNTIME_CODES = {
     "Another controller changes the object back each time.",
     "Stop the other one, or leave the fields to it: `drift.ignore` of the bundle. Until then corrections get rarer.",
   ),
+  DRIFT_MODE_INVALID: entry(
+    "The annotation `muster.dev/drift` of an object has a value that means nothing.",
+    "Write `correct`, `report` or `off` in Git. Until then drift of the object is reported and not corrected.",
+  ),
   KUBE_DENIED: entry("An admission policy or webhook refused the request.", "Change the object, or the policy that the message names.", {
     retryable: true,
   }),
