@@ -17,12 +17,12 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isUnserved } from "../kube/map-error.ts";
-import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
+import { rulesFor } from "../observe/ignore-rules.ts";
 import type { Observer } from "../observe/observer.ts";
 import { changedPaths } from "./changed-paths.ts";
 import { isMarked, whyNotAdopted } from "./foreign-owner.ts";
-import { leaveIgnoredFields } from "./ignored-fields.ts";
+import { leaveToOthers } from "./left-to-others.ts";
 import { makeRoom } from "./recreate.ts";
 import { type OwnershipPatch, takeOverFromKubectl, takeOverList } from "./take-over.ts";
 
@@ -82,15 +82,15 @@ export function createApplier(options: ApplierOptions): Applier {
     refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
     if (type.namespaced) refuseUnwatched(ref);
-    const ignored = ignoredPaths(line.manifest, ignore);
-    const { there, found, isNew } = await look(task, type, ignored.length > 0, signal);
+    const rules = rulesFor(line.manifest, ignore);
+    const { there, found, isNew } = await look(task, type, rules.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(line.manifest, type));
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
-    const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
+    const { manifest, leftOut } = before && rules.length > 0 ? leaveToOthers(wanted, before, rules) : { manifest: wanted };
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
-    observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore, ...(dryRun && { dryRun }) });
+    observer.applied({ ref: line.ref, bundle, type, manifest, live, rules, ...(leftOut && { leftOut }), ...(dryRun && { dryRun }) });
     // Somebody had removed all managedFields, so the server has put what was there under a name of its own; or kubectl was here (E040).
     const left = await takeOver(task, type, live, takeOverFromKubectl(live, wanted), signal);
     if (left && !task.settled) return apply({ ...task, before: left, settled: true }, signal);

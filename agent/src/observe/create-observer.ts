@@ -234,6 +234,8 @@ function blank(applied: AppliedObject): ObservedObject {
     resourceVersion: "",
     fields: {},
     hash: "",
+    loose: undefined,
+    ruleProblem: undefined,
     health: Health.Unknown,
     message: "",
     drift: undefined,

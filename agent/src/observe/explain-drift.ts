@@ -7,9 +7,10 @@ const MAX_PATHS = 20;
 
 /**
  * Says who changed what, from the live object's managedFields. Only the hash of what we applied is known, not its values;
- * so the paths are those of our recorded field set that another manager owns now or that are gone. Values never appear.
+ * so the paths are those of our recorded field set that another manager owns now or that are gone, or just those that are
+ * `certain` to differ. Values never appear.
  */
-export function explainDrift(recorded: FieldSet, live: Manifest): DriftDetail {
+export function explainDrift(recorded: FieldSet, live: Manifest, certain?: FieldSet): DriftDetail {
   const ours = withoutHeld(recorded, ownedFields(live));
   const others = managedFields(live)
     // A status is no field of ours; `scale` changes one that may be.
@@ -17,7 +18,7 @@ export function explainDrift(recorded: FieldSet, live: Manifest): DriftDetail {
     .map((entry) => ({ entry, taken: isJsonObject(entry["fieldsV1"]) ? intersect(ours, entry["fieldsV1"]) : {} }))
     .filter(({ taken }) => Object.keys(taken).length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));
-  const paths = new Set(others.flatMap(({ taken }) => fieldPaths(taken)));
+  const paths = new Set(certain ? fieldPaths(certain) : others.flatMap(({ taken }) => fieldPaths(taken)));
   for (const path of fieldPaths(missingIn(live, ours))) paths.add(path);
   // A removed field leaves no owner; the latest other writer is the best guess at who removed it.
   const culprit = others[0]?.entry ?? latestOther(live);

@@ -1,4 +1,4 @@
-import { type DriftIgnore, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
+import { FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { canonicalJson, digestBytes } from "@muster/shared/wire";
 
 /**
@@ -34,19 +34,6 @@ export function withoutIgnored(fields: FieldSet, paths: readonly string[]): Fiel
   let result = fields;
   for (const path of paths) result = drop(result, pointerTokens(path));
   return result;
-}
-
-/** The JSON pointers of the rules that fit an object. */
-export function ignoredPaths(object: Manifest, ignore: readonly DriftIgnore[]): string[] {
-  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
-  return ignore
-    .filter((rule) => {
-      if (rule.kind !== undefined && rule.kind !== object.kind) return false;
-      if (rule.group !== undefined && rule.group !== group) return false;
-      if (rule.namespace !== undefined && rule.namespace !== object.metadata["namespace"]) return false;
-      return rule.name === undefined || rule.name === object.metadata.name;
-    })
-    .flatMap((rule) => rule.paths);
 }
 
 /** The tokens of a JSON pointer (RFC 6901). */
@@ -86,7 +73,8 @@ export function projectionHash(object: Manifest, fields: FieldSet): string {
   return digestBytes(canonicalJson(projected ?? null)).slice("sha256:".length, "sha256:".length + 32);
 }
 
-function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
+/** What an object has of a field set, as a value that can be compared; `own` is what the API server says that we own there. */
+export function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
   if (value === undefined) return ABSENT;
   const children = Object.entries(fields).filter(([key]) => key !== ".");
   if (children.length === 0) {

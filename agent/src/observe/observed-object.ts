@@ -3,8 +3,10 @@ import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
 import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
-import { type FieldSet, ignoredPaths, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
+import { type FieldSet, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
 import { computeHealth } from "./health.ts";
+import { fixedPaths } from "./ignore-rules.ts";
+import { type LooseFields, looseDrift, looseFields } from "./loose-fields.ts";
 import type { AppliedObject, Observation } from "./observer.ts";
 
 /** What is kept of one object: a few hundred bytes, never the object. */
@@ -19,6 +21,10 @@ export interface ObservedObject {
   fields: FieldSet;
   /** Hash of our fields as the server normalised them. */
   hash: string;
+  /** Where rules leave fields to others that depend on how the object is. */
+  loose: LooseFields | undefined;
+  /** A condition of such a rule that could not be told. */
+  ruleProblem: string | undefined;
   health: Health;
   message: string;
   drift: DriftDetail | undefined;
@@ -62,18 +68,32 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   object.resourceVersion = versionOf(applied.live);
   object.fields = pool.intern(fields);
   object.hash = projectionHash(applied.live, fields);
+  object.loose = looseFields(applied.rules, applied.live, object.fields, applied.leftOut);
+  object.ruleProblem = undefined;
   object.drift = undefined;
   const { health, message } = computeHealth(applied.live);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(applied.live, health);
-  if (!applied.dryRun) return;
-  if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
+  if (!applied.dryRun) {
+    // What it says of conditions that cannot be told; drift it is none, right after an apply.
+    if (object.loose) driftOf(object, applied.live);
+  } else if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
   else recordMissing(object);
 }
 
-function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
-  return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore)), manifest);
+function comparedFields({ live, manifest, rules }: AppliedObject): FieldSet {
+  return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, fixedPaths(rules)), manifest);
+}
+
+/** Notes also which conditions of ignore rules could not be told. */
+function driftOf(object: ObservedObject, live: Manifest): DriftDetail | undefined {
+  if (!object.loose) return projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live);
+  object.ruleProblem = undefined;
+  const differs = looseDrift(object.fields, object.loose, live, (error) => {
+    object.ruleProblem ??= error.message;
+  });
+  return Object.keys(differs).length === 0 ? undefined : explainDrift(differs, live, differs);
 }
 
 /**
@@ -82,7 +102,7 @@ function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
  */
 export function recordLive(object: ObservedObject, live: Manifest, isNewest = false): boolean {
   if (!isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
-  const before = JSON.stringify([object.health, object.message, object.drift]);
+  const before = JSON.stringify([object.health, object.message, object.drift, object.ruleProblem]);
   const uid = String(live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(live);
   const { health, message } = computeHealth(live);
@@ -93,9 +113,9 @@ export function recordLive(object: ObservedObject, live: Manifest, isNewest = fa
     // Somebody deleted our object and made another of that name: not ours, even if it looks the same (E076).
     object.drift = { ...explainDrift(object.fields, live), kind: DriftKind.Unexpected };
   } else {
-    object.drift = projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live);
+    object.drift = driftOf(object, live);
   }
-  return before !== JSON.stringify([object.health, object.message, object.drift]);
+  return before !== JSON.stringify([object.health, object.message, object.drift, object.ruleProblem]);
 }
 
 /** How a Job has ended that removes itself after its time to live; undefined for anything else. */
@@ -133,9 +153,9 @@ export function recordUnreadable(object: ObservedObject, message: string): boole
 }
 
 export function toObservation(object: ObservedObject): Observation {
-  const { ref, bundle, uid, resourceVersion, health, message, drift, expiring } = object;
+  const { ref, bundle, uid, resourceVersion, health, message, drift, expiring, ruleProblem } = object;
   const finished = expiring === Health.Current && { finished: true as const };
-  return { ref, bundle, uid, resourceVersion, health, message, ...finished, ...(drift && { drift }) };
+  return { ref, bundle, uid, resourceVersion, health, message, ...finished, ...(ruleProblem && { ruleProblem }), ...(drift && { drift }) };
 }
 
 export function versionOf(manifest: Manifest): string {

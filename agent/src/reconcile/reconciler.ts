@@ -24,6 +24,7 @@ import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-s
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
@@ -251,6 +252,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         );
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
+        for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
         state.desired = desired;
       });
       failpoint("agent.afterHighWater");
