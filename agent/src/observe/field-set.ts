@@ -122,6 +122,11 @@ export function fieldPaths(fields: FieldSet, at = ""): string[] {
   return paths;
 }
 
+/** One leaf path for people, from the keys that lead to it. */
+export function fieldPath(keys: readonly string[]): string {
+  return keys.map(formatStep).join("");
+}
+
 function formatStep(key: string): string {
   const rest = key.slice(2);
   if (key.startsWith("f:")) return /^[\w-]+$/.test(rest) ? `.${rest}` : `[${rest}]`;

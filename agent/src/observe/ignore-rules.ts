@@ -75,8 +75,8 @@ export function leavesOfOthers(fields: FieldSet, rules: readonly DriftIgnore[], 
 /** One leaf as a text, to look it up by. */
 export const keyOf = (keys: FieldKeys): string => keys.join("\u0000");
 
-/** Of a map that we own members of, an empty field set of theirs says only that the map exists. */
-function holdsLeaf(theirs: FieldSet, ours: FieldSet, keys: FieldKeys): boolean {
+/** True if another manager's fields have a leaf of ours. Of a map that we own members of, an empty field set says only that it exists. */
+export function holdsLeaf(theirs: FieldSet, ours: FieldSet, keys: FieldKeys): boolean {
   for (let length = 1; length < keys.length; length += 1) {
     const above = fieldsAt(theirs, keys.slice(0, length));
     if (above && Object.keys(above).length === 0 && !isLeaf(fieldsAt(ours, keys.slice(0, length)))) return false;

@@ -1,4 +1,4 @@
-import type { DriftDetail, DriftIgnore, Health, Manifest, ObjectRefText } from "@muster/shared/model";
+import type { DriftDetail, DriftIgnore, FieldOwner, Health, Manifest, ObjectRefText } from "@muster/shared/model";
 import type { ResourceType } from "../kube/cluster.ts";
 import type { LeftOut } from "./loose-fields.ts";
 
@@ -33,6 +33,8 @@ export interface Observation {
   readonly finished?: true;
   /** A condition of an ignore rule that could not be told of it, and so does not count. */
   readonly ruleProblem?: string;
+  /** Managers that own fields of ours, too; usually none. */
+  readonly sharedWith: readonly FieldOwner[];
   /** Present while live differs from what was applied. */
   readonly drift?: DriftDetail;
 }

@@ -3,6 +3,7 @@ import {
   type BundleReport,
   type ClusterReport,
   describeObjectRef,
+  type FieldOwner,
   formatObjectRef,
   Health,
   type ObjectException,
@@ -22,6 +23,8 @@ export interface InspectedObject extends ObjectException {
   readonly uid: string;
   /** What the last apply of this process did; empty if there was none. */
   readonly lastAction: string;
+  /** Managers that own fields of ours, too. Absent: none. */
+  readonly sharedWith?: readonly FieldOwner[];
 }
 
 /** Codes that say “not yet” rather than “it does not work”. */
@@ -181,6 +184,7 @@ export function inspectObjects(
       ...exception,
       uid: observation?.uid ?? state.inventory.entries.get(ref)?.uid ?? "",
       lastAction: state.lastAction.get(ref) ?? "",
+      ...(observation && observation.sharedWith.length > 0 && { sharedWith: observation.sharedWith }),
     });
   };
   for (const { ref, bundle } of state.inventory.entries.values()) add(ref, bundle);

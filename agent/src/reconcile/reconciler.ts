@@ -4,6 +4,7 @@ import {
   type ClusterReport,
   describeObjectRef,
   formatRevision,
+  type Manifest,
   type ObjectException,
   type ObjectRef,
   type ObjectRefText,
@@ -30,6 +31,7 @@ import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
+import { createWantedManifests } from "./wanted-manifests.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -58,6 +60,8 @@ export interface Reconciler {
   /** Tries everything again now; with a bundle, applies all of its objects anew. */
   trigger(bundle?: string): void;
   readonly desired: DesiredState | undefined;
+  /** An object as the slice in force has it. */
+  wanted(bundle: string, ref: ObjectRefText): Manifest | undefined;
   report(sliceProblem: SliceCondition | undefined): ClusterReport;
   exceptions(): ObjectException[];
   /** One object, those of a bundle, or all. */
@@ -272,6 +276,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     get desired() {
       return state.desired;
     },
+    wanted: createWantedManifests((bundle) => state.linesOf(bundle)),
     report: (sliceProblem) => reportCluster(state, observer, sliceProblem),
     exceptions: () => reportExceptions(state, observer),
     inspect: (what) => inspectObjects(state, observer, what),
