@@ -281,13 +281,12 @@ function noteUids(draft: InventoryDraft, summaries: readonly ApplySummary[]): vo
   }
 }
 
-/** Notes in mode report what each object was applied as: a new process is to tell of drift, not to write over it. */
+/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. */
 function noteReported(draft: InventoryDraft, state: ClusterState): void {
   for (const bundle of state.desired?.slice.bundles ?? []) {
-    const content = state.desired && contentOf(bundle, state.desired);
-    for (const { ref, digest } of content ? state.linesOf(bundle.name) : []) {
+    for (const { ref, digest } of state.linesOf(bundle.name)) {
       const entry = draft.get(ref);
-      const asApplied = content?.options.drift.mode === DriftMode.Report ? digest : undefined;
+      const asApplied = state.driftModes.of(bundle.name, ref) === DriftMode.Correct ? undefined : digest;
       if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
       const { applied: _, ...rest } = entry;
       draft.set({ ...rest, ...(asApplied && { applied: asApplied }) });

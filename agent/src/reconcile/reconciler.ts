@@ -4,6 +4,7 @@ import {
   type ClusterReport,
   describeObjectRef,
   formatRevision,
+  type Manifest,
   type ObjectException,
   type ObjectRef,
   type ObjectRefText,
@@ -24,6 +25,7 @@ import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
@@ -32,6 +34,7 @@ import { createLookAhead } from "./look-ahead.ts";
 import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
+import { createWantedManifests } from "./wanted-manifests.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -64,6 +67,8 @@ export interface Reconciler {
   /** Looks soon whether the kept state is still there; see {@link createStateMender}. */
   checkState(): void;
   readonly desired: DesiredState | undefined;
+  /** An object as the slice in force has it. */
+  wanted(bundle: string, ref: ObjectRefText): Manifest | undefined;
   report(sliceProblem: SliceCondition | undefined): ClusterReport;
   exceptions(): ObjectException[];
   /** One object, those of a bundle, or all. */
@@ -142,7 +147,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
     }
   }
-  observer.onChange((observation) => {
+  observer.onChange((seen) => {
+    const observation = state.driftModes.told(seen);
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
       const { kind, manager, paths } = observation.drift;
@@ -263,6 +269,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         });
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
+        for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
         state.desired = desired;
       });
       failpoint("agent.afterHighWater");
@@ -286,6 +293,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     get desired() {
       return state.desired;
     },
+    wanted: createWantedManifests((bundle) => state.linesOf(bundle)),
     report: (sliceProblem) => reportCluster(state, observer, sliceProblem),
     exceptions: () => reportExceptions(state, observer),
     inspect: (what) => inspectObjects(state, observer, what),
