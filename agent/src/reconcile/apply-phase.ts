@@ -65,7 +65,7 @@ interface Turn {
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
-  /** Which objects of ours are compared, not written: in mode report, those that were applied as they are to be. */
+  /** Which objects of ours are compared, not written: in mode report and in a pause, those that were applied as they are to be. */
   readonly dryRun: "none" | "known" | "all";
   readonly counts: Partial<Record<Action, number>>;
   readonly uids: Map<ObjectRefText, string>;
@@ -85,16 +85,20 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(name, gate);
   else state.gates.delete(name);
-  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, options, gate !== undefined));
+  const dryRun = comparing(options, state.inventory.applied.get(name) === content.manifestSet.digest);
+  const needed = state
+    .linesOf(name)
+    .filter((line) =>
+      options.paused ? isUnseen(phase, line) && isCompared(phase, dryRun, line) : needsApply(phase, line, options, gate !== undefined),
+    );
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
     bundle: name,
     desired: state.desired,
     options,
-    before: await lookAtNew(phase, needed, signal),
-    dryRun:
-      options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
+    before: await lookAtNew({ ...phase, cluster: inNameOf(phase.cluster, options) }, needed, signal),
+    dryRun,
     counts: {},
     uids: new Map(),
     corrected: [],
@@ -110,6 +114,21 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   return { bundle: name, counts, uids, corrected, adopted };
 }
 
+/** In mode report, and in a pause, drift is told after a restart too, not written over. */
+function comparing({ drift, paused }: BundleOptions, isComplete: boolean): Turn["dryRun"] {
+  return drift.mode !== DriftMode.Report && !paused ? "none" : isComplete ? "all" : "known";
+}
+
+/** An object of ours that was applied as it is to be, by an earlier process if not by this one. */
+function isCompared({ state }: ApplyPhase, dryRun: Turn["dryRun"], { ref, digest }: ManifestLine): boolean {
+  const entry = state.inventory.entries.get(ref);
+  return entry?.uid !== undefined && (dryRun === "all" || (dryRun === "known" && entry.applied === digest));
+}
+
+function isUnseen({ state }: ApplyPhase, line: ManifestLine): boolean {
+  return !state.isApplied(line) && !state.mustWait(state.failures, line.ref);
+}
+
 /** Applies one object and notes what came of it. Throws only when the signal aborts. */
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
@@ -119,8 +138,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const wasApplied = turn.dryRun === "all" || (turn.dryRun === "known" && state.inventory.entries.get(ref)?.applied === line.digest);
-  const dryRun = wasApplied && uid !== undefined;
+  const dryRun = uid !== undefined && isCompared(phase, turn.dryRun, line);
+  // A pause that came meanwhile counts at once, and what is compared in one is not written for any reason.
+  if (!dryRun && (state.paused.has(turn.bundle) || state.desired?.slice.paused)) return;
   try {
     const task = {
       line,
@@ -206,11 +226,16 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
   for (const name of options.dependsOn) {
     const dependency = bundles.find((bundle) => bundle.name === name);
     if (!dependency) return `It depends on the bundle ${name}, which this cluster does not have`;
-    const report = reportBundle(dependency, phase.state, phase.observer);
+    const report = reportBundle(dependency, phase.state, phase.observer, { pausedAsItIs: true });
+    if (report.state !== SyncState.Synced && phase.state.paused.has(name)) return `It depends on the bundle ${name}, which is paused`;
     if (report.state !== SyncState.Synced) return `It depends on the bundle ${name}, which is ${report.state}`;
     if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
   }
   return undefined;
+}
+
+function inNameOf(cluster: Cluster, { serviceAccount }: BundleOptions): Cluster {
+  return serviceAccount ? cluster.as(serviceAccount) : cluster;
 }
 
 /** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */

@@ -2,11 +2,12 @@ import { CodedError } from "@muster/shared/errors";
 import { compareGenerations, DriftMode, type Generation, type ObjectRefText } from "@muster/shared/model";
 import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
+import { type BundleMemory, worthRemembering } from "../plan/bundle-memory.ts";
 import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
-import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
+import { claimObjects } from "./claim-objects.ts";
 import type { ClusterState } from "./cluster-state.ts";
 
 /** Options of {@link createInventoryKeeper}. */
@@ -58,7 +59,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     mark = now;
   }
 
-  async function save(inventory: Inventory): Promise<void> {
+  async function save(wanted: Inventory): Promise<void> {
+    const inventory = { ...wanted, bundles: stillToKnow(wanted) };
     failpoint("agent.beforeInventoryWrite");
     await lookForRewind();
     // What came with the snapshot must not be written over before it was read.
@@ -66,6 +68,12 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
     state.inventory = inventory;
     failpoint("agent.afterInventoryWrite");
+  }
+
+  function stillToKnow({ bundles, entries }: Inventory): ReadonlyMap<string, BundleMemory> {
+    const present = new Set((state.desired?.slice.bundles ?? []).map((bundle) => bundle.name));
+    for (const { bundle } of entries.values()) present.add(bundle);
+    return worthRemembering(bundles, present);
   }
 
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
@@ -91,7 +99,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       const uid = then.entries.get(ref)?.uid ?? now.uid;
       entries.set(ref, { ...now, ...(uid !== undefined && { uid }) });
     }
-    state.inventory = { entries, applied: new Map(), rebuilt: true };
+    const bundles = new Map([...then.bundles, ...state.inventory.bundles]);
+    state.inventory = { entries, applied: new Map(), bundles, rebuilt: true };
     // What is in the cluster now is not what was applied.
     state.lastApplied.clear();
   }
@@ -130,21 +139,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       loaded = true;
     },
     async claim(desired) {
-      const entries = new Map(state.inventory.entries);
-      let grown = false;
-      for (const bundle of desired.slice.bundles) {
-        // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
-        const prune = contentOf(bundle, desired)?.options.prune ?? true;
-        for (const { ref, manifest } of state.linesOf(bundle.name)) {
-          const orphan = !prune || prunePolicyOf(manifest) === PrunePolicy.Keep;
-          const known = entries.get(ref);
-          if (known && isClaimOf(known, bundle.name, orphan)) continue;
-          const uid = known?.uid;
-          entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
-          grown = true;
-        }
-      }
-      if (grown) await save({ ...state.inventory, entries });
+      const claimed = claimObjects(state.inventory, desired, (bundle) => state.linesOf(bundle));
+      if (claimed) await save(claimed);
     },
     async record(summaries) {
       const entries = new Map(state.inventory.entries);
@@ -159,25 +155,29 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       let complete = true;
       for (const bundle of state.desired?.slice.bundles ?? []) {
         const done = state.linesOf(bundle.name).every((line) => state.isApplied(line));
-        complete &&= done;
+        // Of one that is paused nothing is deleted, so nothing of it need be applied before anything else is.
+        complete &&= done || state.paused.has(bundle.name);
         if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
         applied.set(bundle.name, bundle.manifestSet.digest);
         grown = true;
       }
       const rebuilt = state.inventory.rebuilt && !complete;
-      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
+      if (grown || rebuilt !== state.inventory.rebuilt) await save({ ...state.inventory, entries, applied, rebuilt });
     },
   };
 }
 
-/** Notes in mode report what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
+/**
+ * Notes in mode report, and in a pause, what each object was applied as: a new process is to tell of drift, not to write over it. Gives true
+ * if any was new.
+ */
 function noteReported(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
   let grown = false;
   for (const bundle of state.desired?.slice.bundles ?? []) {
     const content = state.desired && contentOf(bundle, state.desired);
     for (const { ref, digest } of content ? state.linesOf(bundle.name) : []) {
       const entry = entries.get(ref);
-      const asApplied = content?.options.drift.mode === DriftMode.Report ? digest : undefined;
+      const asApplied = content?.options.drift.mode === DriftMode.Report || content?.options.paused ? digest : undefined;
       if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
       const { applied: _, ...rest } = entry;
       entries.set(ref, { ...rest, ...(asApplied && { applied: asApplied }) });
@@ -197,12 +197,4 @@ function noteFinished(entries: Map<ObjectRefText, InventoryEntry>, state: Cluste
     grown = true;
   }
   return grown;
-}
-
-/**
- * An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle; nor is one
- * that was only found.
- */
-function isClaimOf(entry: InventoryEntry, bundle: string, orphan: boolean): boolean {
-  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved && !entry.found;
 }

@@ -42,7 +42,7 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
       for (const line of lines.filter(({ ref }) => isAdmission(ref))) {
         const known = state.inventory.entries.get(line.ref);
         // What is new may refuse even more; it has its turn when the slice is kept.
-        if (!content || !known || state.lastApplied.get(line.ref) === line.digest) continue;
+        if (!content || content.options.paused || !known || state.lastApplied.get(line.ref) === line.digest) continue;
         const { uid } = known;
         await applier.apply({ line, bundle: bundle.name, options: content.options, ...(uid && { uid }) }, signal);
         state.lastApplied.set(line.ref, line.digest);
