@@ -5,6 +5,8 @@ export interface AuditEntry {
   /** RFC 3339, when the request arrived. */
   readonly at: string;
   readonly user: string;
+  /** In whose name the user asked; empty: in its own. */
+  readonly impersonated: string;
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
@@ -21,6 +23,7 @@ export interface AuditEntry {
 interface RawEntry {
   requestReceivedTimestamp?: string;
   user?: { username?: string };
+  impersonatedUser?: { username?: string };
   verb?: string;
   userAgent?: string;
   requestURI?: string;
@@ -69,6 +72,7 @@ function toEntry(raw: RawEntry): AuditEntry {
   return {
     at: raw.requestReceivedTimestamp ?? "",
     user: raw.user?.username ?? "",
+    impersonated: raw.impersonatedUser?.username ?? "",
     verb: raw.verb ?? "",
     group: raw.objectRef?.apiGroup ?? "",
     resource: raw.objectRef?.resource ?? "",

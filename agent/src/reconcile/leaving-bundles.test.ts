@@ -107,7 +107,7 @@ describe("E012: bundles that leave together", () => {
     expect(why("a-base")).toMatchObject({
       code: "PRUNE_WAITING",
       message:
-        "ConfigMap web/a-base waits until ConfigMap web/b-middle of the bundle middle, ConfigMap web/c-top of the bundle top, which depend on its bundle, are gone",
+        "ConfigMap web/a-base waits for what depends on its bundle to be gone: ConfigMap web/b-middle of the bundle middle, ConfigMap web/c-top of the bundle top",
     });
     await settle(cluster);
     expect(new Set(deleted(cluster))).toEqual(new Set(["c-top"]));

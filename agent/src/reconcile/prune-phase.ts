@@ -102,7 +102,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     waitsForOthers.add(ref);
     const error = new CodedError(
       "PRUNE_WAITING",
-      `${describe(ref)} waits until ${namesOf(dependents)}, which depend on its bundle, are gone`,
+      `${describe(ref)} waits for what depends on its bundle to be gone: ${namesOf(dependents)}`,
     );
     if (!waited || state.pruneFailures.get(ref)?.error.message !== error.message) state.fail(state.pruneFailures, ref, bundle, error);
     return true;
