@@ -12,7 +12,7 @@ import {
   parseInventory,
 } from "../plan/inventory.ts";
 import { InventoryDraft } from "../plan/inventory-draft.ts";
-import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
+import { type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
 import { claimObjects } from "./claim-objects.ts";
