@@ -5,6 +5,7 @@ import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
 import { type FieldSet, ignoredPaths, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
 import { computeHealth } from "./health.ts";
+import type { HealthRules } from "./health-rules.ts";
 import type { AppliedObject, Observation } from "./observer.ts";
 
 /** What is kept of one object: a few hundred bytes, never the object. */
@@ -54,7 +55,7 @@ export class FieldSetPool {
 }
 
 /** Takes the answer to an apply of ours as what “not drifted” looks like. */
-export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool): void {
+export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool, rules?: HealthRules): void {
   const fields = comparedFields(applied);
   object.bundle = applied.bundle;
   object.type = applied.type;
@@ -63,12 +64,12 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   object.fields = pool.intern(fields);
   object.hash = projectionHash(applied.live, fields);
   object.drift = undefined;
-  const { health, message } = computeHealth(applied.live);
+  const { health, message } = computeHealth(applied.live, rules);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(applied.live, health);
   if (!applied.dryRun) return;
-  if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
+  if (applied.dryRun.found) recordLive(object, applied.dryRun.found, { rules });
   else recordMissing(object);
 }
 
@@ -80,12 +81,16 @@ function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
  * Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left
  * alone, unless it is known to be the newest.
  */
-export function recordLive(object: ObservedObject, live: Manifest, isNewest = false): boolean {
+export function recordLive(
+  object: ObservedObject,
+  live: Manifest,
+  { isNewest = false, rules }: { readonly isNewest?: boolean; readonly rules?: HealthRules | undefined } = {},
+): boolean {
   if (!isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
   const before = JSON.stringify([object.health, object.message, object.drift]);
   const uid = String(live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(live);
-  const { health, message } = computeHealth(live);
+  const { health, message } = computeHealth(live, rules);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(live, health);

@@ -264,7 +264,10 @@ function describeUnseen(unseen: readonly string[]): string {
 }
 
 /** Where the agent may work or, if that is anywhere, where the slice has objects. */
-function namespacesOf(desired: DesiredState | undefined, { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">): readonly string[] {
+function namespacesOf(
+  desired: DesiredState | undefined,
+  { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">,
+): readonly string[] {
   if (watchNamespaces.length > 0) return watchNamespaces;
   const lines = [...(desired?.bundles.values() ?? [])].flat();
   return [...new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace))].filter((namespace) => namespace !== "");

@@ -26,10 +26,13 @@ import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.t
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
+import { describeFlapping } from "./flap-counter.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { keepSlice } from "./keep-slice.ts";
 import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
+import { createReadiness } from "./readiness.ts";
+import { createRuleKeeper } from "./rule-keeper.ts";
 import { createUnlock } from "./unlock.ts";
 
 /** Options of {@link createReconciler}. */
@@ -80,7 +83,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
-  const phase: ApplyPhase = { ...options, state };
+  const rules = createRuleKeeper(observer, state);
+  const readiness = createReadiness({ ...options, state });
+  const phase: ApplyPhase = { ...options, state, rules, readiness };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
@@ -143,6 +148,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     }
   }
   observer.onChange((observation) => {
+    if (!state.flaps.note(observation, state.lastApplied.get(observation.ref))) return;
+    const message = describeFlapping(observation, state.flaps.count(observation.ref));
+    event("Flapping", message, observation);
+    logger.warn({ [LogField.Bundle]: observation.bundle }, message);
+  });
+  observer.onChange((observation) => {
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
       const { kind, manager, paths } = observation.drift;
@@ -175,7 +186,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(() => mender.afterRewind());
     }
     const desired = state.desired;
+    if (desired) await rules.prepare(desired);
     if (!desired || desired.slice.paused) return;
+    readiness.begin();
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
     await keeper.claim(desired);
