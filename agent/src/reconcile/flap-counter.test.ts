@@ -1,6 +1,6 @@
 import { Health, type Manifest } from "@muster/shared/model";
-import { ManualClock } from "@muster/shared/runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { configMap } from "../pull/testing/slice-maker.ts";
 import { FlapCounter } from "./flap-counter.ts";
 import { startAgent, stopAgents } from "./testing/fake-agent.ts";
@@ -18,12 +18,12 @@ describe("E138: health that goes back and forth", () => {
     });
   }
 
-  it("is told once, with how often, and again only after a time of calm", () => {
+  it("is told once, with how often, and again only after a time of calm", async () => {
     const clock = new ManualClock();
     const counter = new FlapCounter(clock);
     expect(flap(counter, 6)).toEqual([false, false, false, true, false, false]);
     expect(counter.count(REF)).toBe(6);
-    clock.advance(11 * 60_000);
+    await clock.advance(11 * 60_000);
     expect(counter.count(REF)).toBe(0);
     expect(flap(counter, 4)).toEqual([false, false, false, true]);
   });
