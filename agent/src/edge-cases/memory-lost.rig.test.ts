@@ -1,6 +1,7 @@
 import type { JsonObject, Manifest } from "@muster/shared/model";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
+import type { AuditMark } from "../../../test/rig/kube-apiserver.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import { createCluster } from "../kube/create-cluster.ts";
 import { loadKeptState } from "../pull/desired-state.ts";
@@ -32,7 +33,12 @@ const stateOf = async (tenant: Tenant) => {
 /** Somebody tidies up. */
 async function deleteState(tenant: Tenant, what: (name: string) => boolean = () => true): Promise<string[]> {
   const gone = Object.keys(await stateOf(tenant)).filter(what);
-  for (const name of gone) await admin().request("DELETE", `${secretsOf(tenant)}/${name}`);
+  for (const name of gone) {
+    // The agent itself may still be dropping what it does not need.
+    await admin()
+      .request("DELETE", `${secretsOf(tenant)}/${name}`)
+      .catch((error: { status?: number }) => expect(error.status).toBe(404));
+  }
   return gone;
 }
 const recorded = (agent: ComposedAgent, names: readonly string[]) =>
@@ -182,7 +188,7 @@ describe("the agent's state in its namespace", () => {
     await admin().request("PATCH", `${definitions}/oddities.${group}`, { spec: { conversion } }, "application/merge-patch+json");
     await eventually(async () => {
       const listed = admin().request("GET", `/apis/${group}/v2/namespaces/${tenant.namespace}/oddities`);
-      await expect(listed).rejects.toMatchObject({ status: 500 });
+      await expect(listed).rejects.toMatchObject({ status: expect.toSatisfy((status) => status === 429 || status === 500) });
     }, within);
     const first = tenant.start();
     await first.take([{ name: bundle, objects: [tenant.map("x"), tenant.map("left")] }]);
@@ -201,50 +207,41 @@ describe("the agent's state in its namespace", () => {
 });
 
 describe("etcd restored from a snapshot", () => {
-  /** What Git says before and after the snapshot: one object leaves, one comes, one changes. */
-  async function history() {
-    const tenant = await edge.newTenant();
-    const { map } = tenant;
-    const agent = tenant.start({ relistIntervalMs: 500 });
-    await agent.take([{ name: "a", objects: [map("x"), map("y"), map("leaves")] }]);
-    await recorded(agent, ["leaves", "x", "y"]);
-    const restoreEtcd = await edge.clusters.etcd.snapshot();
-    await edge.api.restart();
-    const newest = [{ name: "a", objects: [map("x", "2"), map("y"), map("comes")] }];
-    await agent.take(newest);
-    await recorded(agent, ["comes", "x", "y"]);
-    await eventually(async () => expect(await tenant.live()).toEqual({ x: "2", y: "1", comes: "1" }), within);
-    const restore = async () => {
-      await edge.api.kill();
-      await restoreEtcd();
-      await edge.api.restart();
-      expect(await tenant.live()).toMatchObject({ x: "1", y: "1", leaves: "1" });
+  /** Since the snapshot one object has left Git, one has come, and one has changed. */
+  const then = ({ map }: Tenant) => [{ name: "a", objects: [map("x"), map("y"), map("leaves")] }];
+  const newest = ({ map }: Tenant) => [{ name: "a", objects: [map("x", "2"), map("y"), map("comes")] }];
+  const newestIsLive = (tenant: Tenant) =>
+    eventually(async () => expect(await tenant.live()).toEqual({ x: "2", y: "1", comes: "1" }), within);
+  let lives: { readonly tenant: Tenant; readonly agent: ComposedAgent };
+  let stopped: typeof lives;
+  let mark: AuditMark;
+  beforeAll(async () => {
+    const begin = async () => {
+      const tenant = await edge.newTenant();
+      return { tenant, agent: tenant.start() };
     };
-    return { tenant, agent, newest, restore };
-  }
-
-  it("E099: while no agent runs, inventory and objects are of one time: the slice of then is in force until the newest is taken, as after any pause", async () => {
-    const { tenant, agent, newest, restore } = await history();
-    agent.stop();
+    [lives, stopped] = [await begin(), await begin()];
+    for (const { tenant, agent } of [lives, stopped]) {
+      await agent.take(then(tenant));
+      await recorded(agent, ["leaves", "x", "y"]);
+    }
+    const restore = await edge.clusters.etcd.snapshot();
+    for (const { tenant, agent } of [lives, stopped]) {
+      await eventually(() => agent.take(newest(tenant)), within);
+      await newestIsLive(tenant);
+      await recorded(agent, ["comes", "x", "y"]);
+    }
+    stopped.agent.stop();
+    mark = edge.api.auditMark();
+    await edge.api.kill();
     await restore();
-    const mark = edge.api.auditMark();
-    const next = await startAnew(tenant);
-    await synced(next, "a");
-    // Nothing tells it that there was more, and nothing needs to: what it remembers is what there is.
-    expect(tenant.writes(mark).filter((write) => !write.startsWith("patch"))).toEqual([]);
-    expect(await tenant.live()).toEqual({ x: "1", y: "1", leaves: "1" });
-    await next.take(newest);
-    await recorded(next, ["comes", "x", "y"]);
-    await eventually(async () => expect(await tenant.live()).toEqual({ x: "2", y: "1", comes: "1" }), within);
-    expect(tenant.deleted(mark)).toEqual([`${tenant.namespace}/configmaps/leaves`]);
+    await edge.api.restart();
   });
 
   it("E099: under a running agent, that is noticed at rest; the newest slice is applied in full, and only what it does not want is deleted", async () => {
-    const { tenant, agent, restore } = await history();
-    const mark = edge.api.auditMark();
-    await restore();
+    const { tenant, agent } = lives;
     agent.reconciler.checkState();
-    await eventually(async () => expect(await tenant.live()).toEqual({ x: "2", y: "1", comes: "1" }), within);
+    await newestIsLive(tenant);
     await recorded(agent, ["comes", "x", "y"]);
     expect(agent.told.filter(({ type }) => type === "StateRewound")).toHaveLength(1);
     expect(tenant.deleted(mark)).toEqual([`${tenant.namespace}/configmaps/leaves`]);
@@ -253,6 +250,20 @@ describe("etcd restored from a snapshot", () => {
     const next = await startAnew(tenant);
     expect(next.reconciler.desired?.digest).toBe(agent.reconciler.desired?.digest);
     await synced(next, "a");
-    expect(await tenant.live()).toEqual({ x: "2", y: "1", comes: "1" });
+    await newestIsLive(tenant);
+  });
+
+  it("E099: while no agent runs, inventory and objects are of one time: the slice of then is in force until the newest is taken, as after any pause", async () => {
+    const { tenant } = stopped;
+    expect(await tenant.live()).toEqual({ x: "1", y: "1", leaves: "1" });
+    const next = await startAnew(tenant);
+    await synced(next, "a");
+    // Nothing tells it that there was more, and nothing needs to: what it remembers is what there is.
+    expect(tenant.writes(mark).filter((write) => !write.startsWith("patch"))).toEqual([]);
+    expect(await tenant.live()).toEqual({ x: "1", y: "1", leaves: "1" });
+    await next.take(newest(tenant));
+    await newestIsLive(tenant);
+    await recorded(next, ["comes", "x", "y"]);
+    expect(tenant.deleted(mark)).toEqual([`${tenant.namespace}/configmaps/leaves`]);
   });
 });

@@ -14,6 +14,7 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { HealthRules } from "./health-rules.ts";
 import {
+  describes,
   FieldSetPool,
   isOlder,
   type ObservedObject,
@@ -21,6 +22,7 @@ import {
   recordLive,
   recordMissing,
   recordUnreadable,
+  type TellDrift,
   toObservation,
   versionOf,
 } from "./observed-object.ts";
@@ -38,12 +40,18 @@ export interface ObserverOptions {
   readonly watchNamespaces?: readonly string[];
   /** Milliseconds between two full lists of a type, ±20 %. Default 300 000. */
   readonly relistIntervalMs?: number;
+  /** An object as Git has it, for telling what of it has drifted. Default: not known. */
+  readonly wantedOf?: (bundle: string, ref: ObjectRefText) => Manifest | undefined;
+  /** Whether drift is told with values, cut and masked. Default true. */
+  readonly driftValues?: boolean;
   /** Default: none. */
   readonly failpoint?: AgentFailpoint;
 }
 
 export function createObserver(options: ObserverOptions): Observer {
   const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000, failpoint = () => {} } = options;
+  const { wantedOf = () => undefined, driftValues = true } = options;
+  const tell: TellDrift = ({ bundle, ref }) => ({ wanted: wantedOf(bundle, ref), tellValues: driftValues });
   const objects = new Map<ObjectRefText, ObservedObject>();
   const byType = new Map<string, Set<ObservedObject>>();
   const started = new Map<string, ResourceType>();
@@ -104,7 +112,8 @@ export function createObserver(options: ObserverOptions): Observer {
 
   function see(live: Manifest): void {
     const object = objects.get(formatObjectRef(objectRefOf(live)));
-    if (!object) return;
+    // The echo of our own apply, and most of what a relist shows.
+    if (!object || (object.applying === 0 && describes(object, live))) return;
     if (object.applying > 0) {
       if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting)))
         object.waiting = live;
@@ -124,7 +133,7 @@ export function createObserver(options: ObserverOptions): Observer {
   function record(object: ObservedObject, live: Manifest, isNewest = false): boolean {
     const before = object.resourceVersion;
     try {
-      const changed = recordLive(object, live, { isNewest, rules: rules.get(object.bundle) });
+      const changed = recordLive(object, live, tell, { isNewest, health: rules.get(object.bundle) });
       return changed || (awaited.has(object.ref) && object.resourceVersion !== before);
     } catch (error) {
       return recordUnreadable(object, formatError(quarantined(object.ref, error)));
@@ -202,7 +211,7 @@ export function createObserver(options: ObserverOptions): Observer {
       if (known && keyOf(known.type) !== keyOf(applied.type)) byType.get(keyOf(known.type))?.delete(known);
       object.appliedAt = ++sequence;
       try {
-        recordApplied(object, applied, pool, rules.get(applied.bundle));
+        recordApplied(object, applied, pool, tell, rules.get(applied.bundle));
       } catch (error) {
         // What was known stays, and events are heard again.
         if (known) settle(known);
@@ -261,9 +270,12 @@ function blank(applied: AppliedObject): ObservedObject {
     resourceVersion: "",
     fields: {},
     hash: "",
+    loose: undefined,
+    ruleProblem: undefined,
     health: Health.Unknown,
     message: "",
     drift: undefined,
+    sharedWith: [],
     expiring: undefined,
     applying: 0,
     waiting: undefined,

@@ -12,7 +12,7 @@ import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 const CONCURRENCY = 4;
 /** Up to so many namespaces, each is listed by itself rather than the whole cluster. */
 const FEW_NAMESPACES = 3;
-/** Answers about one kind only, such as of an aggregated API or a conversion webhook that is down. */
+/** Answers that say something of one kind only. */
 const BROKEN_KIND: ReadonlySet<string> = new Set(["KIND_UNAVAILABLE", "KUBE_NOT_FOUND", "KUBE_SERVER"]);
 
 /** Options of {@link findOurs}. */
@@ -80,9 +80,14 @@ async function listMarked({ cluster, where }: FindOursOptions, type: ResourceTyp
     for (const namespace of where.namespaces) items.push(...((await list({ namespace })) ?? []));
     return items;
   } catch (error) {
-    if (BROKEN_KIND.has(CodedError.from(error).code)) return undefined;
+    if (isOfOneKind(CodedError.from(error))) return undefined;
     throw error;
   }
+}
+
+/** An aggregated API or a conversion webhook that is down; the latter is answered as “too many requests” once lists come from a cache. */
+function isOfOneKind({ code, message }: CodedError): boolean {
+  return BROKEN_KIND.has(code) || (code === "KUBE_THROTTLED" && message.includes("storage is (re)initializing"));
 }
 
 function entryOf(item: Manifest): InventoryEntry | undefined {
