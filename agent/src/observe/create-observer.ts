@@ -8,10 +8,11 @@ import {
   objectRefOf,
   parseObjectRef,
 } from "@muster/shared/model";
-import type { Clock, Random } from "@muster/shared/runtime";
+import { type Clock, type Random, Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import type { HealthRules } from "./health-rules.ts";
 import {
   describes,
   FieldSetPool,
@@ -57,6 +58,9 @@ export function createObserver(options: ObserverOptions): Observer {
   const listeners: ((observation: Observation) => void)[] = [];
   const pool = new FieldSetPool();
   const loops: Promise<void>[] = [];
+  const rules = new Map<string, HealthRules>();
+  const relists = new Map<string, Wakeup>();
+  let awaited: ReadonlySet<ObjectRefText> = new Set();
   let running: AbortSignal | undefined;
   let sequence = 0;
 
@@ -80,6 +84,8 @@ export function createObserver(options: ObserverOptions): Observer {
   function startWatching(type: ResourceType, signal: AbortSignal): void {
     const scopes = type.namespaced && watchNamespaces.length > 0 ? watchNamespaces.map((namespace) => ({ namespace })) : [{}];
     for (const scope of scopes) {
+      const relist = new Wakeup();
+      relists.set(`${keyOf(type)} ${"namespace" in scope ? scope.namespace : ""}`, relist);
       loops.push(
         watchType(
           {
@@ -89,6 +95,7 @@ export function createObserver(options: ObserverOptions): Observer {
             logger,
             type,
             relistIntervalMs,
+            relist,
             failpoint,
             scope: { ...scope, labelSelector: BUNDLE_LABEL },
             sequence: () => sequence,
@@ -113,10 +120,21 @@ export function createObserver(options: ObserverOptions): Observer {
     } else if (record(object, live)) emit(object);
   }
 
+  /** Rules may say something else of objects that have not changed: lists show them again. */
+  function lookAgain(bundle: string, kinds: ReadonlySet<string>): void {
+    for (const [key, set] of byType) {
+      const isMeant = [...set].some(({ bundle: its, type }) => its === bundle && kinds.has(`${type.group}/${type.kind}`));
+      if (!isMeant) continue;
+      for (const [watched, relist] of relists) if (watched.startsWith(`${key} `)) relist.wake();
+    }
+  }
+
   /** Of an object that our own code fails on nothing is claimed; the watch of its type goes on (E121). */
   function record(object: ObservedObject, live: Manifest, isNewest = false): boolean {
+    const before = object.resourceVersion;
     try {
-      return recordLive(object, live, tell, isNewest);
+      const changed = recordLive(object, live, tell, { isNewest, health: rules.get(object.bundle) });
+      return changed || (awaited.has(object.ref) && object.resourceVersion !== before);
     } catch (error) {
       return recordUnreadable(object, formatError(quarantined(object.ref, error)));
     }
@@ -193,7 +211,7 @@ export function createObserver(options: ObserverOptions): Observer {
       if (known && keyOf(known.type) !== keyOf(applied.type)) byType.get(keyOf(known.type))?.delete(known);
       object.appliedAt = ++sequence;
       try {
-        recordApplied(object, applied, pool, tell);
+        recordApplied(object, applied, pool, tell, rules.get(applied.bundle));
       } catch (error) {
         // What was known stays, and events are heard again.
         if (known) settle(known);
@@ -207,6 +225,15 @@ export function createObserver(options: ObserverOptions): Observer {
     applyFailed(ref) {
       const object = objects.get(ref);
       if (object) settle(object);
+    },
+    judgeBy(bundle, next) {
+      const kinds = new Set([...(rules.get(bundle)?.keys() ?? []), ...next.keys()]);
+      if (next.size > 0) rules.set(bundle, next);
+      else rules.delete(bundle);
+      lookAgain(bundle, kinds);
+    },
+    tellEveryChangeOf: (refs) => {
+      awaited = refs;
     },
     forget(ref) {
       const object = objects.get(ref);

@@ -1,10 +1,5 @@
 import { Health, isJsonObject, type JsonObject, type JsonValue, type Manifest, splitApiVersion } from "@muster/shared/model";
-
-/** What {@link computeHealth} finds, with a sentence for people. */
-export interface HealthResult {
-  readonly health: Health;
-  readonly message: string;
-}
+import { type HealthResult, type HealthRules, healthByRule } from "./health-rules.ts";
 
 /**
  * kstatus (sigs.k8s.io/cli-utils/pkg/kstatus): tells from one complete live object, its status included, whether its
@@ -14,15 +9,18 @@ export interface HealthResult {
  * Stricter than kstatus, because green must mean that it works: a Pod that has failed or cannot get its image is Failed,
  * and a load balancer has an address. Milder: a Pod that cannot be scheduled yet is InProgress however long that lasts, as
  * an autoscaler may be about to add a node.
+ *
+ * A bundle's own rule for the kind stands in place of all this, save for deletion and the generation that the controller has seen.
  */
-export function computeHealth(object: Manifest): HealthResult {
-  const general = generalHealth(object);
+export function computeHealth(object: Manifest, rules: HealthRules = NO_RULES): HealthResult {
+  const general = generalHealth(object) ?? healthByRule(object, rules) ?? conventionalHealth(object);
   if (general) return general;
   const { group } = splitApiVersion(object.apiVersion);
   const specific = KINDS[`${group}/${object.kind}`];
   return specific ? specific(object) : readyHealth(object);
 }
 
+const NO_RULES: HealthRules = new Map();
 const current = (message = ""): HealthResult => ({ health: Health.Current, message });
 const inProgress = (message: string): HealthResult => ({ health: Health.InProgress, message });
 const failed = (message: string): HealthResult => ({ health: Health.Failed, message });
@@ -35,6 +33,11 @@ function generalHealth(object: Manifest): HealthResult | undefined {
   if (typeof generation === "number" && typeof observed === "number" && observed !== generation) {
     return inProgress(`Its controller has seen generation ${observed} of ${generation}`);
   }
+  return undefined;
+}
+
+/** Conditions that mean the same for every kind that has them. */
+function conventionalHealth(object: Manifest): HealthResult | undefined {
   const stalled = condition(object, "Stalled");
   if (stalled?.status === "True") return failed(stalled.message);
   const reconciling = condition(object, "Reconciling");

@@ -13,6 +13,7 @@ import { withEmptyFields } from "./empty-fields.ts";
 import { type DriftContext, explainDrift } from "./explain-drift.ts";
 import { type FieldSet, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
 import { computeHealth } from "./health.ts";
+import type { HealthRules } from "./health-rules.ts";
 import { fixedPaths } from "./ignore-rules.ts";
 import { type LooseFields, looseDrift, looseFields } from "./loose-fields.ts";
 import type { AppliedObject, Observation } from "./observer.ts";
@@ -73,7 +74,13 @@ export class FieldSetPool {
 }
 
 /** Takes the answer to an apply of ours as what “not drifted” looks like. */
-export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool, tell: TellDrift): void {
+export function recordApplied(
+  object: ObservedObject,
+  applied: AppliedObject,
+  pool: FieldSetPool,
+  tell: TellDrift,
+  rules?: HealthRules,
+): void {
   const fields = comparedFields(applied);
   object.bundle = applied.bundle;
   object.type = applied.type;
@@ -85,14 +92,14 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   object.ruleProblem = undefined;
   object.drift = undefined;
   object.sharedWith = sharedFields(applied.live);
-  const { health, message } = computeHealth(applied.live);
+  const { health, message } = computeHealth(applied.live, rules);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(applied.live, health);
   if (!applied.dryRun) {
     // What it says of conditions that cannot be told; drift it is none, right after an apply.
     if (object.loose) driftOf(object, applied.live, tell);
-  } else if (applied.dryRun.found) recordLive(object, applied.dryRun.found, tell);
+  } else if (applied.dryRun.found) recordLive(object, applied.dryRun.found, tell, { health: rules });
   else recordMissing(object);
 }
 
@@ -111,17 +118,25 @@ function driftOf(object: ObservedObject, live: Manifest, tell: TellDrift): Drift
   return Object.keys(differs).length === 0 ? undefined : explainDrift(differs, live, { ...tell(object), certain: differs });
 }
 
+/** Options of {@link recordLive}. */
+interface RecordOptions {
+  /** It is known to be the newest state there is. Default false. */
+  readonly isNewest?: boolean;
+  /** Rules of health of the object's bundle. Default: none. */
+  readonly health?: HealthRules | undefined;
+}
+
 /**
  * Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left
  * alone, unless it is known to be the newest.
  */
-export function recordLive(object: ObservedObject, live: Manifest, tell: TellDrift, isNewest = false): boolean {
-  if (!isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
+export function recordLive(object: ObservedObject, live: Manifest, tell: TellDrift, options: RecordOptions = {}): boolean {
+  if (!options.isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
   const before = JSON.stringify([object.health, object.message, object.drift, object.ruleProblem]);
   const uid = String(live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(live);
   object.sharedWith = sharedFields(live);
-  const { health, message } = computeHealth(live);
+  const { health, message } = computeHealth(live, options.health);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(live, health);

@@ -1,5 +1,6 @@
 import type { DriftDetail, DriftIgnore, FieldOwner, Health, Manifest, ObjectRefText } from "@muster/shared/model";
 import type { ResourceType } from "../kube/cluster.ts";
+import type { HealthRules } from "./health-rules.ts";
 import type { LeftOut } from "./loose-fields.ts";
 
 /** What an apply hands to the observer: from now on this is what "not drifted" looks like. */
@@ -50,6 +51,10 @@ export interface Observer {
   applied(object: AppliedObject): void;
   /** Ends what {@link expectApply} began, when the apply failed: what was known stays. */
   applyFailed(ref: ObjectRefText): void;
+  /** From now on the health of a bundle's objects is what these rules say; those that are known are looked at again. */
+  judgeBy(bundle: string, rules: HealthRules): void;
+  /** Every newer version of an object that is in this set is told, also one that changes nothing of its observation. */
+  tellEveryChangeOf(refs: ReadonlySet<ObjectRefText>): void;
   /** Call before a delete of our own and for objects that leave the inventory. */
   forget(ref: ObjectRefText): void;
   get(ref: ObjectRefText): Observation | undefined;

@@ -1,6 +1,6 @@
 import { CodedError } from "@muster/shared/errors";
 import { formatObjectRef, type Manifest, type ObjectRefText, objectRefOf } from "@muster/shared/model";
-import { type Clock, createBackoff, jitter, type Random } from "@muster/shared/runtime";
+import { type Clock, createBackoff, jitter, type Random, type Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import { type Cluster, type ListScope, listEach, type ResourceType } from "../kube/cluster.ts";
@@ -16,6 +16,8 @@ export interface WatchTypeOptions {
   readonly type: ResourceType;
   readonly scope: ListScope;
   readonly relistIntervalMs: number;
+  /** Woken: the next relist begins now. */
+  readonly relist: Wakeup;
   /** The number of the last apply; what a list lacks counts only for applies before it. */
   readonly sequence: () => number;
   readonly onLive: (live: Manifest) => void;
@@ -90,12 +92,12 @@ function trackFailing({ clock, onUnreadable }: WatchTypeOptions) {
 }
 
 async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promise<void> {
-  const { clock, random, logger, type, relistIntervalMs } = options;
+  const { random, logger, type, relistIntervalMs } = options;
   const backoff = createBackoff({ initialMs: 2_000, maxMs: Math.min(60_000, relistIntervalMs), random });
   const failing = trackFailing(options);
   let waitMs = jitter(relistIntervalMs, random, 0.2);
   while (!signal.aborted) {
-    await clock.sleep(waitMs, signal).catch(() => {});
+    await rest(options, waitMs, signal);
     if (signal.aborted) return;
     try {
       await list(options, signal);
@@ -111,6 +113,17 @@ async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promi
       waitMs = Math.max(backoff.next(), askedDelayMs(coded, random));
     }
   }
+}
+
+/** Until the time has passed, or somebody asks for a relist. */
+async function rest({ clock, relist }: WatchTypeOptions, ms: number, signal: AbortSignal): Promise<void> {
+  const awake = new AbortController();
+  clock.sleep(ms, AbortSignal.any([signal, awake.signal])).then(
+    () => relist.wake(),
+    () => {},
+  );
+  await relist.wait(undefined, signal);
+  awake.abort();
 }
 
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {

@@ -24,8 +24,10 @@ import { quarantined } from "../observe/quarantine.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
-import type { ClusterState } from "./cluster-state.ts";
+import type { Blocker, ClusterState } from "./cluster-state.ts";
 import type { LookAhead } from "./look-ahead.ts";
+import type { Readiness } from "./readiness.ts";
+import type { RuleKeeper } from "./rule-keeper.ts";
 
 /** What the apply of one bundle did. */
 export interface ApplySummary {
@@ -50,6 +52,8 @@ export interface ApplyPhase {
   readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
+  readonly rules: RuleKeeper;
+  readonly readiness: Readiness;
   /** Of this pass. */
   readonly lookAhead: LookAhead;
 }
@@ -59,6 +63,8 @@ interface Turn {
   readonly bundle: string;
   /** The slice in force when the turn began. */
   readonly desired: DesiredState | undefined;
+  /** Aborts when it is not in force any more. */
+  readonly superseded: AbortSignal;
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
@@ -79,8 +85,9 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const content = state.desired && contentOf(bundle, state.desired);
   if (!content) return nothing;
   const { options } = content;
-  const gate = gateOf(phase, options);
-  if (gate) state.gates.set(name, gate);
+  const gate = await gateOf(phase, name, options, signal);
+  const isGated = gate.length > 0;
+  if (isGated) state.gates.set(name, gate);
   else state.gates.delete(name);
   const wasComplete = state.inventory.applied.get(name) === content.manifestSet.digest;
   const needed = state
@@ -88,13 +95,14 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     .filter((line) =>
       options.paused
         ? isUnseen(phase, line) && isCompared(phase, { bundle: name, options, wasComplete }, line)
-        : needsApply(phase, line, name, gate !== undefined),
+        : needsApply(phase, line, name, isGated),
     );
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
     bundle: name,
     desired: state.desired,
+    superseded: state.superseded,
     options,
     before: await phase.lookAhead.at(name, needed, signal),
     wasComplete,
@@ -107,7 +115,9 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   for (const rank of Object.values(Rank)) {
     const lines = needed.filter((line) => rankOf(parseObjectRef(line.ref)) === rank);
     await forEachLimited(lines, phase.concurrency, (line) => applyOne(phase, turn, line, signal));
-    await waitForDefinitions(phase, rank, lines, name, failedBefore, signal);
+    await waitForDefinitions(phase, turn, rank, lines, failedBefore, signal);
+    // What a newer slice wants must not wait for the rest of this one.
+    if (state.desired !== turn.desired) break;
   }
   const { counts, uids, corrected, adopted } = turn;
   return { bundle: name, counts, uids, corrected, adopted };
@@ -182,23 +192,28 @@ function noteAction(phase: ApplyPhase, turn: Turn, ref: ObjectRefText, action: A
 /** Custom resources need their kind: wait until new CRDs serve, then ask discovery again (E001). */
 async function waitForDefinitions(
   phase: ApplyPhase,
+  turn: Turn,
   rank: Rank,
   lines: readonly ManifestLine[],
-  bundle: string,
   before: ReadonlySet<ObjectRefText>,
   signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
   const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
   if (crds.length === 0) return;
+  const { bundle, superseded } = turn;
+  const either = AbortSignal.any([signal, superseded]);
   await forEachLimited(crds, phase.concurrency, async (line) => {
     // One that was waited for in vain must not hold up every later pass.
     const timeoutMs = before.has(line.ref) ? 100 : 10_000;
-    await phase.applier.waitEstablished(line.ref, signal, timeoutMs).catch((error: unknown) => {
+    await phase.applier.waitEstablished(line.ref, either, timeoutMs).catch((error: unknown) => {
       if (signal.aborted) throw error;
+      // A newer slice has come, which waits for nothing of this one (E136).
+      if (superseded.aborted) return;
       note(phase, line.ref, bundle, CodedError.from(error));
     });
   });
+  if (superseded.aborted) return;
   phase.failpoint("agent.afterDefinitions");
   await phase.discovery.refresh({ minAgeMs: 0, signal });
 }
@@ -223,16 +238,19 @@ function needsApply(phase: ApplyPhase, line: ManifestLine, bundle: string, gated
   return state.failures.has(line.ref);
 }
 
-/** Why a bundle must wait for another one; undefined if it need not (E009, E011). */
-function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
-  const bundles = phase.state.desired?.slice.bundles ?? [];
-  for (const name of options.dependsOn) {
-    const dependency = bundles.find((bundle) => bundle.name === name);
-    if (!dependency) return `It depends on the bundle ${name}, which this cluster does not have`;
-    const report = reportBundle(dependency, phase.state, phase.observer, { pausedAsItIs: true });
-    if (report.state !== SyncState.Synced && phase.state.paused.has(name)) return `It depends on the bundle ${name}, which is paused`;
-    if (report.state !== SyncState.Synced) return `It depends on the bundle ${name}, which is ${report.state}`;
-    if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
-  }
-  return undefined;
+/** What a bundle must wait for; empty if for nothing (E009, E011). */
+async function gateOf(phase: ApplyPhase, bundle: string, options: BundleOptions, signal: AbortSignal): Promise<readonly Blocker[]> {
+  const { state, observer, rules, readiness } = phase;
+  const bundles = state.desired?.slice.bundles ?? [];
+  const gate = options.dependsOn.flatMap((name): Blocker[] => {
+    const blocked = (why: string) => [{ what: name, message: `It depends on the bundle ${name}, ${why}` }];
+    const dependency = bundles.find((one) => one.name === name);
+    if (!dependency) return blocked("which this cluster does not have");
+    const report = reportBundle(dependency, state, observer, { pausedAsItIs: true });
+    if (report.state !== SyncState.Synced) return blocked(`which is ${state.paused.has(name) ? "paused" : report.state}`);
+    return report.health === Health.Current ? [] : blocked(`whose health is ${report.health}`);
+  });
+  // Objects are asked only where the bundles themselves are in order, and somebody waits for them.
+  const isWaiting = gate.length === 0 && state.linesOf(bundle).some((line) => !state.isApplied(line));
+  return isWaiting ? readiness.blockers(rules.of(bundle).ready, signal) : gate;
 }

@@ -16,7 +16,8 @@ import {
   worstHealth,
 } from "@muster/shared/model";
 import type { Observation, Observer } from "../observe/observer.ts";
-import type { ClusterState, Failure } from "./cluster-state.ts";
+import type { Blocker, ClusterState, Failure } from "./cluster-state.ts";
+import { describeFlapping } from "./flap-counter.ts";
 
 /** One object, as an operator asks for it. */
 export interface InspectedObject extends ObjectException {
@@ -45,6 +46,8 @@ export interface ReportOptions {
   /** Where it stands beneath a pause. Default: that it is paused. */
   readonly pausedAsItIs?: boolean;
 }
+/** What a bundle waits for is told up to here. */
+const MAX_BLOCKERS = 20;
 
 /** Where a bundle stands, from what was applied and what is observed. */
 export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer, options: ReportOptions = {}): BundleReport {
@@ -62,7 +65,9 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   }
   const failures = [...state.failures.values(), ...state.pruneFailures.values()].filter((failure) => failure.bundle === bundle.name);
   const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
-  const gate = state.gates.get(bundle.name);
+  // What is applied already waits for nobody.
+  const gate = pending > 0 ? (state.gates.get(bundle.name) ?? []) : [];
+  const invalid = state.ruleProblems.get(bundle.name);
   const complete = pending === 0 && bundle.state === "desired";
   const applied = complete ? bundle.manifestSet.digest : state.inventory.applied.get(bundle.name);
   const base = {
@@ -74,7 +79,7 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     drifted,
     failed: failures.filter((failure) => !WAITING.has(failure.error.code)).length,
   };
-  return { ...base, ...standing() };
+  return { ...base, ...standing(), ...blockedBy(gate) };
 
   /** The first of these that holds says where the bundle stands. */
   function standing(): Pick<BundleReport, "state" | "reason" | "message"> {
@@ -84,7 +89,8 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     const [duplicate] = state.duplicates.get(bundle.name) ?? [];
     if (duplicate !== undefined) return duplicated(duplicate);
     if (state.passProblem) return cutShort(state.passProblem);
-    if (gate && pending > 0) return { state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: gate };
+    if (invalid) return { state: SyncState.Failed, reason: invalid.code, message: invalid.message };
+    if (gate[0]) return { state: SyncState.Pending, reason: "DEPENDENCY_NOT_READY", message: describeGate(gate[0], gate.length) };
     if (bundle.state === "keep" && lines.length === 0) return { state: SyncState.Pending, reason: bundle.reason };
     if (pending > 0) return { state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
     if (drifted > 0) return outOfSync();
@@ -123,6 +129,14 @@ function cutShort(error: CodedError): Pick<BundleReport, "state" | "reason" | "m
 
 function failing({ error }: Failure, failures: readonly Failure[]): Pick<BundleReport, "state" | "reason" | "message"> {
   return { state: WAITING.has(error.code) ? SyncState.Pending : SyncState.Failed, reason: error.code, message: summarize(error, failures) };
+}
+
+function blockedBy(gate: readonly Blocker[]): Pick<BundleReport, "blockedBy"> {
+  return gate.length === 0 ? {} : { blockedBy: gate.slice(0, MAX_BLOCKERS).map(({ what }) => what) };
+}
+
+function describeGate({ message }: Blocker, count: number): string {
+  return count === 1 ? message : `${message} (and ${count - 1} more)`;
 }
 
 /** Kinds of failures that are told of beside the first. */
@@ -177,7 +191,9 @@ export function toException(seen: Observation, state: ClusterState): ObjectExcep
   const observation = state.driftModes.told(seen);
   const error = state.failures.get(observation.ref)?.error ?? state.driftModes.misspelt(observation.bundle, observation.ref);
   const isFought = observation.drift !== undefined && state.isFoughtOver(observation.ref);
-  const message = error?.message ?? (isFought ? describeFight(observation) : observation.message);
+  const flaps = state.flaps.count(observation.ref);
+  const said = flaps > 0 ? describeFlapping(observation, flaps) : observation.message;
+  const message = error?.message ?? (isFought ? describeFight(observation) : said);
   return {
     ref: parseObjectRef(observation.ref),
     bundle: observation.bundle,

@@ -6,6 +6,7 @@ import { askedDelayMs } from "../kube/map-error.ts";
 import { EMPTY_INVENTORY, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { DriftModes } from "./drift-modes.ts";
+import { FlapCounter } from "./flap-counter.ts";
 
 /** Why one object is not as it should be, and when it is tried again. */
 export interface Failure {
@@ -14,6 +15,14 @@ export interface Failure {
   /** Monotonic milliseconds. */
   retryAtMs: number;
   readonly backoff: Backoff;
+}
+
+/** Something that a bundle waits for. */
+export interface Blocker {
+  /** The bundle, and the object and its expression if it is one of it. */
+  readonly what: string;
+  /** A sentence for people. */
+  readonly message: string;
 }
 
 /** Something that is not ours to do, and when to look again whether it was done. */
@@ -55,8 +64,13 @@ export class ClusterState {
   readonly failures = new Map<ObjectRefText, Failure>();
   /** Deletions that did not go through. */
   readonly pruneFailures = new Map<ObjectRefText, Failure>();
-  /** Bundles that wait for another one, with the reason. */
-  readonly gates = new Map<string, string>();
+  /** Bundles that wait for other ones, with the reasons. */
+  readonly gates = new Map<string, readonly Blocker[]>();
+  /** Bundles of which an expression cannot be read. */
+  readonly ruleProblems = new Map<string, CodedError>();
+  readonly flaps: FlapCounter;
+  /** Monotonic milliseconds at which what others wait for is to be looked at again, though nothing has told that it changed. */
+  lookAgainAtMs: number | undefined;
   /** Admission objects that a newer slice has the say in already, though it could not be kept yet (E014). */
   readonly ahead = new Set<ObjectRefText>();
   held: HeldDeletion | undefined;
@@ -74,12 +88,14 @@ export class ClusterState {
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Map<ObjectRefText, Waiting>();
   readonly #corrections = new Map<ObjectRefText, Corrections>();
+  #superseded = new AbortController();
   readonly #clock: Clock;
   readonly #random: Random;
 
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
+    this.flaps = new FlapCounter(clock);
   }
 
   /** The slice in force. */
@@ -87,8 +103,15 @@ export class ClusterState {
     return this.#desired;
   }
 
+  /** Aborts when another slice comes into force. */
+  get superseded(): AbortSignal {
+    return this.#superseded.signal;
+  }
+
   set desired(desired: DesiredState | undefined) {
     this.#desired = desired;
+    this.#superseded.abort();
+    this.#superseded = new AbortController();
     this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
     this.paused = desired ? pausedOf(desired) : new Set();
@@ -182,6 +205,7 @@ export class ClusterState {
     const due = [...this.failures.values(), ...this.pruneFailures.values(), ...this.terminating.values()]
       .filter((waiting) => waiting.retryAtMs > passBeganMs)
       .map((waiting) => waiting.retryAtMs - now);
+    if (this.lookAgainAtMs !== undefined) due.push(this.lookAgainAtMs - now);
     for (const [ref, corrections] of this.#corrections) {
       const delay = this.correctionDelayMs(ref);
       if (delay > 0) due.push(delay);

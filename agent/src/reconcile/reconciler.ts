@@ -28,11 +28,14 @@ import { describeFight, type InspectedObject, inspectObjects, reportCluster, rep
 import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
+import { describeFlapping } from "./flap-counter.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { keepSlice } from "./keep-slice.ts";
 import { createLookAhead } from "./look-ahead.ts";
 import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
+import { createReadiness } from "./readiness.ts";
+import { createRuleKeeper } from "./rule-keeper.ts";
 import { createUnlock } from "./unlock.ts";
 import { createWantedManifests } from "./wanted-manifests.ts";
 
@@ -86,6 +89,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
+  const rules = createRuleKeeper(observer, state);
+  const readiness = createReadiness({ ...options, state });
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
@@ -147,6 +152,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
     }
   }
+  observer.onChange((observation) => {
+    if (!state.flaps.note(observation, state.lastApplied.get(observation.ref))) return;
+    const message = describeFlapping(observation, state.flaps.count(observation.ref));
+    event("Flapping", message, observation);
+    logger.warn({ [LogField.Bundle]: observation.bundle }, message);
+  });
   observer.onChange((seen) => {
     const observation = state.driftModes.told(seen);
     if (observation.drift && !drifted.has(observation.ref)) {
@@ -181,13 +192,15 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(() => mender.afterRewind());
     }
     const desired = state.desired;
+    if (desired) await rules.prepare(desired);
     if (!desired || desired.slice.paused) return;
+    readiness.begin();
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
     await keeper.claim(desired);
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
-    const phase: ApplyPhase = { ...options, state, lookAhead: createLookAhead({ ...options, state }) };
+    const phase: ApplyPhase = { ...options, state, rules, readiness, lookAhead: createLookAhead({ ...options, state }) };
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.

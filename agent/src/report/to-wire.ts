@@ -22,7 +22,13 @@ export function clusterToWire(report: ClusterReport): Wire<"cluster"> {
 }
 
 function bundleToWire(bundle: BundleReport) {
-  return { ...bundle, applied: bundle.applied ?? "", reason: bundle.reason ?? "", message: short(bundle.message) };
+  return {
+    ...bundle,
+    applied: bundle.applied ?? "",
+    reason: bundle.reason ?? "",
+    message: short(bundle.message),
+    blockedBy: (bundle.blockedBy ?? []).map(short),
+  };
 }
 
 export function exceptionToWire(exception: ObjectException): Wire<"exceptions">[number] {

@@ -27,6 +27,7 @@ const MAX_NAME = 512;
 const MAX_REMARK = 500;
 const MAX_ITEMS = 20_000;
 const MAX_PATHS = 20;
+const MAX_BLOCKERS = 20;
 const MAX_CHANGES = 10;
 const MAX_VALUE = 120;
 const MAX_OWNERS = 10;
@@ -85,6 +86,7 @@ function bundleFromWire(bundle: Items<Part<"cluster">["bundles"]>): BundleReport
     failed: count(bundle.failed),
     ...(bundle.reason && { reason: cut(bundle.reason, MAX_NAME) }),
     ...(bundle.message && { message: cut(bundle.message) }),
+    ...(bundle.blockedBy.length > 0 && { blockedBy: bundle.blockedBy.slice(0, MAX_BLOCKERS).map((text) => cut(text, MAX_REMARK)) }),
   };
 }
 

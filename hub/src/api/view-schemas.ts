@@ -79,6 +79,10 @@ const targetFields = {
   revision: text.optional(),
   reason: text.optional(),
   message: text.optional(),
+  blockedBy: z
+    .array(text)
+    .optional()
+    .describe("What the bundle waits for on this cluster: bundles, and `bundle: object: expression` for what readiness asks of one"),
   conditions: z.array(CONDITION),
 };
 export const TARGET = z.object(targetFields).meta({ id: "Target" });

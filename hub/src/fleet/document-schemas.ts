@@ -1,3 +1,5 @@
+import { CodedError } from "@muster/shared/errors";
+import { compilePredicate, compileText } from "@muster/shared/expression";
 import {
   Adoption,
   API_VERSION,
@@ -83,7 +85,21 @@ const subdomain = z
 const group = z.union([z.literal(""), subdomain]);
 const kind = z.string().regex(/^[A-Z][A-Za-z0-9]{0,62}$/, "is no kind");
 /** CEL; longer ones belong into a controller. */
-const expression = z.string().min(1).max(2_000);
+const cel = (compile: (text: string) => unknown) =>
+  z
+    .string()
+    .min(1)
+    .max(2_000)
+    .superRefine((text, context) => {
+      try {
+        compile(text);
+      } catch (error) {
+        const { code, message } = CodedError.from(error);
+        context.addIssue({ code: "custom", message, params: { code } });
+      }
+    });
+const predicate = cel(compilePredicate);
+const celText = cel(compileText);
 
 const which = { group: z.string().optional(), kind: z.string().optional(), namespace: z.string().optional(), name: z.string().optional() };
 const presetNames = Object.keys(IGNORE_PRESETS) as [IgnorePreset, ...IgnorePreset[]];
@@ -91,7 +107,7 @@ const ignore = z
   .strictObject({
     ...which,
     preset: z.enum(presetNames).optional(),
-    when: expression.optional(),
+    when: predicate.optional(),
     paths: z.array(z.string().regex(/^\//, "is no JSON pointer")).min(1).optional(),
     managers: z.array(z.string().min(1).max(128)).min(1).optional(),
   })
@@ -109,20 +125,20 @@ const deletion = { prune: z.boolean().optional(), onRemoval: z.enum(Object.value
 const healthRule = z.strictObject({
   group: group.optional(),
   kind,
-  current: expression,
-  failed: expression.optional(),
-  message: expression.optional(),
+  current: predicate,
+  failed: predicate.optional(),
+  message: celText.optional(),
 });
 const readinessRule = z.strictObject({
   group: group.optional(),
   kind,
   namespace: kubeName.optional(),
   name: subdomain.optional(),
-  expression,
+  expression: predicate,
 });
 const dependency = z.strictObject({
   bundle: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name"),
-  ready: z.array(readinessRule).min(1).optional(),
+  ready: z.array(readinessRule).min(1).max(100).optional(),
 });
 const budget = z.strictObject({ objects: z.int().min(0).optional(), percent: z.number().min(0).max(100).optional() });
 
@@ -142,7 +158,7 @@ export const FLEET_SCHEMA = z.strictObject({
           drift: drift.optional(),
           deletion: z.strictObject({ ...deletion, budget: budget.optional() }).optional(),
           adoption: adoption.optional(),
-          health: z.array(healthRule).optional(),
+          health: z.array(healthRule).max(100).optional(),
         })
         .optional(),
       deletion: z
@@ -191,7 +207,7 @@ export const BUNDLE_SCHEMA = z.strictObject({
       )
       .optional(),
     dependsOn: z.array(dependency).optional(),
-    health: z.array(healthRule).optional(),
+    health: z.array(healthRule).max(100).optional(),
     drift: drift.optional(),
     deletion: z.strictObject(deletion).optional(),
   }),

@@ -69,6 +69,8 @@ export interface TargetView {
   readonly revision?: string;
   readonly reason?: string;
   readonly message?: string;
+  /** What the bundle waits for on this cluster: bundles, and `bundle: object: expression` for what readiness asks of one. */
+  readonly blockedBy?: readonly string[];
   readonly conditions: readonly ConditionView[];
 }
 

@@ -77,6 +77,8 @@ export interface BundleReport {
   /** Error code or short reason, if the state is not Synced. */
   readonly reason?: string;
   readonly message?: string;
+  /** What the bundle waits for before it is applied: bundles, and `bundle: object: expression` for what readiness asks of one. At most 20. */
+  readonly blockedBy?: readonly string[];
 }
 
 /** Deletions that wait for an approval in Git. */

@@ -76,6 +76,7 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
         : `${shortDigest(target.applied)}${target.applied === target.desired ? " (as wanted)" : ""}`,
     ],
     ["In Git", bundlePlace(target)],
+    ["Blocked by", (target.blockedBy ?? []).join("; ")],
     ["Layers", target.layers.join(", ")],
     ["Drift mode", target.driftMode],
   ]);

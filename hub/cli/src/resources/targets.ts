@@ -48,6 +48,7 @@ export const TARGETS: Resource<TargetRow> = {
     { title: "REVISION", cell: ({ revision }) => shortRevision(revision), wide: true },
     { title: "DESIRED", cell: ({ desired }) => shortDigest(desired), wide: true },
     { title: "APPLIED", cell: ({ applied }) => shortDigest(applied), wide: true },
+    { title: "BLOCKED BY", cell: ({ blockedBy = [] }) => blockedBy.join("; "), wide: true, elastic: true },
     { title: "LABELS", cell: ({ labels }) => formatLabels(labels), wide: true, elastic: true },
     { title: "WHY", cell: targetReason, elastic: true },
   ],
