@@ -172,14 +172,12 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     star: true,
     section: "Prune, ownership, adoption",
     what: "Inventory lost/corrupted/deleted by user",
-    open: "If inventory and last good slice are both lost, it looks like a new agent; namespaced agents cannot scan the cluster.",
   },
   E097: { section: "Prune, ownership, adoption", what: "Inventory > 1 MiB" },
   E098: { section: "Prune, ownership, adoption", what: "Inventory order: add-before-apply, shrink-after-confirmed-delete" },
   E099: {
     section: "Prune, ownership, adoption",
     what: "Old etcd snapshot restored in the cluster (inventory & high-water go back)",
-    open: "Only a running agent notices; after a restart nobody but the hub could.",
   },
   E100: {
     section: "Prune, ownership, adoption",
