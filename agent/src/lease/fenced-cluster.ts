@@ -11,6 +11,7 @@ export function fencedCluster(cluster: Cluster, lease: Pick<WriterLease, "ensure
     discover: cluster.discover,
     get: cluster.get,
     list: cluster.list,
+    ...(cluster.mayList && { mayList: cluster.mayList }),
     watch: cluster.watch,
     close: cluster.close,
     async apply(type, manifest, options) {

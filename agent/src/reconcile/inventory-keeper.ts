@@ -85,7 +85,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
   async function lost(how: "damaged" | "missing", error: CodedError | undefined, signal: AbortSignal): Promise<void> {
     const { entries: marked, unseen } = await options.findOurs(
-      { namespaces: namespacesOf(state, options), elsewhere: options.watchNamespaces.length === 0, clusterScoped: true },
+      { ...whereOf(state, options), elsewhere: options.watchNamespaces.length === 0, clusterScoped: true },
       signal,
     );
     // Of a bundle that this agent does not know: more likely another fleet's in the same cluster than an old one of ours.
@@ -103,9 +103,9 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
    * where its bundles have objects now; anywhere else, and without a namespace, the same label is rather another agent's.
    */
   async function lookAround(signal: AbortSignal): Promise<void> {
-    const namespaces = namespacesOf(state, options);
-    if (namespaces.length === 0) return;
-    const { entries, unseen } = await options.findOurs({ namespaces, elsewhere: false, clusterScoped: false }, signal);
+    const where = whereOf(state, options);
+    if (where.namespaces.length === 0) return;
+    const { entries, unseen } = await options.findOurs({ ...where, elsewhere: false, clusterScoped: false }, signal);
     const bundles = new Set(state.desired?.slice.bundles.map((bundle) => bundle.name));
     const found = entries.filter((entry) => bundles.has(entry.bundle));
     if (found.length === 0) return;
@@ -222,10 +222,14 @@ function describeUnseen(unseen: readonly string[]): string {
 }
 
 /** Where the agent may work or, if that is anywhere, where the slice has objects. */
-function namespacesOf({ desired }: ClusterState, { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">): readonly string[] {
-  if (watchNamespaces.length > 0) return watchNamespaces;
+function whereOf(
+  { desired }: ClusterState,
+  { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">,
+): Pick<Where, "namespaces" | "isBound"> {
+  if (watchNamespaces.length > 0) return { namespaces: watchNamespaces, isBound: true };
   const lines = [...(desired?.bundles.values() ?? [])].flat();
-  return [...new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace))].filter((namespace) => namespace !== "");
+  const namespaces = new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace).filter((namespace) => namespace !== ""));
+  return { namespaces: [...namespaces], isBound: false };
 }
 
 /** Notes in mode report what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
