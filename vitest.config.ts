@@ -1,6 +1,11 @@
 import { defineConfig } from "vitest/config";
+import { filesForOlder } from "./test/edge-cases/starred.ts";
+import { KUBERNETES_VARIABLE, OLDER_MINOR } from "./test/rig/kubernetes.ts";
 
-/** `unit` is pure and fast; `rig` starts real servers, so few of its files run at once. */
+/**
+ * `unit` is pure and fast; `rig` starts real servers, so few of its files run at once. `rig-older` is what of it must hold on an older
+ * Kubernetes too.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -27,6 +32,23 @@ export default defineConfig({
           hookTimeout: 180_000,
         },
       },
+      ...(process.env[KUBERNETES_VARIABLE]
+        ? []
+        : [
+            {
+              test: {
+                name: "rig-older",
+                sequence: { groupOrder: 1 },
+                include: filesForOlder(),
+                setupFiles: ["test/edge-cases/only-older.ts"],
+                env: { [KUBERNETES_VARIABLE]: OLDER_MINOR },
+                pool: "forks" as const,
+                maxWorkers: 2,
+                testTimeout: 120_000,
+                hookTimeout: 180_000,
+              },
+            },
+          ]),
     ],
   },
 });

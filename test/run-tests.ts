@@ -1,5 +1,6 @@
 import { startVitest } from "vitest/node";
-import { ensureBinaries } from "./rig/binaries.ts";
+import { ensureBinaries, resolveBinary } from "./rig/binaries.ts";
+import { DEFAULT_MINOR, OLDER_MINOR } from "./rig/kubernetes.ts";
 import { RigError } from "./rig/rig-error.ts";
 import { createTempFolder } from "./rig/temp-folder.ts";
 
@@ -14,6 +15,9 @@ if (option !== undefined) {
 }
 try {
   await ensureBinaries();
+  // Some tests are on both minor versions.
+  await resolveBinary("kube-apiserver", OLDER_MINOR);
+  await resolveBinary("kube-apiserver", DEFAULT_MINOR);
 } catch (error) {
   process.stderr.write(`${error instanceof RigError ? error.message : String(error)}\n`);
   process.exit(1);
@@ -31,6 +35,8 @@ for (const module of vitest.state.getTestModules()) {
   for (const suite of module.children.allSuites()) counts.failed += suite.errors().length;
   for (const test of module.children.allTests()) {
     const { state } = test.result();
+    // What need not run on the older Kubernetes runs on the newer one.
+    if (state === "skipped" && module.project.name === "rig-older") continue;
     if (state === "passed" || state === "failed" || state === "skipped") counts[state] += 1;
   }
 }

@@ -3,6 +3,7 @@ import type { Manifest } from "@muster/shared/model";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type HubIdentity, loadIdentity } from "../../hub/src/identity/identity.ts";
 import { buildBundles, NODE_ARGS } from "../build/bundle.ts";
+import { deletions } from "../rig/audit-log.ts";
 import { type Clusters, startClusters } from "../rig/clusters.ts";
 import { type DeleteOracle, startDeleteOracle } from "../rig/delete-oracle.ts";
 import { eventually } from "../rig/eventually.ts";
@@ -234,6 +235,38 @@ describe("the agent chart in the profile namespaced", () => {
       await agent.stop();
       expect(await agent.exited()).toBe(0);
     });
+  });
+
+  it("E272: helm uninstall leaves all that the agent manages, and its memory; installed again, it goes on from there", async () => {
+    const api = apiserver.admin;
+    const identities = async (path: string) => {
+      const { items } = await api.request<{ items: Manifest[] }>("GET", path);
+      return items.map(({ metadata }) => `${metadata.name} ${metadata["uid"]} ${metadata["resourceVersion"]}`);
+    };
+    const workloads = () => identities("/api/v1/namespaces/web/configmaps?labelSelector=muster.dev/bundle");
+    const memory = () => identities("/api/v1/namespaces/muster-system/secrets?labelSelector=muster.dev/state");
+    const before = { workloads: await workloads(), memory: await memory() };
+    expect(before.workloads).toHaveLength(1);
+    const mark = apiserver.auditMark();
+    await installed.helm.uninstall();
+    expect({ workloads: await workloads(), memory: await memory() }).toEqual(before);
+    // No hook and no finalizer: only what the chart had made is gone, and with it every right.
+    const gone = deletions(apiserver.audit(mark));
+    expect(gone.filter((text) => !/agent-muster-agent|sh\.helm\.release/.test(text))).toEqual([]);
+    expect(await installed.may("create", "secrets", { namespace: "muster-system" })).toBe(false);
+
+    const values = { ...(await issuedValues()), rbac: { namespaces: ["web", "db"] }, metrics: { port: metricsPort } };
+    const again = await installChart({ apiserver, chart: "agent", release: "agent", namespace: "muster-system", values });
+    const next = await prepareContainer(again);
+    const agent = await runContainer(next, { bundle, nodeArgs: NODE_ARGS.agent, probe: `http://127.0.0.1:${metricsPort}/readyz` });
+    try {
+      await publisher.publish([configMap("web", "later", "1")]);
+      await eventually(async () => expect([await contentOf("web", "later"), await contentOf("web", "one")]).toEqual(["1", undefined]));
+      expect(agent.logTail(100)).not.toContain("the inventory is");
+    } finally {
+      await agent.stop();
+      next.remove();
+    }
   });
 });
 

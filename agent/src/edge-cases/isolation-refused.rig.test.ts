@@ -271,6 +271,33 @@ describe("one kind", () => {
     await eventually(async () => expect((await agent.inventory()).entries.has(ref)).toBe(false));
   });
 
+  it("E121: has an object that somebody nests 2,000 levels deep: it is put back or told with a code, and every other one goes on", async () => {
+    const { start, namespace, map, live, path } = await edge.newTenant();
+    const group = "e121.example.com";
+    await edge.api.admin.request("POST", DEFINITIONS, definition(group, "wells"));
+    const well: Manifest = { apiVersion: `${group}/v1`, kind: "Well", metadata: { name: "x", namespace }, spec: { size: 1 } };
+    const agent = start({ relistIntervalMs: 1_000 });
+    const bundles = (value: string) => [
+      { name: "a", objects: [well] },
+      { name: "b", objects: [map("y", value)] },
+    ];
+    await agent.take(bundles("1"));
+    await synced(agent, "a");
+    const levels = 2_000;
+    const deep = JSON.parse(`{"spec":{"size":2,"deep":${'{"a":'.repeat(levels)}1${"}".repeat(levels)}}}`) as JsonObject;
+    await merge(`/apis/${group}/v1/namespaces/${namespace}/wells/x?fieldManager=somebody`, deep);
+    await eventually(() => {
+      const { state, reason } = agent.bundle("a") ?? {};
+      expect(agent.told.some(({ type }) => type === "DriftCorrected") || reason !== undefined, `${state} ${reason}`).toBe(true);
+    });
+    await agent.take(bundles("2"));
+    await eventually(async () => expect(await live()).toEqual({ y: "2" }));
+    await merge(`${path("y")}?fieldManager=somebody`, { data: { value: "edited" } });
+    await eventually(async () => expect(await live()).toEqual({ y: "2" }));
+    await agent.take([{ name: "b", objects: [map("y", "2")] }]);
+    await eventually(async () => expect(await edge.api.admin.get(`/apis/${group}/v1/namespaces/${namespace}/wells/x`)).toBeUndefined());
+  });
+
   it("E122: of object has keys that JavaScript has a meaning for: they are data, and their drift is seen", async () => {
     const { start, map, path } = await edge.newTenant();
     const agent = start();

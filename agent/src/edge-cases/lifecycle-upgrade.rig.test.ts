@@ -117,13 +117,22 @@ describe("an API server that is upgraded by two minor versions", () => {
         .flatMap(({ user, verb, code, resource }) => (user.includes(namespace) && verb === "list" && code === 200 ? resource : []));
     // Every kind is looked at again, as the newer version serves it.
     await eventually(() => expect(new Set(listed()).size).toBe(new Set(objects.map(({ kind }) => kind)).size), { timeoutMs: 60_000 });
-    // A process that starts now applies all of it once.
+    expect(identities(agent)).toEqual(were);
+    expect(writes(mark)).toEqual([]);
     agent.stop();
-    const next = start();
-    next.reconciler.resume(agent.reconciler.desired!);
-    await synced(next, "a");
-    for (const one of [agent, next]) expect(one.told.filter(({ type }) => type.startsWith("Drift"))).toEqual([]);
-    expect(identities(next)).toEqual(were);
+    // A process that starts now applies all of it once, and what has a new default is stored with it, once.
+    const restart = async () => {
+      const started = start();
+      started.reconciler.resume(agent.reconciler.desired!);
+      await synced(started, "a");
+      return started;
+    };
+    const second = await restart();
+    second.stop();
+    const next = await restart();
+    expect(identities(next)).toEqual(identities(second));
+    expect(identities(next).map(({ uid, drift }) => [uid, drift])).toEqual(were.map(({ uid, drift }) => [uid, drift]));
+    for (const one of [agent, second, next]) expect(one.told.filter(({ type }) => type.startsWith("Drift"))).toEqual([]);
 
     await edge.api.admin.request("PATCH", `${path("site")}?fieldManager=somebody`, { data: { a: "2" } }, "application/merge-patch+json");
     await eventually(() => expect(next.told.map(({ type }) => type)).toContain("DriftCorrected"));

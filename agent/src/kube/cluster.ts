@@ -82,6 +82,8 @@ export interface Cluster {
   get(type: ResourceType, namespace: string, name: string, signal?: AbortSignal): Promise<Manifest | undefined>;
   /** Pages inside (500 objects a page, fewer of large ones). A list that expires half-way (410) begins anew. */
   list(type: ResourceType, options: ListOptions, signal?: AbortSignal): Promise<ListResult>;
+  /** Tells which types may be listed in a namespace, so that nothing forbidden is asked for. Absent: that cannot be told. */
+  mayList?(namespace: string, signal?: AbortSignal): Promise<(type: ResourceType) => boolean>;
   /** Server-side apply with the field manager `muster`; gives the live object. */
   apply(type: ResourceType, manifest: Manifest, options: ApplyOptions): Promise<Manifest>;
   /** Gives the object if it is still there (finalizers), undefined if it was deleted or did not exist. KUBE_CONFLICT if the UID differs. */

@@ -1,5 +1,13 @@
 import { CodedError } from "@muster/shared/errors";
-import { describeObjectRef, FIELD_MANAGER, isManifest, type JsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
+import {
+  describeObjectRef,
+  FIELD_MANAGER,
+  isManifest,
+  type JsonObject,
+  type JsonValue,
+  type Manifest,
+  objectRefOf,
+} from "@muster/shared/model";
 import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { ApplyOptions, Cluster, DeleteOptions, ListOptions, ListResult, ResourceType } from "./cluster.ts";
@@ -7,6 +15,7 @@ import { loadCredentials } from "./credentials.ts";
 import { discover } from "./discovery.ts";
 import { impersonating } from "./impersonate.ts";
 import { listPages } from "./list-pages.ts";
+import { readListRights } from "./may-list.ts";
 import { createTransport, type KubeRequest, type KubeTransport } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
 
@@ -84,6 +93,18 @@ function clusterOver(transport: KubeTransport, random: Random, base: KubeTranspo
       }
     },
     list: (type, options, signal) => list(type, options, signal),
+    async mayList(namespace, signal) {
+      const answer = await transport.send({
+        method: "POST",
+        path: "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        verb: "create",
+        what: "a review of the agent's rights",
+        body: JSON.stringify({ apiVersion: "authorization.k8s.io/v1", kind: "SelfSubjectRulesReview", spec: { namespace } }),
+        contentType: "application/json",
+        ...(signal && { signal }),
+      });
+      return readListRights((JSON.parse(answer.body) as { status?: JsonValue }).status);
+    },
     apply(type: ResourceType, manifest: Manifest, apply: ApplyOptions) {
       const { namespace, name } = objectRefOf(manifest);
       const query = new URLSearchParams({ fieldManager: FIELD_MANAGER, force: String(apply.force), fieldValidation: "Strict" });

@@ -28,6 +28,7 @@ export function fencedCluster(cluster: Cluster, lease: Pick<WriterLease, "ensure
     discover: cluster.discover,
     get: cluster.get,
     list: cluster.list,
+    ...(cluster.mayList && { mayList: cluster.mayList }),
     watch: cluster.watch,
     close: cluster.close,
     as: (account) => fencedCluster(cluster.as(account), lease),

@@ -10,7 +10,7 @@ import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 
 /** Lists at once. */
 const CONCURRENCY = 4;
-/** Up to so many namespaces, each is listed by itself rather than the whole cluster. */
+/** More namespaces than these are not listed one by one, if that can be helped. */
 const FEW_NAMESPACES = 3;
 /** Answers that say something of one kind only. */
 const BROKEN_KIND: ReadonlySet<string> = new Set(["KIND_UNAVAILABLE", "KUBE_NOT_FOUND", "KUBE_SERVER"]);
@@ -27,6 +27,8 @@ export interface Where {
   readonly namespaces: readonly string[];
   /** In other namespaces too, as far as the agent may look there. */
   readonly elsewhere: boolean;
+  /** The agent works in no other namespaces: lists of the whole cluster are not for it. */
+  readonly isBound: boolean;
   /** Also at kinds that live in no namespace. */
   readonly clusterScoped: boolean;
 }
@@ -53,18 +55,25 @@ export async function findOurs(options: FindOursOptions, signal: AbortSignal): P
   );
   const entries: InventoryEntry[] = [];
   const unseen: string[] = [];
+  const list = createLister(options, signal);
   await forEachLimited(types, CONCURRENCY, async (type) => {
-    const items = await listMarked(options, type, signal);
+    const items = await list(type);
     if (!items) unseen.push(type.kind);
     entries.push(...(items ?? []).flatMap((item) => entryOf(item) ?? []));
   });
   return { entries, unseen: unseen.sort() };
 }
 
-/** What the agent may not look at it may not delete either. undefined: the server of the kind does not answer. */
-async function listMarked({ cluster, where }: FindOursOptions, type: ResourceType, signal: AbortSignal): Promise<Manifest[] | undefined> {
-  /** undefined: forbidden. */
-  const list = async (scope: ListScope): Promise<readonly Manifest[] | undefined> => {
+/** Lists types; undefined: the server of the type does not answer. What the agent may not look at it may not delete either. */
+function createLister({ cluster, where }: FindOursOptions, signal: AbortSignal): (type: ResourceType) => Promise<Manifest[] | undefined> {
+  const rights = new Map<string, Promise<(type: ResourceType) => boolean>>();
+  const mayList = async (namespace: string, type: ResourceType): Promise<boolean> => {
+    const known = rights.get(namespace) ?? cluster.mayList?.(namespace, signal) ?? Promise.resolve(() => true);
+    rights.set(namespace, known);
+    return (await known)(type);
+  };
+  const isThere = ({ metadata }: Manifest) => where.namespaces.includes(String(metadata["namespace"]));
+  const list = async (type: ResourceType, scope: ListScope): Promise<readonly Manifest[] | undefined> => {
     try {
       return (await cluster.list(type, { ...scope, labelSelector: BUNDLE_LABEL, metadataOnly: true }, signal)).items;
     } catch (error) {
@@ -72,17 +81,20 @@ async function listMarked({ cluster, where }: FindOursOptions, type: ResourceTyp
       throw error;
     }
   };
-  const isThere = (item: Manifest) => !type.namespaced || where.elsewhere || where.namespaces.includes(String(item.metadata["namespace"]));
-  try {
-    const atOnce = where.elsewhere || where.namespaces.length > FEW_NAMESPACES || !type.namespaced ? await list({}) : undefined;
-    if (atOnce || !type.namespaced) return (atOnce ?? []).filter(isThere);
-    const items: Manifest[] = [];
-    for (const namespace of where.namespaces) items.push(...((await list({ namespace })) ?? []));
-    return items;
-  } catch (error) {
-    if (isOfOneKind(CodedError.from(error))) return undefined;
-    throw error;
-  }
+  return async (type) => {
+    try {
+      const atOnce = !type.namespaced || where.elsewhere || (!where.isBound && where.namespaces.length > FEW_NAMESPACES);
+      const all = atOnce ? await list(type, {}) : undefined;
+      if (all || !type.namespaced) return (all ?? []).filter((item) => !type.namespaced || where.elsewhere || isThere(item));
+      const items: Manifest[] = [];
+      for (const namespace of where.namespaces)
+        if (await mayList(namespace, type)) items.push(...((await list(type, { namespace })) ?? []));
+      return items;
+    } catch (error) {
+      if (isOfOneKind(CodedError.from(error))) return undefined;
+      throw error;
+    }
+  };
 }
 
 /** An aggregated API or a conversion webhook that is down; the latter is answered as “too many requests” once lists come from a cache. */

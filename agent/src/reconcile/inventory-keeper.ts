@@ -125,7 +125,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     error?: CodedError,
   ): Promise<void> {
     const { entries: marked, unseen } = await options.findOurs(
-      { namespaces: namespacesOf(desired, options), elsewhere: options.watchNamespaces.length === 0, clusterScoped: true },
+      { ...whereOf(desired, options), elsewhere: options.watchNamespaces.length === 0, clusterScoped: true },
       signal,
     );
     // Of a bundle that this agent does not know: more likely another fleet's in the same cluster than an old one of ours.
@@ -143,9 +143,9 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
    * where its bundles have objects now; anywhere else, and without a namespace, the same label is rather another agent's.
    */
   async function lookAround(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
-    const namespaces = namespacesOf(desired, options);
-    if (namespaces.length === 0) return;
-    const { entries, unseen } = await options.findOurs({ namespaces, elsewhere: false, clusterScoped: false }, signal);
+    const where = whereOf(desired, options);
+    if (where.namespaces.length === 0) return;
+    const { entries, unseen } = await options.findOurs({ ...where, elsewhere: false, clusterScoped: false }, signal);
     const bundles = new Set(desired?.slice.bundles.map((bundle) => bundle.name));
     const found = entries.filter((entry) => bundles.has(entry.bundle));
     if (found.length === 0) return;
@@ -264,13 +264,14 @@ function describeUnseen(unseen: readonly string[]): string {
 }
 
 /** Where the agent may work or, if that is anywhere, where the slice has objects. */
-function namespacesOf(
+function whereOf(
   desired: DesiredState | undefined,
   { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">,
-): readonly string[] {
-  if (watchNamespaces.length > 0) return watchNamespaces;
+): Pick<Where, "namespaces" | "isBound"> {
+  if (watchNamespaces.length > 0) return { namespaces: watchNamespaces, isBound: true };
   const lines = [...(desired?.bundles.values() ?? [])].flat();
-  return [...new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace))].filter((namespace) => namespace !== "");
+  const namespaces = new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace).filter((namespace) => namespace !== ""));
+  return { namespaces: [...namespaces], isBound: false };
 }
 
 function noteUids(draft: InventoryDraft, summaries: readonly ApplySummary[]): void {

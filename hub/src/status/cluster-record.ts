@@ -1,4 +1,11 @@
-import { type BundleReport, type ClusterFacts, type ClusterReport, Freshness, type Generation } from "@muster/shared/model";
+import {
+  type BundleReport,
+  type ClusterFacts,
+  type ClusterReport,
+  compareGenerations,
+  Freshness,
+  type Generation,
+} from "@muster/shared/model";
 import type { AgentStatus } from "../agents/agent-sessions.ts";
 import { ExceptionStore } from "./exception-store.ts";
 
@@ -10,6 +17,16 @@ const EVENTS_PER_SECOND = 5;
 interface Incoming {
   readonly exceptions: ExceptionStore;
   report: ClusterReport | undefined;
+}
+
+/** An agent that had taken more than it knows of now. */
+export interface Rewound {
+  /** The newest slice that it had told of. */
+  readonly from: Generation;
+  /** What it knew when it said Hello; undefined: nothing. */
+  readonly to: Generation | undefined;
+  /** Wall clock. */
+  readonly sinceMs: number;
 }
 
 /** What one cluster's agent has told. */
@@ -34,6 +51,9 @@ export class ClusterRecord {
   told: Freshness = Freshness.Never;
   #confirmed = false;
   #beganEmpty = false;
+  /** The newest slice that an agent of this cluster has told of. */
+  #mark: Generation | undefined;
+  #rewound: Rewound | undefined;
   #incoming: Incoming | undefined;
   #eventTokens = EVENT_BURST;
   #eventsAtMs = 0;
@@ -65,9 +85,18 @@ export class ClusterRecord {
     return this.connected && this.#beganEmpty && this.report?.seen === undefined;
   }
 
+  /** Present until the agent is where it had been: its cluster's etcd was restored, its state was lost, or it is another cluster (E099). */
+  get rewound(): Rewound | undefined {
+    return this.#rewound;
+  }
+
   /** The agent says Hello. Of a full report that broke midway nothing is taken. */
-  beginSession(facts: ClusterFacts, highWater: Generation | undefined): void {
+  beginSession(facts: ClusterFacts, highWater: Generation | undefined, wallMs: number): void {
     this.version += 1;
+    const mark = this.#mark;
+    if (mark && (highWater === undefined || compareGenerations(highWater, mark) < 0))
+      this.#rewound = { from: mark, to: highWater, sinceMs: this.#rewound?.sinceMs ?? wallMs };
+    this.#noteMark(highWater);
     this.connected = true;
     this.#beganEmpty = highWater === undefined;
     this.#confirmed = false;
@@ -115,8 +144,15 @@ export class ClusterRecord {
     if (report?.sliceProblem?.code !== this.report?.sliceProblem?.code) this.problemSinceMs = wallMs;
     if (report?.heldDeletion?.id !== this.report?.heldDeletion?.id) this.heldSinceMs = wallMs;
     this.report = report;
+    this.#noteMark(report?.seen);
     this.bundles.clear();
     for (const bundle of report?.bundles ?? []) this.bundles.set(bundle.bundle, bundle);
+  }
+
+  #noteMark(seen: Generation | undefined): void {
+    if (seen === undefined || (this.#mark && compareGenerations(seen, this.#mark) < 0)) return;
+    this.#mark = seen;
+    this.#rewound = undefined;
   }
 
   /** How many of `wanted` events may be taken now. */

@@ -76,6 +76,39 @@ describe("a target", () => {
   });
 });
 
+describe("an agent that knows of less than it had taken", () => {
+  const rewound = () => status.cluster("one")?.conditions.filter(({ type }) => type === "StateRewound") ?? [];
+  const told = () => status.events().filter(({ type }) => type === "StateRewound");
+  const hello = (generation: number | undefined) =>
+    status.connected("one", "i", FACTS, generation === undefined ? undefined : { epoch: 1, generation });
+  beforeEach(() => {
+    status.record(result(["one"], { slices: new Map([["one", slice("one", "a", 7)]]) }));
+    hello(6);
+    status.status("one", update({ restart: true, report: report({}, at(7)) }));
+    hello(7);
+    status.status("one", update({ restart: true, report: report({}, at(7)) }));
+    expect(told()).toEqual([]);
+  });
+
+  it.each([
+    [3, "is back at 1.3"],
+    [undefined, "remembers none"],
+  ])("E099: (its mark is %s) is told as rewound, once per connection, until it is where it was", async (mark, words) => {
+    hello(mark);
+    expect(told()).toMatchObject([{ severity: "warning", message: expect.stringContaining(words) }]);
+    const [condition] = rewound();
+    expect(condition).toMatchObject({ reason: "AGENT_STATE_REWOUND", message: expect.stringContaining("had taken generation 1.7") });
+    await clock.advance(1_000);
+    status.status("one", update({ restart: true, report: report({}, mark === undefined ? {} : at(mark)) }));
+    expect(rewound()).toEqual([condition]);
+    status.status("one", update({ report: report({}, at(7)) }));
+    expect(rewound()).toEqual([]);
+    expect(status.fleet().healthy).toBe(true);
+    hello(7);
+    expect(told()).toHaveLength(1);
+  });
+});
+
 describe("what an agent tells", () => {
   it("adds to what is known, and a full report replaces it", () => {
     status.record(result(["one"]));

@@ -2,6 +2,7 @@ import { describeObjectRef, Freshness, formatRevision, type Generation } from "@
 import type { Clock } from "@muster/shared/runtime";
 import type { AgentListener, AgentStatus } from "../agents/agent-sessions.ts";
 import { ClusterRecord } from "./cluster-record.ts";
+import { describeRewound } from "./describe-rewound.ts";
 import { type DesiredState, indexResult, type PipelineResult } from "./desired-state.ts";
 import { EventLog } from "./event-log.ts";
 import { createFleetViews, type FleetState } from "./fleet-views.ts";
@@ -36,7 +37,18 @@ export interface FleetStatus extends FleetQueries, AgentListener {
 }
 
 /** Kinds of reported events that an operator should look at. */
-const WARNINGS = new Set(["DriftDetected", "DriftFight", "DeletionHeld", "ApplyFailed", "PruneBlocked", "SliceRefused", "DuplicateAgent"]);
+const WARNINGS = new Set([
+  "DriftDetected",
+  "DriftFight",
+  "DeletionHeld",
+  "ApplyFailed",
+  "PruneBlocked",
+  "SliceRefused",
+  "DuplicateAgent",
+  "InventoryLost",
+  "StateRewound",
+  "StateMended",
+]);
 
 export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
   const { clock, leaseMs } = options;
@@ -169,7 +181,7 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
     hasNothing: (cluster) => records.get(cluster)?.hasNothing ?? false,
     connected(cluster, _instance, facts, highWater: Generation | undefined) {
       const record = recordOf(cluster);
-      record.beginSession(facts, highWater);
+      record.beginSession(facts, highWater, clock.wallMs());
       record.heard(clock.monotonicMs(), clock.wallMs());
       event({
         type: "AgentConnected",
@@ -178,6 +190,7 @@ export function createFleetStatus(options: FleetStatusOptions): FleetStatus {
         // An agent that has just started may not have asked its API server yet.
         message: `Agent ${facts.agentVersion}${facts.kubernetesVersion && ` on Kubernetes ${facts.kubernetesVersion}`}${highWater ? `, at generation ${highWater.generation}` : ""}`,
       });
+      if (record.rewound) event({ type: "StateRewound", severity: "warning", cluster, message: describeRewound(record.rewound) });
       notify("cluster", cluster);
     },
     disconnected(cluster) {

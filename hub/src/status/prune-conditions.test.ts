@@ -105,7 +105,7 @@ describe("I10: objects that left Git and cannot be deleted", () => {
     tell(forbidden("x"));
     await clock.advance(3_600_000);
     expect(status.cluster("one")).toMatchObject({ sync: "Unknown", conditions: [{ type: "PruneFailed" }] });
-    status.connected("one", "another", FACTS, undefined);
+    status.connected("one", "another", FACTS, { epoch: 1, generation: 1 });
     expect(status.cluster("one")).toMatchObject({ sync: "Unknown", conditions: [{ type: "PruneFailed" }] });
   });
 });

@@ -9,6 +9,7 @@ import {
   worstHealth,
 } from "@muster/shared/model";
 import type { ClusterRecord } from "./cluster-record.ts";
+import { describeRewound } from "./describe-rewound.ts";
 import type { DesiredState } from "./desired-state.ts";
 import type { KnownTarget } from "./known-fleet.ts";
 import { pruneState } from "./prune-conditions.ts";
@@ -152,7 +153,7 @@ export function foldCluster(
 }
 
 /** Conditions of a cluster that are worth knowing and make nothing unhealthy. */
-const REMARKS: ReadonlySet<string> = new Set(["PruneProtected", "Pruning", "Retained", "ExceptionsCut"]);
+const REMARKS: ReadonlySet<string> = new Set(["PruneProtected", "Pruning", "Retained", "ExceptionsCut", "StateRewound"]);
 
 /** true if somebody has to do something about it. */
 export function isTrouble({ type, status }: ConditionView): boolean {
@@ -179,6 +180,14 @@ function reportedConditions(record: ClusterRecord | undefined): ConditionView[] 
       reason: "DELETION_HELD",
       message: held.message,
       since: new Date(record.heldSinceMs).toISOString(),
+    });
+  if (record?.rewound)
+    found.push({
+      type: "StateRewound",
+      status: "True",
+      reason: "AGENT_STATE_REWOUND",
+      message: describeRewound(record.rewound),
+      since: new Date(record.rewound.sinceMs).toISOString(),
     });
   if (record && record.exceptions.leftOut > 0)
     found.push({
