@@ -21,9 +21,11 @@ export interface Drill {
 const DEATH_LIMIT_MS = 15_000;
 const STANDSTILL_MS = 3_000;
 
+/** How often each failpoint is passed in a phase of a scene; lanes share it, for they do the same. */
+export type Counts = Map<string, ReadonlyMap<string, number>>;
+
 /** `begin` must be at rest under step 0 of the scene `mixed`. */
-export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
-  const counts = new Map<string, ReadonlyMap<string, number>>();
+export function createDrill(lane: Lane, counts: Counts, begin: Rest, first: ChaosAgent): Drill {
   let rest = begin;
   let agent = first;
   let step = 1;
