@@ -1,11 +1,12 @@
 import type { SeededRandom } from "./seeded-random.ts";
-import type { LinkFault, TcpFaultProxy } from "./tcp-fault-proxy.ts";
+import type { Cut } from "./tcp-fault-pipe.ts";
+import type { HalfOpenSide, LinkFault, TcpFaultProxy } from "./tcp-fault-proxy.ts";
 
 /** One step: something happens to a link, then it stays so for a while. */
 export interface FaultStep {
   readonly name: string;
-  /** Done once. */
-  readonly act?: (proxy: TcpFaultProxy) => void;
+  /** What is done to open connections at its beginning. */
+  readonly begin?: { readonly cut: Cut } | { readonly halfOpen: HalfOpenSide };
   readonly fault?: LinkFault;
   readonly forMs: number;
 }
@@ -25,12 +26,12 @@ export function faultSchedule(
     () => ({ name: "flips", fault: oneWay({ flipEveryBytes: 200 + random.below(5_000) }) }),
     () => ({ name: "cut", fault: oneWay({ cutAfterBytes: random.below(4_000), cut: either("rst", "fin") }) }),
     () => {
-      const side = either("client", "server");
-      return { name: "half open", act: (proxy) => void proxy.halfOpen(side) };
+      const halfOpen = either("client", "server") as HalfOpenSide;
+      return { name: "half open", begin: { halfOpen } };
     },
     () => {
-      const how = either("rst", "fin");
-      return { name: "down", act: (proxy) => void proxy.cut(how), fault: { connect: either("refuse", "hang") } };
+      const cut = either("rst", "fin") as Cut;
+      return { name: "down", begin: { cut }, fault: { connect: either("refuse", "hang") } };
     },
   ];
   return Array.from({ length: steps }, () => ({ ...random.pick(makers)(), forMs: Math.round(longestMs * (0.2 + 0.8 * random.next())) }));
@@ -38,9 +39,10 @@ export function faultSchedule(
 
 /** Plays a schedule to its end and leaves the link well. */
 export async function playFaults(proxy: TcpFaultProxy, schedule: readonly FaultStep[]): Promise<void> {
-  for (const { act, fault, forMs } of schedule) {
+  for (const { begin, fault, forMs } of schedule) {
     proxy.setFault(fault);
-    act?.(proxy);
+    if (begin && "cut" in begin) proxy.cut(begin.cut);
+    if (begin && "halfOpen" in begin) proxy.halfOpen(begin.halfOpen);
     await new Promise((resolve) => setTimeout(resolve, forMs));
   }
   proxy.setFault(undefined);
