@@ -33,7 +33,7 @@ export async function startChaosRig(): Promise<ChaosRig> {
   const folder = createTempFolder("chaos");
   const [clusters, nats, built] = (await Promise.all([
     // The oracle reads it from marks on, so it must not be rotated away.
-    startClusters(["chaos"], { args: ["--audit-log-maxsize=100000"] }),
+    startClusters(["chaos"], { args: ["--audit-log-maxsize=100000"], lowMemory: false }),
     startNatsServer(),
     buildBundles({ outDir: join(folder.path, "program"), programs: ["agent"] }),
   ])) as [Clusters, NatsServer, { readonly agent: string }];
