@@ -11,7 +11,7 @@ import { NOTHING } from "./revision.ts";
 import { sceneOf } from "./scenes.ts";
 
 /** More than one interval between two lists. */
-const SILENCE_MS = 4_000;
+const SILENCE_MS = 8_000;
 
 /** Options of {@link runChaos}. */
 export interface ChaosOptions {

@@ -122,7 +122,7 @@ export async function createLane(rig: ChaosRig, name: string, convergenceLimitMs
           MUSTER_KEY_FILE: rig.keyPath,
           MUSTER_SIGNING_KEYS_FILE: keys,
           MUSTER_POLL_INTERVAL_MS: "1000",
-          MUSTER_RELIST_INTERVAL_MS: "2000",
+          MUSTER_RELIST_INTERVAL_MS: "5000",
           MUSTER_METRICS_LISTEN: "",
           KUBECONFIG: kubeconfig,
           ...(failpoints && { MUSTER_FAILPOINTS: failpoints }),
