@@ -35,6 +35,10 @@ export interface StateStore {
   /** Names of all values. The first call also removes what a crash in the middle of a write has left behind. */
   names(): Promise<string[]>;
   remove(name: string): Promise<void>;
+  /** Names of values that this store has read or written and somebody else has deleted, in whole or in part. The next write of one is made. */
+  missing(): Promise<string[]>;
+  /** What was written may have been put back to what it was before: every next write is made. */
+  distrust(): void;
 }
 
 interface Root {
@@ -203,7 +207,8 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     async names() {
       if (listed) return [...listed];
       try {
-        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL });
+        // Not their content, which is all that the agent keeps.
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
         const names = new Set<string>();
         const used = new Set<string>();
         const shards: string[] = [];
@@ -215,7 +220,7 @@ export function createStateStore(options: StateStoreOptions): StateStore {
           }
           names.add(name);
           // Without a digest, the next write of it is not taken for one that was made already.
-          const root = known.get(name) ?? { digest: "", shards: shardsOf(item) };
+          const root = known.get(name) ?? { digest: "", shards: shardsOf(await get(name)) };
           known.set(name, root);
           for (const shard of root.shards) used.add(shard);
         }
@@ -225,6 +230,29 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       } catch (error) {
         throw failed("list", error);
       }
+    },
+    async missing() {
+      try {
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
+        const there = new Set(items.map((item) => item.metadata.name));
+        const gone: string[] = [];
+        for (const [name, { digest, shards }] of known) {
+          if (digest === "" || [name, ...shards].every((part) => there.has(secretName(part)))) continue;
+          const left = shards.filter((shard) => there.has(secretName(shard)));
+          if (left.length > 0 || there.has(secretName(name))) known.set(name, { digest: "", shards: left });
+          else known.delete(name);
+          if (!there.has(secretName(name))) versions.set(name, null);
+          gone.push(name);
+        }
+        return gone;
+      } catch (error) {
+        throw failed("list", error);
+      }
+    },
+    distrust() {
+      for (const [name, { shards }] of known) known.set(name, { digest: "", shards });
+      // They are of a history that is not the cluster's any more.
+      versions.clear();
     },
     async remove(name) {
       const shards = known.get(name)?.shards ?? [];
@@ -255,10 +283,9 @@ function isRoot(secret: Manifest): boolean {
   return isJsonObject(labels) && labels[STATE_LABEL] === "root";
 }
 
-function shardsOf(secret: Manifest): readonly string[] {
+function shardsOf(data: Record<string, Buffer> | undefined): readonly string[] {
   try {
-    const data = secret["data"] as Record<string, string> | undefined;
-    return (JSON.parse(Buffer.from(data?.["root"] ?? "", "base64").toString()) as Root).shards;
+    return (JSON.parse((data?.["root"] ?? "").toString()) as Root).shards;
   } catch {
     return [];
   }

@@ -4,6 +4,7 @@ import {
   type ClusterReport,
   describeObjectRef,
   formatRevision,
+  type Manifest,
   type ObjectException,
   type ObjectRef,
   type ObjectRefText,
@@ -24,12 +25,16 @@ import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { keepSlice } from "./keep-slice.ts";
+import { createLookAhead } from "./look-ahead.ts";
+import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
+import { createWantedManifests } from "./wanted-manifests.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -40,6 +45,8 @@ export interface ReconcilerOptions {
   readonly prune: Pruner;
   readonly store: StateStore;
   readonly ownNamespace: string;
+  /** The agent works in these namespaces only. Default: anywhere. */
+  readonly watchNamespaces?: readonly string[];
   /** Applies at once. */
   readonly concurrency: number;
   readonly clock: Clock;
@@ -57,7 +64,11 @@ export interface Reconciler {
   take(desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>): Promise<void>;
   /** Tries everything again now; with a bundle, applies all of its objects anew. */
   trigger(bundle?: string): void;
+  /** Looks soon whether the kept state is still there; see {@link createStateMender}. */
+  checkState(): void;
   readonly desired: DesiredState | undefined;
+  /** An object as the slice in force has it. */
+  wanted(bundle: string, ref: ObjectRefText): Manifest | undefined;
   report(sliceProblem: SliceCondition | undefined): ClusterReport;
   exceptions(): ObjectException[];
   /** One object, those of a bundle, or all. */
@@ -75,12 +86,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
-  const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
   const eventListeners: ((event: ReportedEvent) => void)[] = [];
   let blobsToDrop = false;
+  let stateToCheck = false;
   let storing: Promise<void> = Promise.resolve();
 
   /** Keeping a slice and dropping what none needs take turns: a set that was just kept would look unused. */
@@ -111,8 +122,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     logger,
     failpoint,
     event,
-    findOurs: (signal) => findOurs(options.cluster, options.discovery, signal),
+    findOurs: (where, signal) => findOurs({ ...options, where }, signal),
+    watchNamespaces: options.watchNamespaces ?? [],
   });
+  const mender = createStateMender({ state, store, keeper, logger, event });
   const prunePhase = createPrunePhase({ ...options, state, keeper, event });
 
   const unlock = createUnlock({ ...options, state, keeper });
@@ -134,7 +147,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
     }
   }
-  observer.onChange((observation) => {
+  observer.onChange((seen) => {
+    const observation = state.driftModes.told(seen);
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
       const { kind, manager, paths } = observation.drift;
@@ -159,8 +173,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** One pass, as a list of phases. Each may find nothing to do; a pass that finds nothing at all writes nothing. */
   async function pass(signal: AbortSignal): Promise<void> {
+    if (stateToCheck) await alone(() => mender.check());
+    stateToCheck = false;
     // What a lost inventory is made anew from depends on the bundles that there are.
-    if (state.desired) await keeper.load(signal);
+    if (state.desired) {
+      await keeper.load(signal);
+      await alone(() => mender.afterRewind());
+    }
     const desired = state.desired;
     if (!desired || desired.slice.paused) return;
     const started = clock.monotonicMs();
@@ -168,6 +187,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     await keeper.claim(desired);
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
+    const phase: ApplyPhase = { ...options, state, lookAhead: createLookAhead({ ...options, state }) };
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.
@@ -249,6 +269,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         });
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
+        for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
         state.desired = desired;
       });
       failpoint("agent.afterHighWater");
@@ -265,9 +286,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       for (const line of bundle ? state.linesOf(bundle) : []) state.lastApplied.delete(line.ref);
       wakeup.wake();
     },
+    checkState() {
+      stateToCheck = true;
+      wakeup.wake();
+    },
     get desired() {
       return state.desired;
     },
+    wanted: createWantedManifests((bundle) => state.linesOf(bundle)),
     report: (sliceProblem) => reportCluster(state, observer, sliceProblem),
     exceptions: () => reportExceptions(state, observer),
     inspect: (what) => inspectObjects(state, observer, what),
