@@ -1,8 +1,8 @@
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
 import { EMPTY_INVENTORY } from "../../agent/src/plan/inventory.ts";
 import { startChaosRig } from "./chaos-rig.ts";
-import { createDrill, type Drill } from "./drill.ts";
-import { beginEpisode, judgeSilence } from "./episode.ts";
+import { type Counts, createDrill, type Drill } from "./drill.ts";
+import { beginEpisode, CONVERGENCE_LIMIT_MS, judgeSilence } from "./episode.ts";
 import { killAtPoints } from "./every-point.ts";
 import { createLane, type Lane, type LaneRecord } from "./lane.ts";
 import { type Matrix, pointTasks } from "./point-tasks.ts";
@@ -11,7 +11,7 @@ import { NOTHING } from "./revision.ts";
 import { sceneOf } from "./scenes.ts";
 
 /** More than one interval between two lists. */
-const SILENCE_MS = 4_000;
+const SILENCE_MS = 8_000;
 
 /** Options of {@link runChaos}. */
 export interface ChaosOptions {
@@ -22,6 +22,8 @@ export interface ChaosOptions {
   readonly matrix: Matrix;
   /** Only this failpoint. */
   readonly only?: string;
+  /** Milliseconds after the last start that everything may take to be in order. Default {@link CONVERGENCE_LIMIT_MS}. */
+  readonly convergenceLimitMs?: number;
   /** Clusters that are worked on at once. */
   readonly lanes: number;
   readonly progress: (text: string) => void;
@@ -46,13 +48,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const tasks = pointTasks(matrix, only);
   const unreached: string[] = [];
   const broken: string[] = [];
+  const counts: Counts = new Map();
   let randomKills = options.kills;
   const more = () => randomKills-- > 0;
 
   async function work(index: number): Promise<LaneRecord> {
-    const lane = await createLane(rig, `l${index + 1}`);
+    const lane = await createLane(rig, `l${index + 1}`, options.convergenceLimitMs ?? CONVERGENCE_LIMIT_MS);
     try {
-      const drill = await begin(lane);
+      const drill = await begin(lane, counts);
       unreached.push(...(await killAtPoints(drill, tasks, (text) => progress(`${lane.name}: ${text}`))));
       const { rest, agent } = drill;
       await killAtRandom(lane, { begin: rest, agent, seed: options.seed + index, more, progress, ...(only && { only }) });
@@ -75,7 +78,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 }
 
 /** An agent at rest under the first revision. */
-async function begin(lane: Lane): Promise<Drill> {
+async function begin(lane: Lane, counts: Counts): Promise<Drill> {
   const nothing = { live: new Map(), inventory: EMPTY_INVENTORY, generation: { slice: 0, highWater: 0 } };
   const episode = beginEpisode(lane, { revision: NOTHING, snapshot: nothing }, "the first revision");
   const since = performance.now();
@@ -83,7 +86,7 @@ async function begin(lane: Lane): Promise<Drill> {
   await episode.publish(sceneOf("mixed", 0, lane.objects, NOTHING));
   const rest = await episode.settle(agent, since);
   if (lane.record.findings.length > 0) throw new Error(`nothing was killed yet, and ${JSON.stringify(lane.record.findings)}`);
-  return createDrill(lane, rest, agent);
+  return createDrill(lane, counts, rest, agent);
 }
 
 function summarize({ matrix, only }: ChaosOptions, results: readonly LaneRecord[]): Omit<ChaosResult, "unreached" | "broken"> {

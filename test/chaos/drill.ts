@@ -18,12 +18,14 @@ export interface Drill {
 }
 
 /** So long a failpoint that is not passed is waited for, in milliseconds. Much of it is a machine that is busy. */
-const DEATH_LIMIT_MS = 15_000;
+const DEATH_LIMIT_MS = 30_000;
 const STANDSTILL_MS = 3_000;
 
+/** How often each failpoint is passed in a phase of a scene; lanes share it, for they do the same. */
+export type Counts = Map<string, ReadonlyMap<string, number>>;
+
 /** `begin` must be at rest under step 0 of the scene `mixed`. */
-export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
-  const counts = new Map<string, ReadonlyMap<string, number>>();
+export function createDrill(lane: Lane, counts: Counts, begin: Rest, first: ChaosAgent): Drill {
   let rest = begin;
   let agent = first;
   let step = 1;
@@ -42,7 +44,7 @@ export function createDrill(lane: Lane, begin: Rest, first: ChaosAgent): Drill {
     const look = () => {
       if (agent.running && !agent.passed().includes("agent.afterRecord")) throw new Error(`no first pass:\n${agent.logTail()}`);
     };
-    if (rested) await eventually(look, { timeoutMs: 20_000 });
+    if (rested) await eventually(look, { timeoutMs: 60_000 });
   }
 
   /** One step without a kill, to count what is passed in it. */

@@ -5,7 +5,7 @@ import { judgeInstant, judgeRest, type Snapshot, type Violation } from "./judge.
 import type { ChaosAgent, Lane } from "./lane.ts";
 import { heldBy, type Revision, renewedBy } from "./revision.ts";
 
-/** Milliseconds in which everything must be in order after the last start (P1). */
+/** Milliseconds in which everything must be in order after the last start (P1), unless a lane says otherwise. */
 export const CONVERGENCE_LIMIT_MS = 15_000;
 /** So long is waited at most, to tell “late” from “never”. */
 const PATIENCE_MS = 90_000;
@@ -74,9 +74,12 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
       lookMs = performance.now() - lookedAt;
       if (!agent.running) throw new Error("the agent has ended by itself");
       violations = judgeRest(snapshot, newest(), held);
+      // The cluster may have been in order before the agent came.
+      if (!agent.hadPass()) violations.push({ kind: "late", what: "it has not looked at its objects" });
+      if (snapshot.generation.slice !== lane.generation) violations.push({ kind: "late", what: "it has not taken the newest slice (I6)" });
       if (violations.length === 0) return snapshot;
       const outstanding = violations.map(({ what }) => what);
-      if (elapsed() > CONVERGENCE_LIMIT_MS) late ??= outstanding;
+      if (elapsed() > lane.convergenceLimitMs) late ??= outstanding;
       throw new Error(outstanding.join("; "));
     };
     try {

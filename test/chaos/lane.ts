@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { ObjectRefText } from "@muster/shared/model";
 import { parseObjectRef } from "@muster/shared/model";
 import { createSliceMaker, type MadeSlice } from "../../agent/src/pull/testing/slice-maker.ts";
-import { NODE_ARGS } from "../build/bundle.ts";
 import { type AuditEntry, isMutating } from "../rig/audit-log.ts";
 import { type Part, startPart } from "../rig/child-process-part.ts";
 import { judgeDeletions, type RecordedSlice } from "../rig/delete-oracle.ts";
@@ -28,6 +27,10 @@ export interface LaneRecord {
 export interface Lane {
   readonly name: string;
   readonly objects: LaneObjects;
+  /** Everything must be in order so many milliseconds after a start. */
+  readonly convergenceLimitMs: number;
+  /** Of the slice that was published last. */
+  readonly generation: number;
   /** What came of it so far. */
   readonly record: LaneRecord;
   /** Starts an agent, after the end of the one before; gives it at once, so that it can be killed before it is ready. */
@@ -55,11 +58,13 @@ export interface Lane {
 export interface ChaosAgent extends Part {
   /** What it said on its way. */
   log(): string;
+  /** It has looked at all of a slice, whatever there was to do. */
+  hadPass(): boolean;
   /** Failpoints that it has passed, if it was asked to note them. */
   passed(): string[];
 }
 
-export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
+export async function createLane(rig: ChaosRig, name: string, convergenceLimitMs: number): Promise<Lane> {
   const { api, publisher } = rig;
   const { admin } = api;
   const maker = createSliceMaker(name);
@@ -93,6 +98,10 @@ export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
   return {
     name,
     objects,
+    convergenceLimitMs,
+    get generation() {
+      return last?.slice.generation ?? 0;
+    },
     record: { kills: [], findings: [], convergedMs: [] },
     async start(failpoints) {
       await running?.kill();
@@ -100,8 +109,9 @@ export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
       const part = await startPart({
         name: `agent ${name}`,
         command: process.execPath,
-        args: [...NODE_ARGS.agent, rig.program],
+        args: [rig.program],
         env: {
+          ...rig.programEnv,
           MUSTER_CLUSTER: name,
           MUSTER_NAMESPACE: stateNamespace,
           MUSTER_NATS_URL: rig.nats.url,
@@ -112,7 +122,7 @@ export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
           MUSTER_KEY_FILE: rig.keyPath,
           MUSTER_SIGNING_KEYS_FILE: keys,
           MUSTER_POLL_INTERVAL_MS: "1000",
-          MUSTER_RELIST_INTERVAL_MS: "2000",
+          MUSTER_RELIST_INTERVAL_MS: "5000",
           MUSTER_METRICS_LISTEN: "",
           KUBECONFIG: kubeconfig,
           ...(failpoints && { MUSTER_FAILPOINTS: failpoints }),
@@ -125,6 +135,7 @@ export async function createLane(rig: ChaosRig, name: string): Promise<Lane> {
       const log = () => readFileSync(logPath, "utf8");
       return Object.assign(Object.create(part) as Part, {
         log,
+        hadPass: () => log().includes('"msg":"applied: '),
         passed: () => [...log().matchAll(/^failpoint (\S+)$/gm)].map((match) => match[1] ?? ""),
       });
     },

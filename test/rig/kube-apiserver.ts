@@ -46,8 +46,8 @@ export interface KubeApiserver extends Part {
   readonly admin: AdminClient;
   /** A token of a ServiceAccount (which is created if it does not exist), valid for `seconds` (default 3 600). */
   serviceAccountToken(namespace: string, name: string, seconds?: number): Promise<string>;
-  /** Writes a kubeconfig that uses a token, and gives its path. */
-  writeKubeconfig(name: string, token: string): string;
+  /** Writes a kubeconfig that uses a token, and gives its path. `server`: where the API server is reached; default its own address. */
+  writeKubeconfig(name: string, token: string, server?: string): string;
   /** Audit entries since the mark (default: all). */
   audit(mark?: AuditMark): AuditEntry[];
   /** “From now on.” */
@@ -167,8 +167,8 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
     },
   });
   const caPem = readFileSync(caPath, "utf8");
-  const writeKubeconfig = (name: string, token: string) =>
-    file(`${name}.kubeconfig`, JSON.stringify(kubeconfig({ name: options.name, url, caPem, token })));
+  const writeKubeconfig = (name: string, token: string, server = url) =>
+    file(`${name}.kubeconfig`, JSON.stringify(kubeconfig({ name: options.name, url: server, caPem, token })));
 
   return Object.assign(Object.create(part) as Part, {
     name: options.name,

@@ -45,9 +45,15 @@ export interface MusterOptions {
   readonly startAgents?: boolean;
   /** Called with what is being started, for people. */
   readonly progress?: (what: string) => void;
+  /** Lets something stand between two parts: gets the port of the one that listens, gives the port that the other one is told. */
+  readonly link?: (link: LinkName, port: number) => Promise<number>;
   /** Default: agents have all rights in their cluster. */
   readonly agentKubeconfig?: (cluster: KubeApiserver) => Promise<string>;
 }
+
+/** Who connects to whom. */
+export const LINKS = ["hub-git", "hub-nats", "agent-nats", "agent-hub", "agent-api"] as const;
+export type LinkName = (typeof LINKS)[number];
 
 /** The user name of the agent in the audit log. */
 export const AGENT_USER = "system:serviceaccount:muster-system:muster-agent";
@@ -83,7 +89,7 @@ export interface Muster {
 }
 
 export async function startMuster(options: MusterOptions): Promise<Muster> {
-  const { programs = SOURCE_PROGRAMS, progress = () => {} } = options;
+  const { programs = SOURCE_PROGRAMS, progress = () => {}, link = async (_: LinkName, port: number) => port } = options;
   const folder = createTempFolder("muster");
   const stops: (() => Promise<void> | void)[] = [() => folder.remove()];
   const started = <T extends { stop(): Promise<void> }>(part: T): T => {
@@ -110,8 +116,16 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
     ]);
     const config = {
       dataDir,
-      sources: [{ name: "fleet", url: repository.url, ref: "main", pollIntervalMs: 30_000, ...options.hub?.["source"] }],
-      nats: { url: `nats://127.0.0.1:${natsPort}` },
+      sources: [
+        {
+          name: "fleet",
+          url: await through(repository.url, (port) => link("hub-git", port)),
+          ref: "main",
+          pollIntervalMs: 30_000,
+          ...options.hub?.["source"],
+        },
+      ],
+      nats: { url: `nats://127.0.0.1:${await link("hub-nats", natsPort)}` },
       grpc: { listen: `127.0.0.1:${grpcPort}`, serverNames: ["localhost", "127.0.0.1"], ...options.hub?.["grpc"] },
       http: { listen: `127.0.0.1:${httpPort}`, ...options.hub?.["http"] },
       render: { helm, kustomize, ...options.hub?.["render"] },
@@ -162,7 +176,10 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         await cluster.admin.request("POST", "/api/v1/namespaces", { metadata: { name: "muster-system" } });
       }
       const token = options.agentKubeconfig ? undefined : await fullRights(cluster);
-      const kubeconfig = options.agentKubeconfig ? await options.agentKubeconfig(cluster) : cluster.writeKubeconfig("agent", token ?? "");
+      const apiUrl = await through(cluster.url, (port) => link("agent-api", port));
+      const kubeconfig = options.agentKubeconfig
+        ? await options.agentKubeconfig(cluster)
+        : cluster.writeKubeconfig("agent", token ?? "", apiUrl);
       const port = await freePort();
       const agent = started(
         await startPart({
@@ -173,9 +190,9 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
           env: {
             MUSTER_CLUSTER: name,
             MUSTER_NAMESPACE: "muster-system",
-            MUSTER_NATS_URL: nats.url,
+            MUSTER_NATS_URL: `nats://127.0.0.1:${await link("agent-nats", natsPort)}`,
             MUSTER_NATS_CREDS_FILE: join(credentials, "nats.creds"),
-            MUSTER_HUB_ADDRESS: `localhost:${grpcPort}`,
+            MUSTER_HUB_ADDRESS: `localhost:${await link("agent-hub", grpcPort)}`,
             MUSTER_HUB_CA_FILE: join(credentials, "ca.crt"),
             MUSTER_CERT_FILE: join(credentials, "tls.crt"),
             MUSTER_KEY_FILE: join(credentials, "tls.key"),
@@ -255,6 +272,13 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
     await stop();
     throw error;
   }
+}
+
+/** The same address at another port. */
+async function through(address: string, link: (port: number) => Promise<number>): Promise<string> {
+  const url = new URL(address);
+  url.port = String(await link(Number(url.port)));
+  return url.href.replace(/\/$/, "");
 }
 
 /** A token of a ServiceAccount that may do everything; its own user name keeps it apart from the test in the audit log. */

@@ -60,7 +60,8 @@ export function createPipe({ from, to, fault, random, onBytes, onFlip, onCut }: 
   function enqueue(bytes: Buffer | null): void {
     const { latencyMs = 0, jitterMs = 0, bytesPerSecond } = fault();
     const paceMs = bytesPerSecond === undefined ? 0 : (1_000 * (bytes?.length ?? 0)) / bytesPerSecond;
-    const dueMs = Math.max(performance.now() + latencyMs + jitterMs * random.next(), lastDueMs) + paceMs;
+    const laterMs = latencyMs + (jitterMs > 0 ? jitterMs * random.next() : 0);
+    const dueMs = Math.max(performance.now() + laterMs, lastDueMs) + paceMs;
     lastDueMs = dueMs;
     waiting.push({ bytes, dueMs });
     waitingBytes += bytes?.length ?? 0;

@@ -5,6 +5,7 @@ import { connect } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.ts";
+import { startTcpFaultProxy } from "../../../test/rig/tcp-fault-proxy.ts";
 import { createSlicePuller } from "./slice-puller.ts";
 import { createPublisher, type Publisher } from "./testing/publisher.ts";
 import { createSliceMaker } from "./testing/slice-maker.ts";
@@ -61,6 +62,31 @@ describe("pulling slices", () => {
     await later.close();
     stop.abort();
     await running;
+  });
+
+  it("E203: a connection that is open and dead is left after two polls without an answer, not after a minute", async () => {
+    const proxy = await startTcpFaultProxy({ to: nats.port });
+    const maker = createSliceMaker("half");
+    const heard: string[] = [];
+    const puller = createSlicePuller({
+      cluster: "half",
+      url: `nats://127.0.0.1:${proxy.port}`,
+      pollIntervalMs: 300,
+      clock: systemClock,
+      random: () => 0,
+      logger: silentLogger(),
+    });
+    puller.onMessage((message) => heard.push(message));
+    const stop = new AbortController();
+    const running = puller.run(stop.signal);
+    await eventually(() => expect(puller.connected).toBe(true));
+    expect(proxy.halfOpen("client")).toBe(1);
+    const made = maker.make([]);
+    await publisher.publish(maker, made);
+    await eventually(() => expect(heard).toContain(made.message), { timeoutMs: 25_000 });
+    stop.abort();
+    await running;
+    await proxy.stop();
   });
 
   it("S2: what another agent has JetStream answer to the subject of this cluster's slices is not taken for a new slice", async () => {

@@ -4,7 +4,7 @@ import type { ManifestSetRef } from "@muster/shared/model";
 import { type Clock, createBackoff, jitter, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { BLOB_STREAM, blobSubject, inboxPrefix, SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
-import { type ConnectionOptions, connect, credsAuthenticator, type Msg, type NatsConnection } from "nats";
+import { type ConnectionOptions, connect, credsAuthenticator, ErrorCode, type Msg, type NatsConnection } from "nats";
 
 /** Options of {@link createSlicePuller}. */
 export interface SlicePullerOptions {
@@ -34,6 +34,11 @@ export interface SlicePuller {
 }
 
 const REQUEST_TIMEOUT_MS = 5_000;
+
+/** Polls without an answer, one right after the other, until the connection is taken for dead: the client's own pings need a minute. */
+const MAX_UNANSWERED = 2;
+/** Milliseconds between them. */
+const ASK_AGAIN_MS = 1_000;
 
 export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   const { cluster, clock, random, logger, pollIntervalMs = 30_000 } = options;
@@ -107,13 +112,21 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
   }
 
   async function pollLoop(live: NatsConnection, woken: Wakeup, signal: AbortSignal): Promise<void> {
+    let unanswered = 0;
     while (!signal.aborted && !live.isClosed()) {
       try {
         await pollOnce(live);
+        unanswered = 0;
       } catch (error) {
         logger.debug({ err: error }, "poll failed");
+        unanswered = isTimeout(error) ? unanswered + 1 : 0;
       }
-      await woken.wait(jitter(pollIntervalMs, random), signal);
+      if (unanswered >= MAX_UNANSWERED) {
+        unanswered = 0;
+        logger.warn({ [LogField.Code]: "NATS_UNREACHABLE" }, "NATS does not answer on a connection that is open; connecting anew");
+        await live.reconnect().catch((error: unknown) => logger.debug({ err: error }, "the connection could not be given up"));
+      }
+      await woken.wait(unanswered > 0 ? ASK_AGAIN_MS : jitter(pollIntervalMs, random), signal);
     }
   }
 
@@ -212,4 +225,8 @@ function newOutage(): PromiseWithResolvers<never> {
   // Mostly nobody waits.
   outage.promise.catch(() => {});
   return outage;
+}
+
+function isTimeout(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === ErrorCode.Timeout;
 }
