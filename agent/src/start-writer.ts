@@ -91,6 +91,7 @@ export function startWriter(options: WriterOptions): Writer {
     failpoint,
     prune: createPruner({ cluster, discovery, observer }),
     ownNamespace: config.namespace,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
     concurrency: config.MUSTER_CONCURRENCY,
   });
 
@@ -198,6 +199,7 @@ export function startWriter(options: WriterOptions): Writer {
     for (;;) {
       await clock.sleep(jitter(config.MUSTER_RELIST_INTERVAL_MS, random, 0.2), signal);
       if (!resumed) continue;
+      reconciler.checkState();
       try {
         const kubernetesVersion = await cluster.version(signal);
         if (kubernetesVersion !== facts.kubernetesVersion) facts = { ...facts, kubernetesVersion };

@@ -10,7 +10,7 @@ import { createWriterLease } from "../../agent/src/lease/writer-lease.ts";
 import type { SlicePuller } from "../../agent/src/pull/slice-puller.ts";
 import type { HubStream } from "../../agent/src/report/hub-stream.ts";
 import { startWriter } from "../../agent/src/start-writer.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import type { Caller } from "./network.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 

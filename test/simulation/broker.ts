@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { jitter } from "@muster/shared/runtime";
 import type { SlicePuller } from "../../agent/src/pull/slice-puller.ts";
 import type { MadeSlice, SliceMaker } from "../../agent/src/pull/testing/slice-maker.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import type { Caller } from "./network.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 

@@ -1,6 +1,6 @@
 import type { AgentMessage } from "@muster/shared/rpc";
 import type { HubStream } from "../../agent/src/report/hub-stream.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import type { Caller } from "./network.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 

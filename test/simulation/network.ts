@@ -1,6 +1,6 @@
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Link, LinkRequest } from "../../agent/src/kube/testing/memory/memory-cluster.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { fateOf, unanswered, type Weather } from "./weather.ts";
 

@@ -1,7 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { errorFromAnswer } from "../../agent/src/kube/map-error.ts";
 import type { LinkRequest } from "../../agent/src/kube/testing/memory/memory-cluster.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 
 /** What goes wrong between an agent and the API server now. All of it off is fair weather. */
 export interface Weather {

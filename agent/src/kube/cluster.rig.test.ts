@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Clusters, startClusters } from "../../../test/rig/clusters.ts";
 import { eventually } from "../../../test/rig/eventually.ts";
 import type { KubeApiserver } from "../../../test/rig/kube-apiserver.ts";
+import { currentMinor, KUBERNETES } from "../../../test/rig/kubernetes.ts";
 import type { Cluster, Discovery, ResourceType } from "./cluster.ts";
 import { createCluster, resourcePath } from "./create-cluster.ts";
 import { testApplyContract } from "./testing/apply-contract.ts";
@@ -84,6 +85,10 @@ describe("the contract of server-side apply, on a real API server", () => {
 });
 
 describe("the Kubernetes client, on a real API server", () => {
+  it("knows which version of Kubernetes it talks to", async () => {
+    expect(await cluster.version()).toBe(`v${KUBERNETES[currentMinor()].version}`);
+  });
+
   it("applies what the manifest says, to the last field, even where a generated model would drop it", async () => {
     const policy: Manifest = {
       apiVersion: "networking.k8s.io/v1",
@@ -158,6 +163,6 @@ describe("the Kubernetes client, on a real API server", () => {
     await apiserver.kill();
     await expect(cluster.version()).rejects.toMatchObject({ code: "KUBE_UNREACHABLE" });
     await apiserver.restart();
-    expect(await cluster.version()).toBe("v1.36.3");
+    expect(await cluster.version()).toBe(`v${KUBERNETES[currentMinor()].version}`);
   });
 });

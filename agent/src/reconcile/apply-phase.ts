@@ -114,6 +114,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
+  if (state.ahead.has(ref)) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   // What stands in its place now may be somebody else's: the applier is to look.
@@ -166,7 +167,7 @@ async function waitForDefinitions(
   signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
-  const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
+  const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
   if (crds.length === 0) return;
   await forEachLimited(crds, phase.concurrency, async (line) => {
     // One that was waited for in vain must not hold up every later pass.
@@ -193,7 +194,7 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
   const { state, observer } = phase;
-  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
   if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
@@ -224,7 +225,7 @@ async function lookAtNew(
   for (const line of needed) {
     if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
     const ref = parseObjectRef(line.ref);
-    const key = JSON.stringify([ref.group, splitApiVersion(line.manifest.apiVersion).version, ref.kind, ref.namespace]);
+    const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
     groups.set(key, [...(groups.get(key) ?? []), line]);
   }
   const found = new Map<ObjectRefText, Manifest | null>();
@@ -233,7 +234,7 @@ async function lookAtNew(
     if (!first || lines.length < LIST_THRESHOLD) continue;
     const ref = parseObjectRef(first.ref);
     try {
-      const type = await discovery.typeOf(ref, splitApiVersion(first.manifest.apiVersion).version);
+      const type = await discovery.typeOf(ref, splitApiVersion(first.head.apiVersion).version);
       const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
       const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
       for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);

@@ -26,6 +26,7 @@ export {
   SyncState,
 } from "./report.ts";
 export {
+  Adoption,
   type BundleOptions,
   type CommitRef,
   compareGenerations,
@@ -37,9 +38,12 @@ export {
   DriftMode,
   formatRevision,
   type Generation,
+  type HealthRule,
   type KeptBundle,
   type ManifestSetRef,
   MIN_PERCENT_DELETIONS,
+  OnRemoval,
+  type ReadinessRule,
   type Slice,
   type SliceBundle,
   type SliceContent,

@@ -60,7 +60,7 @@ export function testClusterContract(subject: () => ContractSubject): void {
   it("discovers kinds with their scope and preferred version", async () => {
     const { cluster } = subject();
     const discovery = await cluster.discover();
-    expect(await cluster.version()).toBe("v1.36.3");
+    expect(await cluster.version()).toMatch(/^v1\.\d+\.\d+$/);
     expect(discovery.find("apps", "Deployment")).toMatchObject({ plural: "deployments", version: "v1", namespaced: true });
     expect(discovery.find("", "Namespace")).toMatchObject({ namespaced: false });
     expect(discovery.find("nowhere.example", "Thing")).toBeUndefined();
