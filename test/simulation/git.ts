@@ -8,7 +8,7 @@ import {
   type Slice,
 } from "@muster/shared/model";
 import type { MadeBundle } from "../../agent/src/pull/testing/slice-maker.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import { NAMES, type Name, WISHES } from "./wishes.ts";
 
 /** What Git says at one moment. */

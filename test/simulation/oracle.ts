@@ -150,7 +150,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     const entry = entries.get(ref);
     if (request.uid !== before.metadata["uid"]) blame("its UID is not the one that was named");
     if (!ours.has(String(before.metadata["uid"]))) blame("it was never ours");
-    if (!isAppliedByUs(before) || !isMarked(before)) blame("it is not ours any more");
+    if (!isMarked(before)) blame("it is not ours any more");
     if (!entry) return blame("it is not in the inventory");
     if (entry.uid !== undefined && entry.uid !== before.metadata["uid"] && !isAppliedByUs(before)) blame("it is not the one in the inventory");
     const reasons = mayReign().map((reign) => mayDelete(ref, before, entry, entries, reign));

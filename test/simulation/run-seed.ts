@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
-import { createSeededRandom, type SeededRandom } from "../chaos/seeded-random.ts";
+import { createSeededRandom, type SeededRandom } from "../rig/seeded-random.ts";
 import { createRandomGit, type RandomGit } from "./git.ts";
 import type { Finding } from "./oracle.ts";
 import { judgeRest } from "./rest.ts";

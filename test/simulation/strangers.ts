@@ -10,7 +10,7 @@ import {
 import { BUILT_IN, DEFINITION, definedTypes, NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { ResourceType } from "../../agent/src/kube/cluster.ts";
-import type { SeededRandom } from "../chaos/seeded-random.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
 import { FINALIZER, WEB } from "./wishes.ts";
 

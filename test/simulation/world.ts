@@ -6,7 +6,7 @@ import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import { createMemoryApi, type MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import { createMemoryCluster } from "../../agent/src/kube/testing/memory/memory-cluster.ts";
 import { createSliceMaker, type MadeSlice } from "../../agent/src/pull/testing/slice-maker.ts";
-import { createSeededRandom, type SeededRandom } from "../chaos/seeded-random.ts";
+import { createSeededRandom, type SeededRandom } from "../rig/seeded-random.ts";
 import { AGENT_NAMESPACE, type AgentProcess, CLUSTER, startProcess } from "./agent-process.ts";
 import { type Broker, createBroker } from "./broker.ts";
 import type { Commit } from "./git.ts";

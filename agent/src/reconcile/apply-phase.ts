@@ -36,8 +36,6 @@ const LIST_THRESHOLD = 8;
 export interface ApplySummary {
   readonly bundle: string;
   readonly counts: Readonly<Partial<Record<Action, number>>>;
-  /** UIDs of objects that had none in the inventory. */
-  readonly uids: ReadonlyMap<ObjectRefText, string>;
   /** Objects whose drift was corrected. */
   readonly corrected: readonly ObjectRefText[];
   /** Objects that were there before they were ours, with what was changed of them. */
@@ -68,7 +66,6 @@ interface Turn {
   /** Which objects of ours are compared, not written: in mode report, those that were applied as they are to be. */
   readonly dryRun: "none" | "known" | "all";
   readonly counts: Partial<Record<Action, number>>;
-  readonly uids: Map<ObjectRefText, string>;
   readonly corrected: ObjectRefText[];
   readonly adopted: Map<ObjectRefText, readonly string[]>;
 }
@@ -77,7 +74,7 @@ interface Turn {
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
   const { state } = phase;
   const { name } = bundle;
-  const nothing: ApplySummary = { bundle: name, counts: {}, uids: new Map(), corrected: [], adopted: new Map() };
+  const nothing: ApplySummary = { bundle: name, counts: {}, corrected: [], adopted: new Map() };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = state.desired && contentOf(bundle, state.desired);
   if (!content) return nothing;
@@ -96,7 +93,6 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     dryRun:
       options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
     counts: {},
-    uids: new Map(),
     corrected: [],
     adopted: new Map(),
   };
@@ -106,8 +102,8 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     await forEachLimited(lines, phase.concurrency, (line) => applyOne(phase, turn, line, signal));
     await waitForDefinitions(phase, rank, lines, name, failedBefore, signal);
   }
-  const { counts, uids, corrected, adopted } = turn;
-  return { bundle: name, counts, uids, corrected, adopted };
+  const { counts, corrected, adopted } = turn;
+  return { bundle: name, counts, corrected, adopted };
 }
 
 /** Applies one object and notes what came of it. Throws only when the signal aborts. */
@@ -137,7 +133,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     state.failures.delete(ref);
     noteAction(phase, turn, ref, result.action);
     // What a dry run would have created has a UID that never was.
-    if (!dryRun && uid !== result.uid) turn.uids.set(ref, result.uid);
+    if (!dryRun && uid !== result.uid) state.newUids.set(ref, result.uid);
     if (result.adopted) turn.adopted.set(ref, result.adopted);
     if (wasDrifted) {
       state.noteCorrection(ref);

@@ -13,7 +13,6 @@ import {
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
-import type { ApplySummary } from "./apply-phase.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { FoundObjects, Where } from "./find-ours.ts";
 
@@ -50,8 +49,13 @@ export interface InventoryKeeper {
   kept(slice: Generation): void;
   /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
   claim(desired: DesiredState): Promise<void>;
+  /**
+   * Before the first slice is kept: from then on an inventory that is not there was lost. Without this, a process that was killed before
+   * its first claim would look like one that has lost its memory, and its successor would prune nothing.
+   */
+  begin(desired: DesiredState, signal: AbortSignal): Promise<void>;
   /** After the applies: new UIDs, and which bundles are complete. */
-  record(summaries: readonly ApplySummary[]): Promise<void>;
+  record(): Promise<void>;
   save(inventory: Inventory): Promise<void>;
 }
 
@@ -65,6 +69,8 @@ const REWOUND = "The agent's state is older than what it had kept: nothing is pr
 export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
   const { state, store, logger, failpoint, event } = options;
   let loaded = false;
+  /** There is one in the store. */
+  let isKept = false;
   let loading: Promise<void> | undefined;
   let rewinds = 0;
   /** The newest slice that this process has seen in the store. */
@@ -103,6 +109,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     // What came with the snapshot must not be written over before it was read.
     if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
     state.inventory = await write(inventory);
+    isKept = true;
     failpoint("agent.afterInventoryWrite");
   }
 
@@ -174,8 +181,9 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   async function loadOnce(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
     try {
       const bytes = await store.read(INVENTORY);
+      isKept = bytes !== undefined;
       if (bytes) state.inventory = parseInventory(bytes.toString());
-      // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
+      // A process that was started with a kept slice and finds no inventory has lost it.
       else if (state.resumed) await lost("missing", desired, signal);
       else await lookAround(desired, signal);
     } catch (error) {
@@ -213,6 +221,11 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       rewound = undefined;
       await know(state.desired, signal);
     },
+    async begin(desired, signal) {
+      if (state.desired) return;
+      await know(desired, signal);
+      if (!isKept) await save(state.inventory);
+    },
     async claim(desired) {
       const entries = new Map(state.inventory.entries);
       let grown = false;
@@ -230,11 +243,12 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       }
       if (grown) await save({ ...state.inventory, entries });
     },
-    async record(summaries) {
+    async record() {
       const entries = new Map(state.inventory.entries);
       const applied = new Map(state.inventory.applied);
       let grown = [noteReported(entries, state), noteFinished(entries, state)].includes(true);
-      for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
+      const newUids = [...state.newUids];
+      for (const [ref, uid] of newUids) {
         const entry = entries.get(ref);
         if (!entry || uid === "") continue;
         entries.set(ref, { ...entry, uid });
@@ -250,6 +264,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       }
       const rebuilt = state.inventory.rebuilt && !complete;
       if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
+      for (const [ref, uid] of newUids) if (state.newUids.get(ref) === uid) state.newUids.delete(ref);
     },
   };
 }

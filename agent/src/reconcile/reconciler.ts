@@ -187,7 +187,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (state.desired !== desired) break;
     }
     failpoint("agent.beforePrune");
-    await keeper.record(summaries);
+    await keeper.record();
     failpoint("agent.afterRecord");
     tellCorrections(summaries);
     logSummary(desired, summaries, started);
@@ -256,7 +256,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
         const before = state.desired && { before: state.desired };
-        await keepSlice(desired, { store, keeper, fetched, failpoint, ...before }).catch(async (refusal: unknown) => {
+        const keep = async () => {
+          await keeper.begin(desired, running);
+          await keepSlice(desired, { store, keeper, fetched, failpoint, ...before });
+        };
+        await keep().catch(async (refusal: unknown) => {
           await unlock(refusal, desired, running);
           throw refusal;
         });
