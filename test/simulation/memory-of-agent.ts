@@ -2,8 +2,8 @@ import type { KeyObject } from "node:crypto";
 import { zstdDecompressSync } from "node:zlib";
 import { isJsonObject, type Manifest, type Slice } from "@muster/shared/model";
 import { decodeSlice } from "@muster/shared/wire";
-import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import { BUILT_IN } from "../../agent/src/kube/testing/memory/kinds.ts";
+import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import { EMPTY_INVENTORY, type Inventory, parseInventory } from "../../agent/src/plan/inventory.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
 

@@ -10,6 +10,7 @@ import {
   type Slice,
 } from "@muster/shared/model";
 import { canonicalJson, deletionApprovalId } from "@muster/shared/wire";
+import { definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
@@ -42,6 +43,8 @@ export interface Oracle {
   readonly taken: readonly Commit[];
   /** UIDs that an agent has written. */
   readonly ours: ReadonlySet<string>;
+  /** Objects of which an agent has once given up its fields: what nobody owns stays. */
+  readonly freed: ReadonlySet<ObjectRefText>;
   /** Before a slice is said to anybody. */
   published(slice: Slice, commit: Commit): void;
   judge(write: AgentWrite): void;
@@ -71,6 +74,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
   const reigns: { readonly expectation: Expectation; readonly slice: Slice; untilMs: number }[] = [];
   const taken: Commit[] = [];
   const ours = new Set<string>();
+  const freed = new Set<ObjectRefText>();
   let lastInventory: Inventory = memory.inventory();
 
   const say: Oracle["say"] = (invariant, what) => {
@@ -109,7 +113,8 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     for (const [ref, entry] of lastInventory.entries) {
       if (now.entries.has(ref)) continue;
       const live = find(ref);
-      if (live && isOurs(live) && isMarked(live)) say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
+      if (live && isOurs(live) && isMarked(live))
+        say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
     }
     lastInventory = now;
   }
@@ -134,9 +139,15 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     if (!after) return;
     const ref = formatObjectRef(objectRefOf(after));
     const uid = String(after.metadata["uid"]);
-    if (manifest && !signed.has(`${ref} ${canonicalJson(comparable(manifest))}`)) say("I1", `${describe(request)}: applied what no slice says`);
+    if (manifest && !signed.has(`${ref} ${canonicalJson(comparable(manifest))}`))
+      say("I1", `${describe(request)}: applied what no slice says`);
     if (!memory.inventory().entries.has(ref)) say("I5", `${describe(request)} was applied and is not in the inventory`);
-    if (before && !ours.has(uid) && annotationsOf(before)["meta.helm.sh/release-name"] && annotationsOf(after)["muster.dev/adopt"] !== "always")
+    if (
+      before &&
+      !ours.has(uid) &&
+      annotationsOf(before)["meta.helm.sh/release-name"] &&
+      annotationsOf(after)["muster.dev/adopt"] !== "always"
+    )
       say("I3", `${describe(request)} belongs to Helm and was taken`);
     ours.add(uid);
   }
@@ -151,10 +162,20 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     if (request.uid !== before.metadata["uid"]) blame("its UID is not the one that was named");
     if (!ours.has(String(before.metadata["uid"]))) blame("it was never ours");
     if (!isMarked(before)) blame("it is not ours any more");
+    const inside = dependentsOf(before).find((one) => !entries.has(formatObjectRef(objectRefOf(one))));
+    if (inside) blame(`with it goes ${formatObjectRef(objectRefOf(inside))}, which is not ours`);
     if (!entry) return blame("it is not in the inventory");
-    if (entry.uid !== undefined && entry.uid !== before.metadata["uid"] && !isAppliedByUs(before)) blame("it is not the one in the inventory");
+    if (entry.uid !== undefined && entry.uid !== before.metadata["uid"] && !isAppliedByUs(before))
+      blame("it is not the one in the inventory");
     const reasons = mayReign().map((reign) => mayDelete(ref, before, entry, entries, reign));
-    if (!reasons.includes(undefined)) blame(reasons[0] ?? "no slice is in force");
+    if (!reasons.includes(undefined)) blame(reasons.at(-1) ?? "no slice is in force");
+  }
+
+  /** What goes with a namespace or a definition. */
+  function dependentsOf(object: Manifest): Manifest[] {
+    const kinds = new Set(definedTypes(object).map(({ kind }) => kind));
+    if (object.kind !== "Namespace" && kinds.size === 0) return [];
+    return [...api.store.all()].filter(({ kind, metadata }) => metadata["namespace"] === object.metadata.name || kinds.has(kind));
   }
 
   /** undefined: under this slice it may go. */
@@ -170,7 +191,8 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     if (wanted.has(ref) && isRenewed && !paused) return undefined;
     if (paused) return "the slice pauses the cluster";
     if (expectation.covers(ref)) return "the slice has it (I4)";
-    if (annotationsOf(live)["muster.dev/prune"] !== undefined) return "its annotation says that it stays";
+    const policy = annotationsOf(live)["muster.dev/prune"];
+    if (policy !== undefined && policy !== "enabled") return "its annotation says that it stays";
     if (entry.orphan || isOrphaned(entry, slice)) return "its bundle said that it stays";
     const { namespace } = parseObjectRef(ref);
     if (namespace === AGENT_NAMESPACE || namespace === "kube-system") return "it stands where nothing is ever deleted";
@@ -192,7 +214,8 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
       const { namespace } = parseObjectRef(one.ref);
       return !expectation.covers(one.ref) && !one.orphan && !one.approved && !isOrphaned(one, slice) && namespace !== AGENT_NAMESPACE;
     });
-    const isApproved = (refs: readonly InventoryEntry[]) => slice.approvedDeletions.includes(deletionApprovalId(refs.map((one) => one.ref)));
+    const isApproved = (refs: readonly InventoryEntry[]) =>
+      slice.approvedDeletions.includes(deletionApprovalId(refs.map((one) => one.ref)));
     if (isApproved(leaving)) return undefined;
     const { objects, percent } = slice.deletionBudget;
     const isTooMany = leaving.length > objects || (leaving.length > 10 && leaving.length * 100 > entries.size * percent);
@@ -210,6 +233,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     findings,
     taken,
     ours,
+    freed,
     say,
     published(slice, commit) {
       commits.set(slice.generation, { slice, commit });
@@ -223,6 +247,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
       if (request.type?.kind === "Lease") return;
       if (request.verb === "apply") judgeApply(write, request.manifest);
       if (request.verb === "delete") judgeDelete(write);
+      if (request.verb === "patch" && write.after) freed.add(formatObjectRef(objectRefOf(write.after)));
     },
   };
 }

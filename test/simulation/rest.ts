@@ -41,10 +41,10 @@ export function judgeRest(scope: RestScope): Problem[] {
   }
   const expectation = expectationOf(oracle.taken);
   if (expectation.paused) return problems;
-  const stuck = stuckBundles(expectation, api);
+  const stuck = stuckBundles(expectation, scope);
   const live = new Map([...api.store.all()].map((object) => [formatObjectRef(objectRefOf(object)), object]));
   for (const [ref, wanted] of expectation.wanted) {
-    const why = isExempt(scope, ref, wanted, stuck) ? undefined : whyNotAsWanted(live.get(ref), wanted);
+    const why = isExempt(scope, ref, wanted, stuck) ? undefined : whyNotAsWanted(live.get(ref), wanted, hasStrayFields(scope, ref));
     if (why) say("I7", `${ref} ${why}`);
   }
   const inventory = memory.inventory();
@@ -53,8 +53,10 @@ export function judgeRest(scope: RestScope): Problem[] {
     const entry = inventory.entries.get(ref);
     const bundle = expectation.wanted.get(ref)?.bundle;
     if (!entry) say("I5", `${ref} is ours and not in the inventory`);
-    else if (entry.uid !== object.metadata["uid"]) say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
-    else if (bundle !== undefined && entry.bundle !== bundle) say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
+    else if (entry.uid !== object.metadata["uid"])
+      say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
+    else if (bundle !== undefined && entry.bundle !== bundle)
+      say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
     else if (bundle === undefined && !expectation.covers(ref) && !stuck.has(entry.bundle)) {
       const why = oracle.whyStays(ref, object, entry) ?? inhabited(object, live);
       if (why === undefined) say("I7", `${ref} has left Git and is still there`);
@@ -77,9 +79,9 @@ function isOurs(object: Manifest, oracle: Oracle): boolean {
 }
 
 /** Bundles with an object that cannot be applied, and those that wait for one of these: what they want may be missing, and what left them may stay. */
-function stuckBundles({ wanted, commit }: Expectation, api: MemoryApi): Set<string> {
+function stuckBundles({ wanted, commit }: Expectation, scope: RestScope): Set<string> {
   const stuck = new Set<string>();
-  for (const { bundle, manifest } of wanted.values()) if (whyRefused(manifest, api)) stuck.add(bundle);
+  for (const { bundle, manifest } of wanted.values()) if (whyRefused(manifest, scope)) stuck.add(bundle);
   const names = new Set(commit.bundles.map(({ name }) => name));
   for (let before = -1; before < stuck.size; ) {
     before = stuck.size;
@@ -90,11 +92,13 @@ function stuckBundles({ wanted, commit }: Expectation, api: MemoryApi): Set<stri
 }
 
 /** Why an object of the simulation is refused by the API server, or must not become ours. */
-function whyRefused(manifest: Manifest, api: MemoryApi): string | undefined {
+function whyRefused(manifest: Manifest, { api, oracle }: RestScope): string | undefined {
   if (manifest["dta"] !== undefined) return "its manifest has a field that there is not";
   const { namespace, kind, name, group } = objectRefOf(manifest);
   if (namespace !== "" && !api.store.get(NAMESPACE, "", namespace)) return "its namespace is not there";
   const there = api.store.list({ group, kind }, { namespace }).find(({ metadata }) => metadata.name === name);
+  // Only what is known to be ours is deleted to be made anew.
+  if (there?.["immutable"] === true && !isOurs(there, oracle)) return "it cannot be changed, and is not ours";
   const isTheirs = there !== undefined && annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !hasLabel(there);
   return isTheirs && annotationsOf(manifest)["muster.dev/adopt"] !== "always" ? "it is Helm's" : undefined;
 }
@@ -109,15 +113,21 @@ function isExempt({ disturbed }: RestScope, ref: ObjectRefText, { bundle, option
   return stuck.has(bundle) || (options.drift?.mode === "report" && disturbed.has(ref));
 }
 
-function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wanted): string | undefined {
+/** Fields without owner may be left: what is nobody's is not removed. */
+function hasStrayFields({ oracle, disturbed }: RestScope, ref: ObjectRefText): boolean {
+  return oracle.freed.has(ref) || disturbed.has(ref);
+}
+
+function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wanted, mayHaveMore: boolean): string | undefined {
   if (!live) return "is missing";
   if (live.metadata["deletionTimestamp"]) return "is wanted and being deleted";
   const { metadata, ...rest } = manifest;
   const ignoresReplicas = (options.drift?.ignore ?? []).length > 0 && live.kind === "Deployment";
   const wanted = ignoresReplicas ? withoutReplicas(rest as Manifest) : rest;
   const path = firstDifference(live, { ...wanted, metadata: { labels: metadata["labels"], annotations: metadata["annotations"] } }, "");
-  if (path !== undefined) return `is not as ${String((metadata["labels"] as { [BUNDLE_LABEL]: string })[BUNDLE_LABEL])} wants it at ${path}`;
-  const surplus = surplusData(live, manifest);
+  if (path !== undefined)
+    return `is not as ${String((metadata["labels"] as { [BUNDLE_LABEL]: string })[BUNDLE_LABEL])} wants it at ${path}`;
+  const surplus = mayHaveMore ? undefined : surplusData(live, manifest);
   return surplus === undefined ? undefined : `has ${surplus}, which nobody wants`;
 }
 
@@ -149,8 +159,10 @@ function surplusData(live: Manifest, wanted: Manifest): string | undefined {
   const entries = live.metadata["managedFields"];
   const others = (Array.isArray(entries) ? entries.filter(isJsonObject) : []).filter(({ manager }) => manager !== FIELD_MANAGER);
   const isOwned = (key: string) =>
-    others.some(({ fieldsV1 }) => isJsonObject(fieldsV1) && isJsonObject(fieldsV1["f:data"]) && fieldsV1["f:data"][`f:${key}`] !== undefined);
-  return Object.keys(live["data"]).find((key) => wants[key] === undefined && key === "odd" && !isOwned(key));
+    others.some(
+      ({ fieldsV1 }) => isJsonObject(fieldsV1) && isJsonObject(fieldsV1["f:data"]) && fieldsV1["f:data"][`f:${key}`] !== undefined,
+    );
+  return Object.keys(live["data"]).find((key) => wants[key] === undefined && !isOwned(key));
 }
 
 /** A namespace or a definition that holds objects is not deleted. */

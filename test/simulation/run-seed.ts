@@ -4,6 +4,7 @@ import { createSeededRandom, type SeededRandom } from "../rig/seeded-random.ts";
 import { createRandomGit, type RandomGit } from "./git.ts";
 import type { Finding } from "./oracle.ts";
 import { judgeRest } from "./rest.ts";
+import { fairWeather } from "./weather.ts";
 import { chancesOf, createWorld, type Sabotage, type World } from "./world.ts";
 
 /** What one run came to. */
@@ -96,6 +97,7 @@ function act(world: World, git: RandomGit, random: SeededRandom): void {
 
 function changeWeather(world: World, random: SeededRandom): void {
   const { weather, broker, api } = world;
+  world.interference = random.chance(0.4) ? 0.15 * random.next() : 0;
   const some = (share: number, most: number) => (random.chance(share) ? random.next() * most : 0);
   weather.down = random.chance(0.08);
   weather.lost = some(0.4, 0.3);
@@ -117,15 +119,12 @@ function changeWeather(world: World, random: SeededRandom): void {
 
 function clearUp(world: World): void {
   const { weather, broker, api } = world;
-  Object.assign(weather, fair());
+  world.interference = 0;
+  Object.assign(weather, fairWeather());
   broker.lost = 0;
   broker.behind = 0;
   api.aggregatedDown = false;
   world.note("nothing goes wrong any more");
-}
-
-function fair() {
-  return { down: false, lost: 0, refused: 0, forbidden: new Set<string>(), silent: 0, slowMs: 20 };
 }
 
 /** Nothing goes wrong any more: everything must come into order. Gives how long that took. */
@@ -175,6 +174,10 @@ async function keepQuiet(world: World): Promise<void> {
   const { writes } = world;
   const at = world.trace.length;
   await world.time.pass(QUIET_MS);
-  if (world.writes > writes) world.oracle.say("I9", `${world.writes - writes} writes in an hour in which nothing changed: ${world.trace.slice(at, at + 3).join(" | ")}`);
+  if (world.writes > writes)
+    world.oracle.say(
+      "I9",
+      `${world.writes - writes} writes in an hour in which nothing changed: ${world.trace.slice(at, at + 3).join(" | ")}`,
+    );
   for (const { invariant, what } of judgeRest(world.rest())) world.oracle.say(invariant, `after an hour: ${what}`);
 }

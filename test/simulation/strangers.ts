@@ -7,9 +7,9 @@ import {
   type ObjectRefText,
   objectRefOf,
 } from "@muster/shared/model";
+import type { ResourceType } from "../../agent/src/kube/cluster.ts";
 import { BUILT_IN, DEFINITION, definedTypes, NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
-import type { ResourceType } from "../../agent/src/kube/cluster.ts";
 import type { SeededRandom } from "../rig/seeded-random.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
 import { FINALIZER, WEB } from "./wishes.ts";
@@ -18,8 +18,8 @@ import { FINALIZER, WEB } from "./wishes.ts";
 export interface Strangers {
   /** Objects that they have done something to, ever. */
   readonly disturbed: ReadonlySet<ObjectRefText>;
-  /** Does something to some object; gives what. */
-  act(): string;
+  /** Does something to an object, by default to any; gives what. */
+  act(target?: Manifest): string;
   /** Tidies up what would keep an agent from coming to rest: finalizers, and namespaces that are not there. */
   leave(): void;
 }
@@ -61,13 +61,22 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
     if (object.kind === "Deployment") patch(type, object, { spec: { replicas: 1 + random.below(5) } });
     else if (isJsonObject(object["data"]) && object.kind === "ConfigMap" && object["immutable"] !== true)
       patch(type, object, { data: random.chance(0.5) ? { value } : { [`extra-${count}`]: value } });
-    else if (isJsonObject(object["spec"]) && object.kind !== "CustomResourceDefinition" && object.kind !== "Namespace" && object.kind !== "Service")
+    else if (
+      isJsonObject(object["spec"]) &&
+      object.kind !== "CustomResourceDefinition" &&
+      object.kind !== "Namespace" &&
+      object.kind !== "Service"
+    )
       patch(type, object, { spec: { value } });
     else patch(type, object, { metadata: { labels: { edited: String(count) } } });
     return "edited";
   }
 
-  const DEEDS: readonly { readonly share: number; readonly of?: (object: Manifest) => boolean; readonly act: (type: ResourceType, object: Manifest) => string }[] = [
+  const DEEDS: readonly {
+    readonly share: number;
+    readonly of?: (object: Manifest) => boolean;
+    readonly act: (type: ResourceType, object: Manifest) => string;
+  }[] = [
     { share: 0.3, act: edit },
     {
       share: 0.2,
@@ -142,12 +151,20 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
     const [name, metadata] = random.pick<[string, JsonObject]>([
       ["theirs", { annotations: { "meta.helm.sh/release-name": "release" } }],
       ["adopted", { annotations: { "meta.helm.sh/release-name": "release" } }],
-      ["map-1", { annotations: { "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify({ data: { value: "0", old: "x" } }) } }],
+      [
+        "map-1",
+        { annotations: { "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify({ data: { value: "0", old: "x" } }) } },
+      ],
     ]);
     const type = types().find(({ kind }) => kind === "ConfigMap");
     const home = api.store.get(NAMESPACE, "", WEB);
     if (!type || !home || home.metadata["deletionTimestamp"] || api.store.get(type, WEB, name)) return;
-    const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { ...metadata, name, namespace: WEB }, data: { value: "0", old: "x" } };
+    const manifest = {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { ...metadata, name, namespace: WEB },
+      data: { value: "0", old: "x" },
+    };
     disturbed.add(formatObjectRef(objectRefOf(manifest)));
     api.create(type, manifest, { manager: name === "map-1" ? "kubectl-client-side-apply" : "helm" });
   }
@@ -161,9 +178,9 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
 
   return {
     disturbed,
-    act() {
-      if (random.chance(0.02)) return destroyHome();
-      const object = random.pick(candidates().length > 0 ? candidates() : [...api.store.all()]);
+    act(target) {
+      if (!target && random.chance(0.02)) return destroyHome();
+      const object = target ?? random.pick(candidates().length > 0 ? candidates() : [...api.store.all()]);
       let dice = random.next() * DEEDS.reduce((sum, { share }) => sum + share, 0);
       const deed = DEEDS.find(({ share }) => (dice -= share) <= 0) ?? DEEDS[0];
       const type = typeOf(object);
@@ -172,7 +189,8 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
       const ref = formatObjectRef(objectRefOf(object));
       disturbed.add(ref);
       // All that goes with it was disturbed too.
-      const inside = (one: Manifest) => one.metadata["namespace"] === object.metadata.name || definedTypes(object).some(({ kind }) => kind === one.kind);
+      const inside = (one: Manifest) =>
+        one.metadata["namespace"] === object.metadata.name || definedTypes(object).some(({ kind }) => kind === one.kind);
       for (const one of candidates()) if (inside(one)) disturbed.add(formatObjectRef(objectRefOf(one)));
       try {
         return `${ref} ${deed.act(type, object)}`;
@@ -185,7 +203,8 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
         const finalizers = object.metadata["finalizers"];
         const type = typeOf(object);
         if (!type || !Array.isArray(finalizers) || !finalizers.includes(FINALIZER)) continue;
-        if (object.metadata["deletionTimestamp"]) patch(type, object, { metadata: { finalizers: finalizers.filter((one) => one !== FINALIZER) } });
+        if (object.metadata["deletionTimestamp"])
+          patch(type, object, { metadata: { finalizers: finalizers.filter((one) => one !== FINALIZER) } });
       }
       if (!api.store.get(NAMESPACE, "", WEB)) {
         const manifest = { apiVersion: "v1", kind: "Namespace", metadata: { name: WEB } };

@@ -103,7 +103,10 @@ const TABLE = {
         apiVersion: "v1",
         kind: "Service",
         metadata: { name: "web", namespace: WEB },
-        spec: { selector: { app: "web" }, ports: [{ name: "http", port: 80 + (value % 2) }, ...(value % 3 === 0 ? [{ name: "x", port: 90 }] : [])] },
+        spec: {
+          selector: { app: "web" },
+          ports: [{ name: "http", port: 80 + (value % 2) }, ...(value % 3 === 0 ? [{ name: "x", port: 90 }] : [])],
+        },
       },
     ],
   },

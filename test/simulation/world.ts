@@ -29,11 +29,20 @@ function keysOf(byte: number) {
 const KEYS = keysOf(1);
 const STRANGERS_KEYS = keysOf(2);
 
-/** A way to break the agent on purpose. */
-export type Sabotage = (cluster: Cluster, api: MemoryApi) => Cluster;
+/** A way to break the agent on purpose, to see that it is found. */
+export interface Sabotage {
+  /** What stands between the agent and its way to the API server. */
+  readonly cluster?: (cluster: Cluster, world: Pick<World, "api" | "time">) => Cluster;
+  /** It is told of a deletion budget that has no end, whatever Git says. */
+  readonly ignoresBudget?: boolean;
+  /** It believes whoever signs. */
+  readonly trustsStrangers?: boolean;
+}
 
 /** A cluster with its agents, the broker and the hub that they hear, and everybody else. */
 export interface World {
+  /** Share of an agent's writes right before which somebody else does something to the same object. */
+  interference: number;
   readonly time: VirtualTime;
   readonly weather: Weather;
   readonly api: MemoryApi;
@@ -69,7 +78,7 @@ export interface Chances {
   readonly broker: SeededRandom;
 }
 
-export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => cluster): World {
+export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
   const time = createVirtualTime();
   const weather = fairWeather();
   const trace: string[] = [];
@@ -81,7 +90,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => 
   });
   for (const name of ["default", "kube-system", AGENT_NAMESPACE, WEB])
     api.create(NAMESPACE, { apiVersion: "v1", kind: "Namespace", metadata: { name } }, { manager: "installer" });
-  const pinned = [KEYS.publicKey];
+  const pinned = [KEYS.publicKey, ...(sabotage.trustsStrangers ? [STRANGERS_KEYS.publicKey] : [])];
   const maker = createSliceMaker(CLUSTER, KEYS);
   const memory = createAgentMemory(api, pinned);
   const oracle = createOracle({ api, memory, nowMs: () => time.nowMs });
@@ -97,12 +106,16 @@ export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => 
   let writes = 0;
   let requests = 0;
 
+  const broken = (cluster: Cluster) => sabotage.cluster?.(cluster, { api, time }) ?? cluster;
   const look = ({ request }: Carried): Manifest | undefined =>
     request.type && request.name !== "" ? api.store.get(request.type, request.namespace, request.name) : undefined;
 
   function carry(carried: Carried): unknown {
     const { caller, request } = carried;
     requests += 1;
+    const target = request.isWrite ? look(carried) : undefined;
+    if (target && world.interference > 0 && chances.strangers.chance(world.interference))
+      note(`somebody just before: ${strangers.act(target)}`);
     const before = request.isWrite ? look(carried) : undefined;
     try {
       const answer = carried.work();
@@ -114,12 +127,14 @@ export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => 
       return answer;
     } catch (error) {
       note(`${caller.name} ${describe(request)}: ${error instanceof CodedError ? error.code : String(error)}`);
-      if (!(error instanceof CodedError)) oracle.say("I15", `the simulation's API server failed: ${error instanceof Error ? error.stack : error}`);
+      if (!(error instanceof CodedError))
+        oracle.say("I15", `the simulation's API server failed: ${error instanceof Error ? error.stack : error}`);
       throw error;
     }
   }
 
   const world: World = {
+    interference: 0,
     time,
     weather,
     api,
@@ -150,7 +165,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => 
           const link = createLink({ api, time, random: chances.network, weather, caller, carry, trace: note });
           links.set(caller as AgentProcess, link);
           return {
-            cluster: sabotage(createMemoryCluster(api, link), api),
+            cluster: broken(createMemoryCluster(api, link)),
             puller: broker.connect(caller),
             openHub: () => hub.open(caller),
           };
@@ -175,8 +190,9 @@ export function createWorld(chances: Chances, sabotage: Sabotage = (cluster) => 
       if (restartMs !== undefined) time.after(restartMs, () => world.start());
     },
     publish(commit) {
-      const slice = maker.make(commit.bundles, commit.more);
-      oracle.published(slice.slice, commit);
+      const deletionBudget = { objects: 1_000, percent: 100 };
+      const slice = maker.make(commit.bundles, { ...commit.more, ...(sabotage.ignoresBudget && { deletionBudget }) });
+      oracle.published({ ...slice.slice, ...commit.more }, commit);
       made.push(slice);
       newest = commit;
       note(`Git: generation ${slice.slice.generation}: ${describeCommit(commit)}`);

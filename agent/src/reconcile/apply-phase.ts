@@ -129,6 +129,12 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     };
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
+    // What is being deleted still, and wanted again, is not there for good: only reported, nobody would make it anew when it is gone.
+    if (turn.options.drift.mode === DriftMode.Report && observer.get(ref)?.health === Health.Terminating)
+      throw new CodedError(
+        "OBJECT_TERMINATING",
+        `${describeObjectRef(parseObjectRef(ref))} is being deleted, and made anew when it is gone`,
+      );
     state.lastApplied.set(ref, line.digest);
     state.failures.delete(ref);
     noteAction(phase, turn, ref, result.action);
