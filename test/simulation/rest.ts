@@ -35,7 +35,8 @@ export function judgeRest(scope: RestScope): Problem[] {
   const problems: Problem[] = [];
   const say = (invariant: Finding["invariant"], what: string) => void problems.push({ invariant, what });
   const kept = memory.slice()?.generation ?? 0;
-  if (kept !== scope.generation || memory.highWater() !== scope.generation) {
+  // The mark is written after the slice; where it is behind, the slice counts.
+  if (kept !== scope.generation || memory.highWater() > kept) {
     say("I6", `generation ${scope.generation} was published; ${kept} is kept, ${memory.highWater()} the high-water mark`);
     return problems;
   }
@@ -83,6 +84,9 @@ function stuckBundles({ wanted, commit }: Expectation, scope: RestScope): Set<st
   const stuck = new Set<string>();
   for (const { bundle, manifest } of wanted.values()) if (whyRefused(manifest, scope)) stuck.add(bundle);
   const names = new Set(commit.bundles.map(({ name }) => name));
+  // Of what is kept without having had anything, nobody knows how it is.
+  for (const { name, objects } of commit.bundles)
+    if (!objects && ![...wanted.values()].some(({ bundle }) => bundle === name)) stuck.add(name);
   for (let before = -1; before < stuck.size; ) {
     before = stuck.size;
     for (const { bundle, options } of wanted.values())

@@ -31,6 +31,22 @@ describe("what is left half done", () => {
     await vi.waitFor(async () => expect((await inventory()).entries.get("web_x__ConfigMap")).toMatchObject({ uid }));
   });
 
+  it("I5: what a slice wants that came while the one before was being claimed is claimed before it is applied", async () => {
+    const { cluster, take, synced, inventory } = startAgent();
+    const ref = "web_y__ConfigMap";
+    await take([]);
+    const claimedFirst: boolean[] = [];
+    let claims = 0;
+    cluster.onCall = async (call) => {
+      if (isWrite(call) && claims++ === 0) await take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+      if (call.verb === "apply" && call.ref === ref) claimedFirst.push((await inventory()).entries.has(ref));
+    };
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await synced("a");
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "1" }));
+    expect(claimedFirst[0]).toBe(true);
+  });
+
   it("killed between its first slice and its first claim, an agent has lost nothing, and its successor prunes", async () => {
     const first = startAgent();
     // The first write of the inventory is before the slice; the claim is the second.

@@ -179,6 +179,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
     await keeper.claim(desired);
+    // A newer slice came meanwhile, of which nothing is claimed yet; from here on its objects would be applied (I5).
+    if (state.desired !== desired) return wakeup.wake();
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
     for (const bundle of desired.slice.bundles) {
