@@ -64,6 +64,8 @@ export function startWriter(options: WriterOptions): Writer {
   // The cluster.
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({
+    wantedOf: (bundle, ref) => reconciler.wanted(bundle, ref),
+    driftValues: config.MUSTER_DRIFT_VALUES,
     ...base,
     cluster,
     failpoint,

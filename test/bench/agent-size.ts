@@ -72,6 +72,8 @@ export interface SizeOptions {
 
 const NAMESPACE = "bench";
 const PER_BUNDLE = 1_000;
+/** Milliseconds after work in which Node still tidies up its memory. */
+const SETTLE_MS = 20_000;
 const nameOf = (index: number) => `object-${index}`;
 const pathOf = (name: string) => `/api/v1/namespaces/${NAMESPACE}/configmaps/${name}`;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -131,7 +133,7 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   const storm = options.stormEdits > 0 ? { storm: await measureStorm(rig, options, cost, timeoutMs) } : {};
 
   progress(`${objects} objects: at rest for ${options.idleSeconds} s`);
-  await sleep(5_000);
+  await sleep(SETTLE_MS);
   const idleMark = api.auditMark();
   const idleCpu = cost.cpuSeconds();
   const idleBegan = Date.now();

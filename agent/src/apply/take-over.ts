@@ -1,5 +1,6 @@
 import { BUNDLE_LABEL, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { type FieldSet, managedFields } from "../observe/field-set.ts";
+import { union } from "../observe/field-set-parts.ts";
 
 /**
  * Managers of `kubectl apply` without --server-side, and of what an object held before its first server-side apply. Neither is
@@ -19,11 +20,16 @@ export type OwnershipPatch = JsonObject;
  * unless Git sets it. Fields that become nobody's keep their value.
  */
 export function takeOverFromKubectl(live: Manifest, manifest: Manifest): OwnershipPatch | undefined {
-  if (!managedFields(live).some(isLegacy)) return undefined;
+  if (!hasLegacyOwner(live)) return undefined;
   const named = [lastApplied(live), manifest];
   const metadata = reassign(live, (entry, fields) => (isLegacy(entry) ? { ours: namedPart(fields, named), theirs: {} } : undefined));
   const keeps = annotationsOf(manifest)[LAST_APPLIED] !== undefined || annotationsOf(live)[LAST_APPLIED] === undefined;
   return keeps ? metadata : { ...metadata, annotations: { [LAST_APPLIED]: null } };
+}
+
+/** True if `kubectl apply` has applied it, and nobody has taken that over. */
+export function hasLegacyOwner(live: Manifest): boolean {
+  return managedFields(live).some(isLegacy);
 }
 
 /** What makes all entries of one list ours, whoever owns them: then our next apply removes those that Git does not have. */
@@ -115,15 +121,6 @@ function memberOf(value: JsonValue | undefined, key: string): JsonValue | undefi
   if (!key.startsWith("k:")) return undefined;
   const keys = Object.entries(JSON.parse(rest) as JsonObject);
   return value.find((item) => isJsonObject(item) && keys.every(([name, want]) => item[name] === want || item[name] === undefined));
-}
-
-function union(a: FieldSet, b: FieldSet): FieldSet {
-  const both: FieldSet = { ...a };
-  for (const [key, inner] of Object.entries(b)) {
-    const other = both[key];
-    both[key] = isJsonObject(other) && isJsonObject(inner) ? union(other, inner) : inner;
-  }
-  return both;
 }
 
 function within(fields: JsonValue | undefined, keys: readonly string[]): FieldSet | undefined {

@@ -1,5 +1,6 @@
-import { type DriftIgnore, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { canonicalJson, digestBytes } from "@muster/shared/wire";
+import { hash } from "node:crypto";
+import { FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
+import { canonicalJson } from "@muster/shared/wire";
 
 /**
  * The fields that our applies own, in the form of managedFields' `fieldsV1`: `f:<name>` a member, `k:{…}` a list item by
@@ -36,19 +37,6 @@ export function withoutIgnored(fields: FieldSet, paths: readonly string[]): Fiel
   return result;
 }
 
-/** The JSON pointers of the rules that fit an object. */
-export function ignoredPaths(object: Manifest, ignore: readonly DriftIgnore[]): string[] {
-  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
-  return ignore
-    .filter((rule) => {
-      if (rule.kind !== undefined && rule.kind !== object.kind) return false;
-      if (rule.group !== undefined && rule.group !== group) return false;
-      if (rule.namespace !== undefined && rule.namespace !== object.metadata["namespace"]) return false;
-      return rule.name === undefined || rule.name === object.metadata.name;
-    })
-    .flatMap((rule) => rule.paths);
-}
-
 /** The tokens of a JSON pointer (RFC 6901). */
 export function pointerTokens(pointer: string): string[] {
   return pointer
@@ -83,10 +71,12 @@ const ABSENT = " absent";
 /** Projects an object onto a field set and hashes it: equal hashes mean that every field we own has the value it had. */
 export function projectionHash(object: Manifest, fields: FieldSet): string {
   const projected = project(object, fields, ownedFields(object));
-  return digestBytes(canonicalJson(projected ?? null)).slice("sha256:".length, "sha256:".length + 32);
+  // Whole and short: a part of a longer text would keep all of it in memory.
+  return hash("sha256", canonicalJson(projected ?? null), "base64");
 }
 
-function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
+/** What an object has of a field set, as a value that can be compared; `own` is what the API server says that we own there. */
+export function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
   if (value === undefined) return ABSENT;
   const children = Object.entries(fields).filter(([key]) => key !== ".");
   if (children.length === 0) {
@@ -132,6 +122,11 @@ export function fieldPaths(fields: FieldSet, at = ""): string[] {
     else paths.push(...below);
   }
   return paths;
+}
+
+/** One leaf path for people, from the keys that lead to it. */
+export function fieldPath(keys: readonly string[]): string {
+  return keys.map(formatStep).join("");
 }
 
 function formatStep(key: string): string {

@@ -6,7 +6,7 @@ export interface InventoryEntry {
   readonly bundle: string;
   /** UID after the first apply; absent while its outcome is unknown. */
   readonly uid?: string;
-  /** In mode report: digest of the manifest that was applied last. What drifted from it is told, not written over. */
+  /** In modes report and off: digest of the manifest that was applied last. What drifted from it is not written over. */
   readonly applied?: Digest;
   /** Digest of a Job that has completed and removes itself after its time to live: that it is gone is what was wanted (E132). */
   readonly finished?: Digest;

@@ -207,7 +207,8 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     async names() {
       if (listed) return [...listed];
       try {
-        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL });
+        // Not their content, which is all that the agent keeps.
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
         const names = new Set<string>();
         const used = new Set<string>();
         const shards: string[] = [];
@@ -219,7 +220,7 @@ export function createStateStore(options: StateStoreOptions): StateStore {
           }
           names.add(name);
           // Without a digest, the next write of it is not taken for one that was made already.
-          const root = known.get(name) ?? { digest: "", shards: shardsOf(item) };
+          const root = known.get(name) ?? { digest: "", shards: shardsOf(await get(name)) };
           known.set(name, root);
           for (const shard of root.shards) used.add(shard);
         }
@@ -282,10 +283,9 @@ function isRoot(secret: Manifest): boolean {
   return isJsonObject(labels) && labels[STATE_LABEL] === "root";
 }
 
-function shardsOf(secret: Manifest): readonly string[] {
+function shardsOf(data: Record<string, Buffer> | undefined): readonly string[] {
   try {
-    const data = secret["data"] as Record<string, string> | undefined;
-    return (JSON.parse(Buffer.from(data?.["root"] ?? "", "base64").toString()) as Root).shards;
+    return (JSON.parse((data?.["root"] ?? "").toString()) as Root).shards;
   } catch {
     return [];
   }

@@ -5,15 +5,12 @@ import {
   DriftKind,
   DriftMode,
   describeObjectRef,
-  formatObjectRef,
   Health,
   type Manifest,
   type ObjectRefText,
-  objectRefOf,
   parseObjectRef,
   type SliceBundle,
   SyncState,
-  splitApiVersion,
 } from "@muster/shared/model";
 import { forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
@@ -28,9 +25,7 @@ import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
 import type { ClusterState } from "./cluster-state.ts";
-
-/** From this many new objects of one type in one namespace on, one list is cheaper than a look at each. */
-const LIST_THRESHOLD = 8;
+import type { LookAhead } from "./look-ahead.ts";
 
 /** What the apply of one bundle did. */
 export interface ApplySummary {
@@ -53,6 +48,8 @@ export interface ApplyPhase {
   readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
+  /** Of this pass. */
+  readonly lookAhead: LookAhead;
 }
 
 /** One bundle's turn: how its objects are applied, and what came of it so far. */
@@ -63,8 +60,8 @@ interface Turn {
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
-  /** Which objects of ours are compared, not written: in mode report, those that were applied as they are to be. */
-  readonly dryRun: "none" | "known" | "all";
+  /** All of it was applied as it is to be, perhaps by an earlier process. */
+  readonly wasComplete: boolean;
   readonly counts: Partial<Record<Action, number>>;
   readonly corrected: ObjectRefText[];
   readonly adopted: Map<ObjectRefText, readonly string[]>;
@@ -82,16 +79,15 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(name, gate);
   else state.gates.delete(name);
-  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, options, gate !== undefined));
+  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, name, gate !== undefined));
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
     bundle: name,
     desired: state.desired,
     options,
-    before: await lookAtNew(phase, needed, signal),
-    dryRun:
-      options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
+    before: await phase.lookAhead.at(name, needed, signal),
+    wasComplete: state.inventory.applied.get(name) === content.manifestSet.digest,
     counts: {},
     corrected: [],
     adopted: new Map(),
@@ -116,8 +112,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const wasApplied = turn.dryRun === "all" || (turn.dryRun === "known" && state.inventory.entries.get(ref)?.applied === line.digest);
-  const dryRun = wasApplied && uid !== undefined;
+  // What drifted from what was applied is written over in mode correct only; a new process compares.
+  const wasApplied = turn.wasComplete || state.inventory.entries.get(ref)?.applied === line.digest;
+  const dryRun = wasApplied && uid !== undefined && state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct;
   try {
     const task = {
       line,
@@ -130,7 +127,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
     // What is being deleted still, and wanted again, is not there for good: only reported, nobody would make it anew when it is gone.
-    if (turn.options.drift.mode === DriftMode.Report && observer.get(ref)?.health === Health.Terminating)
+    if (state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct && observer.get(ref)?.health === Health.Terminating)
       throw new CodedError(
         "OBJECT_TERMINATING",
         `${describeObjectRef(parseObjectRef(ref))} is being deleted, and made anew when it is gone`,
@@ -194,12 +191,12 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
   );
 }
 
-function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
+function needsApply(phase: ApplyPhase, line: ManifestLine, bundle: string, gated: boolean): boolean {
   const { state, observer } = phase;
   if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
-  if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
+  if (drifted) return state.driftModes.of(bundle, line.ref) === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
   return state.failures.has(line.ref);
 }
 
@@ -214,35 +211,4 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
     if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
   }
   return undefined;
-}
-
-/** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */
-async function lookAtNew(
-  phase: ApplyPhase,
-  needed: readonly ManifestLine[],
-  signal: AbortSignal,
-): Promise<Map<ObjectRefText, Manifest | null>> {
-  const { state, discovery, cluster, observer } = phase;
-  const groups = new Map<string, ManifestLine[]>();
-  for (const line of needed) {
-    if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
-    const ref = parseObjectRef(line.ref);
-    const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
-    groups.set(key, [...(groups.get(key) ?? []), line]);
-  }
-  const found = new Map<ObjectRefText, Manifest | null>();
-  for (const lines of groups.values()) {
-    const first = lines[0];
-    if (!first || lines.length < LIST_THRESHOLD) continue;
-    const ref = parseObjectRef(first.ref);
-    try {
-      const type = await discovery.typeOf(ref, splitApiVersion(first.head.apiVersion).version);
-      const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
-      const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
-      for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);
-    } catch {
-      // Then each object is looked at by itself, and says itself what is wrong.
-    }
-  }
-  return found;
 }

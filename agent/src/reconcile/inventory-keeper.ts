@@ -10,6 +10,7 @@ import {
   mergeInventories,
   parseInventory,
 } from "../plan/inventory.ts";
+import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
@@ -73,6 +74,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   let isKept = false;
   let loading: Promise<void> | undefined;
   let rewinds = 0;
+  /** What {@link InventoryKeeper.claim} has gone through already. */
+  let claimed: { readonly desired: DesiredState; readonly inventory: Inventory } | undefined;
   /** The newest slice that this process has seen in the store. */
   let mark: Generation | undefined;
   /** As it was at the time of the snapshot that etcd was restored from. */
@@ -227,33 +230,31 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       if (!isKept) await save(state.inventory);
     },
     async claim(desired) {
-      const entries = new Map(state.inventory.entries);
-      let grown = false;
+      // Most passes have neither a new slice nor a new inventory.
+      if (claimed?.desired === desired && claimed.inventory === state.inventory) return;
+      const draft = new InventoryDraft(state.inventory.entries);
       for (const bundle of desired.slice.bundles) {
         // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
         const prune = contentOf(bundle, desired)?.options.prune ?? true;
         for (const { ref, head } of state.linesOf(bundle.name)) {
           const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
-          const known = entries.get(ref);
+          const known = draft.get(ref);
           if (known && isClaimOf(known, bundle.name, orphan)) continue;
           const uid = known?.uid;
-          entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
-          grown = true;
+          draft.set({ ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
         }
       }
-      if (grown) await save({ ...state.inventory, entries });
+      if (draft.isChanged) await save({ ...state.inventory, entries: draft.entries });
+      claimed = { desired, inventory: state.inventory };
     },
     async record() {
-      const entries = new Map(state.inventory.entries);
-      const applied = new Map(state.inventory.applied);
-      let grown = [noteReported(entries, state), noteFinished(entries, state)].includes(true);
+      const draft = new InventoryDraft(state.inventory.entries);
+      noteReported(draft, state);
+      noteFinished(draft, state);
       const newUids = [...state.newUids];
-      for (const [ref, uid] of newUids) {
-        const entry = entries.get(ref);
-        if (!entry || uid === "") continue;
-        entries.set(ref, { ...entry, uid });
-        grown = true;
-      }
+      noteUids(draft, newUids);
+      const applied = new Map(state.inventory.applied);
+      let grown = draft.isChanged;
       let complete = true;
       for (const bundle of state.desired?.slice.bundles ?? []) {
         const done = state.linesOf(bundle.name).every((line) => state.isApplied(line));
@@ -263,7 +264,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
         grown = true;
       }
       const rebuilt = state.inventory.rebuilt && !complete;
-      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
+      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries: draft.entries, applied, rebuilt });
       for (const [ref, uid] of newUids) if (state.newUids.get(ref) === uid) state.newUids.delete(ref);
     },
   };
@@ -288,33 +289,32 @@ function namespacesOf(
   return [...new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace))].filter((namespace) => namespace !== "");
 }
 
-/** Notes in mode report what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
-function noteReported(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
-  let grown = false;
-  for (const bundle of state.desired?.slice.bundles ?? []) {
-    const content = state.desired && contentOf(bundle, state.desired);
-    for (const { ref, digest } of content ? state.linesOf(bundle.name) : []) {
-      const entry = entries.get(ref);
-      const asApplied = content?.options.drift.mode === DriftMode.Report ? digest : undefined;
-      if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
-      const { applied: _, ...rest } = entry;
-      entries.set(ref, { ...rest, ...(asApplied && { applied: asApplied }) });
-      grown = true;
-    }
+function noteUids(draft: InventoryDraft, uids: readonly (readonly [ObjectRefText, string])[]): void {
+  for (const [ref, uid] of uids) {
+    const entry = draft.get(ref);
+    if (entry && uid !== "") draft.set({ ...entry, uid });
   }
-  return grown;
 }
 
-/** Notes which Jobs have run: a new process is not to run them again because they have removed themselves (E132). Gives true if any was new. */
-function noteFinished(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
-  let grown = false;
-  for (const [ref, finished] of state.finished) {
-    const entry = entries.get(ref);
-    if (!entry || entry.finished === finished) continue;
-    entries.set(ref, { ...entry, finished });
-    grown = true;
+/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. */
+function noteReported(draft: InventoryDraft, state: ClusterState): void {
+  for (const bundle of state.desired?.slice.bundles ?? []) {
+    for (const { ref, digest } of state.linesOf(bundle.name)) {
+      const entry = draft.get(ref);
+      const asApplied = state.driftModes.of(bundle.name, ref) === DriftMode.Correct ? undefined : digest;
+      if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
+      const { applied: _, ...rest } = entry;
+      draft.set({ ...rest, ...(asApplied && { applied: asApplied }) });
+    }
   }
-  return grown;
+}
+
+/** Notes which Jobs have run: a new process is not to run them again because they have removed themselves (E132). */
+function noteFinished(draft: InventoryDraft, state: ClusterState): void {
+  for (const [ref, finished] of state.finished) {
+    const entry = draft.get(ref);
+    if (entry && entry.finished !== finished) draft.set({ ...entry, finished });
+  }
 }
 
 /**

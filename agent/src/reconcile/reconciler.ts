@@ -4,6 +4,7 @@ import {
   type ClusterReport,
   describeObjectRef,
   formatRevision,
+  type Manifest,
   type ObjectException,
   type ObjectRef,
   type ObjectRefText,
@@ -24,13 +25,16 @@ import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
+import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
 import { keepSlice } from "./keep-slice.ts";
+import { createLookAhead } from "./look-ahead.ts";
 import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
+import { createWantedManifests } from "./wanted-manifests.ts";
 
 /** Options of {@link createReconciler}. */
 export interface ReconcilerOptions {
@@ -63,6 +67,8 @@ export interface Reconciler {
   /** Looks soon whether the kept state is still there; see {@link createStateMender}. */
   checkState(): void;
   readonly desired: DesiredState | undefined;
+  /** An object as the slice in force has it. */
+  wanted(bundle: string, ref: ObjectRefText): Manifest | undefined;
   report(sliceProblem: SliceCondition | undefined): ClusterReport;
   exceptions(): ObjectException[];
   /** One object, those of a bundle, or all. */
@@ -80,7 +86,6 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
-  const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
@@ -142,7 +147,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       logger.warn({ [LogField.Code]: "DRIFT_FIGHT", [LogField.Bundle]: bundle }, describeFight(observation));
     }
   }
-  observer.onChange((observation) => {
+  observer.onChange((seen) => {
+    const observation = state.driftModes.told(seen);
     if (observation.drift && !drifted.has(observation.ref)) {
       drifted.add(observation.ref);
       const { kind, manager, paths } = observation.drift;
@@ -183,6 +189,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     if (state.desired !== desired) return wakeup.wake();
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
+    const phase: ApplyPhase = { ...options, state, lookAhead: createLookAhead({ ...options, state }) };
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.
@@ -268,6 +275,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         });
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
+        for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
         state.desired = desired;
       });
       failpoint("agent.afterHighWater");
@@ -291,6 +299,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     get desired() {
       return state.desired;
     },
+    wanted: createWantedManifests((bundle) => state.linesOf(bundle)),
     report: (sliceProblem) => reportCluster(state, observer, sliceProblem),
     exceptions: () => reportExceptions(state, observer),
     inspect: (what) => inspectObjects(state, observer, what),

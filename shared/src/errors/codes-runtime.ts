@@ -107,6 +107,14 @@ export const RUNTIME_CODES = {
     "Another controller changes the object back each time.",
     "Stop the other one, or leave the fields to it: `drift.ignore` of the bundle. Until then corrections get rarer.",
   ),
+  DRIFT_IGNORE_FAILED: entry(
+    "The condition (`when`) of a rule in `drift.ignore` cannot be told for an object.",
+    "Correct the expression; ask with `has(…)` for a field that may be absent. Until then the rule does not count, and nothing is ignored.",
+  ),
+  DRIFT_MODE_INVALID: entry(
+    "The annotation `muster.dev/drift` of an object has a value that means nothing.",
+    "Write `correct`, `report` or `off` in Git. Until then drift of the object is reported and not corrected.",
+  ),
   KUBE_DENIED: entry("An admission policy or webhook refused the request.", "Change the object, or the policy that the message names.", {
     retryable: true,
   }),

@@ -19,6 +19,8 @@ export {
   type ClusterFacts,
   type ClusterReport,
   type DriftDetail,
+  type FieldChange,
+  type FieldOwner,
   type HeldDeletion,
   type ObjectException,
   type ReportedEvent,

@@ -24,6 +24,8 @@ export interface ComposeOptions {
   readonly relistIntervalMs?: number;
   /** Bound to these namespaces. Default: anywhere. */
   readonly watchNamespaces?: readonly string[];
+  /** Whether drift is told with values. Default true. */
+  readonly driftValues?: boolean;
   /** Where the process may be killed. Default: nowhere. */
   readonly failpoint?: AgentFailpoint;
 }
@@ -45,11 +47,18 @@ export interface ComposedAgent {
 
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
-  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], failpoint = () => {} } = options;
+  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], driftValues = true } = options;
+  const { failpoint = () => {} } = options;
   const stop = new AbortController();
   const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
-  const observer = createObserver({ ...base, watchNamespaces, ...(relistIntervalMs !== undefined && { relistIntervalMs }) });
+  const observer = createObserver({
+    ...base,
+    watchNamespaces,
+    ...(relistIntervalMs !== undefined && { relistIntervalMs }),
+    wantedOf: (bundle, ref) => reconciler.wanted(bundle, ref),
+    driftValues,
+  });
   const store = createStateStore({ cluster, namespace });
   const reconciler = createReconciler({
     ...base,
