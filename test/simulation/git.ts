@@ -33,7 +33,8 @@ export interface RandomGit {
   approve(id: string): Commit;
 }
 
-export function createRandomGit(random: SeededRandom): RandomGit {
+/** `names`: what there may be. */
+export function createRandomGit(random: SeededRandom, names: readonly Name[] = NAMES): RandomGit {
   const places = new Map<Name, Place>();
   const optionsOf = new Map<string, Partial<BundleOptions>>();
   const known = new Set<string>();
@@ -89,7 +90,7 @@ export function createRandomGit(random: SeededRandom): RandomGit {
   return {
     next({ calm }) {
       for (const bundle of BUNDLES) if (!optionsOf.has(bundle) || random.chance(0.15)) rollOptions(bundle);
-      for (const name of NAMES) if (random.chance(WISHES[name].share ?? 0.3)) move(name);
+      for (const name of names) if (random.chance(WISHES[name].share ?? 0.3)) move(name);
       if (random.chance(0.06)) empty();
       const kept = random.chance(calm ? 0.05 : 0.12) ? random.pick(BUNDLES) : undefined;
       const gone = random.chance(0.08) ? random.pick(BUNDLES) : undefined;

@@ -6,6 +6,8 @@ import type { Sabotage } from "./world.ts";
 /** An agent that is broken on purpose, and what it breaks. */
 export interface Mutant {
   readonly name: string;
+  /** Seeds in which it must show. Default 40, of which the first is 1. */
+  readonly within?: number;
   readonly sabotage: Sabotage;
 }
 
@@ -40,6 +42,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "deletes whatever has the name",
     sabotage: {
+      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.3 },
       cluster: (cluster) => ({
         ...cluster,
         async delete(type, namespace, name, options) {
@@ -80,11 +83,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "takes a path that is not served, or does not answer, for an object that is gone",
     sabotage: {
+      focus: { names: ["meter", "map-1", "map-2"], interference: 0, aggregatedDown: 0.5 },
       cluster: (cluster) =>
         withGet(cluster, (_, live) => live().catch((error: unknown) => (isUnavailable(error) ? undefined : Promise.reject(error)))),
     },
   },
-  { name: "knows no deletion budget", sabotage: { ignoresBudget: true } },
+  { name: "knows no deletion budget", sabotage: { ignoresBudget: true, focus: { names: ["map-1", "map-2", "map-3", "map-4", "map-5", "map-6", "secret"] } } },
   { name: "believes whoever signs", sabotage: { trustsStrangers: true } },
   {
     name: "forgets which slices it has taken",
@@ -95,6 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "sees nothing in a namespace, or of a kind, that it deletes",
     sabotage: {
+      focus: { names: ["space", "map-1", "widgets"] },
       cluster: (cluster) => ({
         ...cluster,
         list: async (type, options, signal) => {

@@ -21,7 +21,7 @@ export interface RestScope {
   readonly api: MemoryApi;
   readonly memory: AgentMemory;
   readonly oracle: Oracle;
-  readonly disturbed: ReadonlySet<ObjectRefText>;
+  readonly disturbed: Pick<ReadonlySet<ObjectRefText>, "has">;
   /** The last that was published, and its generation. */
   readonly newest: Commit;
   readonly generation: number;

@@ -22,6 +22,8 @@ export interface SeedResult {
   readonly convergedMs: readonly number[];
 }
 
+type Focus = NonNullable<Sabotage["focus"]>;
+
 /** Milliseconds in which everything must be in order once nothing goes wrong any more: what somebody must mend is tried every 5 minutes. */
 const PATIENCE_MS = 20 * 60_000;
 const QUIET_MS = 3_600_000;
@@ -30,13 +32,14 @@ const QUIET_MS = 3_600_000;
 export async function runSeed(seed: number, sabotage?: Sabotage): Promise<SeedResult> {
   const random = createSeededRandom(seed);
   const world = createWorld(chancesOf(seed), sabotage);
-  const git = createRandomGit(random);
+  const focus = sabotage?.focus ?? {};
+  const git = createRandomGit(random, focus.names);
   const convergedMs: number[] = [];
   try {
     begin(world, random);
     const rounds = 1 + random.below(3);
     for (let round = 0; round < rounds && world.oracle.findings.length === 0; round += 1) {
-      await storm(world, git, random);
+      await storm(world, git, random, focus);
       const ms = await settle(world, git, random);
       if (ms !== undefined) convergedMs.push(ms);
     }
@@ -60,10 +63,10 @@ function deathOf(random: SeededRandom): { point: string; at: number } {
 }
 
 /** Things go wrong. */
-async function storm(world: World, git: RandomGit, random: SeededRandom): Promise<void> {
+async function storm(world: World, git: RandomGit, random: SeededRandom, focus: Focus): Promise<void> {
   const deeds = 3 + random.below(10);
   for (let deed = 0; deed < deeds && world.oracle.findings.length === 0; deed += 1) {
-    if (random.chance(0.4)) changeWeather(world, random);
+    if (random.chance(0.4)) changeWeather(world, random, focus);
     act(world, git, random);
     await world.time.pass(random.chance(0.7) ? random.below(3_000) : random.below(60_000));
     if (world.agents.length === 0 && random.chance(0.5)) world.start(random.chance(0.5) ? deathOf(random) : undefined);
@@ -95,9 +98,9 @@ function act(world: World, git: RandomGit, random: SeededRandom): void {
   }
 }
 
-function changeWeather(world: World, random: SeededRandom): void {
+function changeWeather(world: World, random: SeededRandom, focus: Focus): void {
   const { weather, broker, api } = world;
-  world.interference = random.chance(0.4) ? 0.15 * random.next() : 0;
+  world.interference = focus.interference ?? (random.chance(0.4) ? 0.15 * random.next() : 0);
   const some = (share: number, most: number) => (random.chance(share) ? random.next() * most : 0);
   weather.down = random.chance(0.08);
   weather.lost = some(0.4, 0.3);
@@ -108,7 +111,7 @@ function changeWeather(world: World, random: SeededRandom): void {
   weather.forbidden = new Set(random.chance(0.15) ? [random.pick(resources)] : []);
   broker.lost = some(0.4, 0.8);
   broker.behind = some(0.3, 0.8);
-  api.aggregatedDown = random.chance(0.15);
+  api.aggregatedDown = random.chance(focus.aggregatedDown ?? 0.15);
   const { down, lost, refused, silent, slowMs, forbidden } = weather;
   const aggregated = api.aggregatedDown ? " metering down" : "";
   world.note(
@@ -166,6 +169,9 @@ async function settle(world: World, git: RandomGit, random: SeededRandom): Promi
 
 /** I9: an hour in which nobody does anything. */
 async function keepQuiet(world: World): Promise<void> {
+  world.spare();
+  // Whoever is to come again has come.
+  await world.time.pass(10_000);
   const [first, ...others] = world.agents;
   for (const agent of others) world.kill(agent, "one is enough");
   if (!first) return;

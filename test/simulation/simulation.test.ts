@@ -36,7 +36,7 @@ describe("the simulation of the agent's engine", () => {
     for (const seed of [7, 8, 9]) expect((await runSeed(seed)).digest).toBe((await runSeed(seed)).digest);
   });
 
-  it.each(MUTANTS)("finds an agent that $name", { timeout: 120_000 }, async ({ sabotage, from, within }) => {
-    expect(await firstBroken(from, within, sabotage)).toBeDefined();
+  it.each(MUTANTS)("finds an agent that $name", { timeout: 120_000 }, async ({ sabotage, within = 40 }) => {
+    expect(await firstBroken(1, within, sabotage)).toBeDefined();
   });
 });

@@ -17,7 +17,7 @@ import { FINALIZER, WEB } from "./wishes.ts";
 /** Everybody else who works in the cluster. */
 export interface Strangers {
   /** Objects that they have done something to, ever. */
-  readonly disturbed: ReadonlySet<ObjectRefText>;
+  readonly disturbed: Pick<ReadonlySet<ObjectRefText>, "has">;
   /** Does something to an object, by default to any; gives what. */
   act(target?: Manifest): string;
   /** Tidies up what would keep an agent from coming to rest: finalizers, and namespaces that are not there. */
@@ -27,6 +27,8 @@ export interface Strangers {
 export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers {
   const disturbed = new Set<ObjectRefText>();
   let count = 0;
+  /** All that lives there was disturbed with it. */
+  let isHomeless = false;
 
   const types = (): ResourceType[] => [...BUILT_IN, ...api.store.list(DEFINITION).flatMap(definedTypes)];
   const typeOf = (object: Manifest) => types().find((type) => type.kind === object.kind);
@@ -170,14 +172,13 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
   }
 
   function destroyHome(): string {
-    for (const { metadata, ...rest } of candidates())
-      if (metadata["namespace"] === WEB) disturbed.add(formatObjectRef(objectRefOf({ metadata, ...rest } as Manifest)));
+    isHomeless = true;
     api.delete(NAMESPACE, "", WEB, {});
     return `Namespace ${WEB} deleted`;
   }
 
   return {
-    disturbed,
+    disturbed: { has: (ref) => disturbed.has(ref) || (isHomeless && ref.startsWith(`${WEB}_`)) },
     act(target) {
       if (!target && random.chance(0.02)) return destroyHome();
       const object = target ?? random.pick(candidates().length > 0 ? candidates() : [...api.store.all()]);

@@ -18,7 +18,7 @@ import type { RestScope } from "./rest.ts";
 import { createStrangers, type Strangers } from "./strangers.ts";
 import { createVirtualTime, type VirtualTime, WALL_START_MS } from "./virtual-time.ts";
 import { fairWeather, type Weather } from "./weather.ts";
-import { WEB } from "./wishes.ts";
+import { type Name, WEB } from "./wishes.ts";
 
 /** Ed25519 keys are 32 bytes of anything; these sign the same slices with the same bytes in every run. */
 function keysOf(byte: number) {
@@ -37,6 +37,8 @@ export interface Sabotage {
   readonly ignoresBudget?: boolean;
   /** It believes whoever signs. */
   readonly trustsStrangers?: boolean;
+  /** Where it shows soonest: what Git has, how often others interfere, and how often the aggregated API server is down. */
+  readonly focus?: { readonly names?: readonly Name[]; readonly interference?: number; readonly aggregatedDown?: number };
 }
 
 /** A cluster with its agents, the broker and the hub that they hear, and everybody else. */
@@ -58,6 +60,8 @@ export interface World {
   readonly requests: number;
   /** How often an agent was killed at each failpoint. */
   readonly kills: ReadonlyMap<string, number>;
+  /** Agents that are to die at a failpoint live on. */
+  spare(): void;
   note(line: string): void;
   /** `die`: at which passing of which failpoint it is killed. */
   start(die?: { readonly point: string; readonly at: number }): AgentProcess;
@@ -102,6 +106,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
   const kills = new Map<string, number>();
   const made: MadeSlice[] = [];
   let newest: Commit = { bundles: [], more: {} };
+  let spared = false;
   let names = 0;
   let writes = 0;
   let requests = 0;
@@ -154,6 +159,9 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
       return requests;
     },
     note,
+    spare() {
+      spared = true;
+    },
     start(die) {
       let passed = 0;
       const agent = startProcess({
@@ -171,7 +179,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
           };
         },
         onFailpoint(point, process) {
-          if (point !== die?.point || ++passed !== die.at) return;
+          if (spared || point !== die?.point || ++passed !== die.at) return;
           world.kill(process, point, chances.agents.below(5_000));
         },
         onEnd(why) {
