@@ -20,7 +20,7 @@ export interface Broker {
 }
 
 /** Milliseconds between two polls. */
-const POLL_MS = 60_000;
+const POLL_MS = 120_000;
 
 export function createBroker(maker: SliceMaker, time: VirtualTime, random: SeededRandom): Broker {
   const published: MadeSlice[] = [];

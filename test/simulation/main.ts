@@ -58,6 +58,7 @@ async function playAll(): Promise<void> {
   const count = Math.min(workers, seeds);
   await Promise.all(Array.from({ length: count }, (_, index) => play({ first: first + index, count: seeds - index, stride: count }, hear)));
   const seconds = (performance.now() - began) / 1_000;
+  const cpu = process.cpuUsage();
 
   for (const { seed } of failed.slice(0, MAX_SHOWN)) await tellFailed(seed);
   const sum = (of: (report: SeedReport) => number) => reports.reduce((total, report) => total + of(report), 0);
@@ -72,11 +73,12 @@ async function playAll(): Promise<void> {
     converged: convergedMs.length,
     convergenceMs: { ...(convergedMs.length > 0 && percentiles(convergedMs)), max: Math.max(0, ...convergedMs) },
     seconds: Math.round(seconds),
+    cpuMsPerSeed: Math.round((cpu.user + cpu.system) / 1_000 / reports.length),
     workers: count,
   };
   if (values.json) writeFileSync(values.json, `${JSON.stringify({ ...figures, brokenSeeds: failed.map(({ seed }) => seed) }, null, 2)}\n`);
   process.stdout.write(
-    `${figures.seeds} seeds from ${first}, ${figures.broken} broken; ${figures.kills} kills, ${figures.requests} requests, ${figures.events} events; in order ${figures.converged} times, at most ${Math.round(figures.convergenceMs.max / 1_000)} virtual seconds after the last fault; ${figures.seconds} s on ${count} workers\n`,
+    `${figures.seeds} seeds from ${first}, ${figures.broken} broken; ${figures.kills} kills, ${figures.requests} requests, ${figures.events} events; in order ${figures.converged} times, at most ${Math.round(figures.convergenceMs.max / 1_000)} virtual seconds after the last fault; ${figures.seconds} s on ${count} workers, ${figures.cpuMsPerSeed} ms of CPU a seed\n`,
   );
   process.exitCode = failed.length > 0 ? 1 : 0;
 }

@@ -47,6 +47,23 @@ describe("what is left half done", () => {
     expect(claimedFirst[0]).toBe(true);
   });
 
+  it("an object that could not be applied and moves into a bundle that waits for its old one holds up neither", async () => {
+    const { cluster, take, bundle, synced } = startAgent();
+    let denied = true;
+    cluster.onCall = (call) => {
+      if (denied && call.verb === "apply" && call.ref.includes("moving")) throw new CodedError("KUBE_FORBIDDEN", "no");
+    };
+    const bundles = (a: string[], b: string[]): MadeBundle[] => [
+      { name: "a", objects: a.map((name) => configMap(name)) },
+      { name: "b", objects: b.map((name) => configMap(name)), options: { dependsOn: ["a"] } },
+    ];
+    await take(bundles(["x", "moving"], ["y"]));
+    await vi.waitFor(() => expect(bundle("a")).toMatchObject({ state: "Failed", failed: 1 }));
+    denied = false;
+    await take(bundles(["x"], ["y", "moving"]));
+    await synced("b");
+  });
+
   it("killed between its first slice and its first claim, an agent has lost nothing, and its successor prunes", async () => {
     const first = startAgent();
     // The first write of the inventory is before the slice; the claim is the second.

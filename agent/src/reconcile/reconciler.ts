@@ -165,9 +165,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** Objects that left the slice but stay in the cluster (held, waiting) are not ours to correct any more. */
   function forgetUndesired(desired: DesiredState): void {
-    const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map((line) => line.ref)));
+    const wanted = new Map<ObjectRefText, string>();
+    for (const { name } of desired.slice.bundles) for (const { ref } of state.linesOf(name)) wanted.set(ref, name);
     for (const { ref } of [...observer.all()]) if (!wanted.has(ref)) observer.forget(ref);
-    for (const ref of state.failures.keys()) if (!wanted.has(ref)) state.failures.delete(ref);
+    // What failed in another bundle is not that one's any more: it would hold up whoever waits for it, also the new one itself.
+    for (const [ref, { bundle }] of state.failures) if (wanted.get(ref) !== bundle) state.failures.delete(ref);
+    for (const ref of state.pruneFailures.keys()) if (wanted.has(ref)) state.pruneFailures.delete(ref);
     for (const ref of state.lastApplied.keys()) if (!wanted.has(ref)) state.lastApplied.delete(ref);
   }
 
