@@ -22,6 +22,9 @@ export const AGENT_NAMESPACE = "muster-system";
 export interface AgentProcess extends Caller {
   /** Nothing of it runs any more, wherever it was; nobody is told. */
   kill(): void;
+  /** Stands still, as SIGSTOP makes it; what comes meanwhile is heard at the thaw. */
+  freeze(): void;
+  thaw(): void;
 }
 
 /** Options of {@link startProcess}. */
@@ -57,16 +60,30 @@ const CONFIG = {
 export function startProcess(options: ProcessOptions): AgentProcess {
   const { time, random, onEnd } = options;
   let alive = true;
+  let frozen: (() => void)[] | undefined;
   const process: AgentProcess = {
     name: options.name,
     get alive() {
       return alive;
     },
+    hear(work) {
+      if (!alive) return;
+      if (frozen) frozen.push(work);
+      else work();
+    },
     kill() {
       alive = false;
     },
+    freeze() {
+      frozen ??= [];
+    },
+    thaw() {
+      const waiting = frozen ?? [];
+      frozen = undefined;
+      for (const work of waiting) process.hear(work);
+    },
   };
-  const clock = time.clock(() => alive);
+  const clock = time.clock(process.hear);
   const base = { clock, random: random.next, logger: silentLogger() };
   // What runs after a kill reaches nobody, so it need not be stopped: it ends at its next await.
   const failpoint: AgentFailpoint = (name) => {

@@ -20,7 +20,7 @@ export interface Broker {
 }
 
 /** Milliseconds between two polls. */
-const POLL_MS = 60_000;
+const POLL_MS = 120_000;
 
 export function createBroker(maker: SliceMaker, time: VirtualTime, random: SeededRandom): Broker {
   const published: MadeSlice[] = [];
@@ -29,7 +29,7 @@ export function createBroker(maker: SliceMaker, time: VirtualTime, random: Seede
   const say = (message: string) => {
     for (const [caller, hear] of ears) {
       if (!caller.alive) ears.delete(caller);
-      else if (!random.chance(broker.lost)) time.after(1 + random.below(50), () => caller.alive && hear(message));
+      else if (!random.chance(broker.lost)) time.after(1 + random.below(50), () => caller.hear(() => hear(message)));
     }
   };
   const broker: Broker = {
@@ -42,7 +42,7 @@ export function createBroker(maker: SliceMaker, time: VirtualTime, random: Seede
     },
     connect(caller) {
       let polls: () => void = () => {};
-      const clock = time.clock(() => caller.alive);
+      const clock = time.clock(caller.hear);
       return {
         connected: true,
         onMessage: (listener) => void ears.set(caller, listener),
@@ -52,9 +52,8 @@ export function createBroker(maker: SliceMaker, time: VirtualTime, random: Seede
             const code = random.chance(broker.lost) ? (random.chance(0.5) ? "NATS_UNREACHABLE" : "BLOB_MISSING") : undefined;
             const found = maker.fetchBlob(ref);
             time.after(1 + random.below(code === "NATS_UNREACHABLE" ? 5_000 : 20), () => {
-              if (!caller.alive) return;
-              if (code) reject(new CodedError(code, `the manifest set ${ref.digest.slice(0, 19)} did not come`));
-              else found.then(resolve, reject);
+              const failed = code && new CodedError(code, `the manifest set ${ref.digest.slice(0, 19)} did not come`);
+              caller.hear(() => (failed ? reject(failed) : void found.then(resolve, reject)));
             });
           }),
         async run(signal) {
@@ -62,7 +61,7 @@ export function createBroker(maker: SliceMaker, time: VirtualTime, random: Seede
             const back = random.chance(broker.behind) ? 1 + random.below(3) : 0;
             const made = published.at(-1 - back);
             if (!made || random.chance(broker.lost)) return;
-            time.after(1 + random.below(50), () => caller.alive && !signal.aborted && ears.get(caller)?.(made.message));
+            time.after(1 + random.below(50), () => caller.hear(() => signal.aborted || ears.get(caller)?.(made.message)));
           };
           while (!signal.aborted) {
             polls();

@@ -29,9 +29,11 @@ export function createHubEar(time: VirtualTime, random: SeededRandom): HubEar {
     async open(caller) {
       const listeners: Parameters<HubStream["onMessage"]>[0][] = [];
       const say = (message: object) =>
-        void time.after(1 + random.below(20), () => {
-          if (caller.alive) for (const listener of listeners) listener(message as Parameters<typeof listener>[0]);
-        });
+        void time.after(1 + random.below(20), () =>
+          caller.hear(() => {
+            for (const listener of listeners) listener(message as Parameters<typeof listener>[0]);
+          }),
+        );
       return {
         write(message) {
           if (!caller.alive) return true;

@@ -7,8 +7,9 @@ import { fateOf, unanswered, type Weather } from "./weather.ts";
 /** Who uses a link. */
 export interface Caller {
   readonly name: string;
-  /** Nobody hears an answer any more once this is false. */
   readonly alive: boolean;
+  /** Lets it go on with something; at once, when it is thawed, or never. */
+  hear(work: () => void): void;
 }
 
 /** A request as the API server has carried it out. */
@@ -52,12 +53,13 @@ export function createLink(options: LinkOptions): FaultyLink {
       if (!caller.alive) return;
       const sentMs = time.nowMs;
       let isOver = false;
-      const end = (how: () => void) => {
-        if (isOver || !caller.alive) return;
-        isOver = true;
-        signal?.removeEventListener("abort", abort);
-        how();
-      };
+      const end = (how: () => void) =>
+        caller.hear(() => {
+          if (isOver) return;
+          isOver = true;
+          signal?.removeEventListener("abort", abort);
+          how();
+        });
       const abort = () => end(() => reject(signal?.reason));
       if (signal?.aborted) return reject(signal.reason);
       signal?.addEventListener("abort", abort, { once: true });
@@ -106,7 +108,7 @@ export function createLink(options: LinkOptions): FaultyLink {
         const cleanups: (() => void)[] = [];
         const end = (how: () => void) => {
           for (const clean of cleanups.splice(0)) clean();
-          if (caller.alive) how();
+          caller.hear(how);
         };
         const tell = () => cleanups.push(time.after(way(), () => end(() => resolve(true))));
         const abort = () => end(() => reject(signal.reason));

@@ -18,8 +18,8 @@ export interface VirtualTime {
   after(ms: number, work: () => void): () => void;
   /** Lets `ms` milliseconds pass, or fewer, if `until` holds after an event. Gives whether it held. */
   pass(ms: number, until?: () => boolean): Promise<boolean>;
-  /** A clock of somebody who is there, and hears of the end of a sleep, while `isThere` says so. */
-  clock(isThere: () => boolean): Clock;
+  /** A clock of somebody who hears of the end of a sleep by `hear`. */
+  clock(hear: (work: () => void) => void): Clock;
 }
 
 /** What the wall clocks show at the beginning, in milliseconds since 1970. */
@@ -64,7 +64,7 @@ export function createVirtualTime(): VirtualTime {
       nowMs = end;
       return until();
     },
-    clock: (isThere) => ({
+    clock: (hear) => ({
       monotonicMs: () => nowMs,
       wallMs: () => WALL_START_MS + nowMs,
       sleep: (ms, signal) =>
@@ -72,11 +72,11 @@ export function createVirtualTime(): VirtualTime {
           if (signal?.aborted) return reject(signal.reason);
           const abort = () => {
             cancel();
-            if (isThere()) reject(signal?.reason);
+            hear(() => reject(signal?.reason));
           };
           const cancel = after(ms, () => {
             signal?.removeEventListener("abort", abort);
-            if (isThere()) resolve();
+            hear(resolve);
           });
           signal?.addEventListener("abort", abort, { once: true });
         }),

@@ -33,8 +33,6 @@ import type { RuleKeeper } from "./rule-keeper.ts";
 export interface ApplySummary {
   readonly bundle: string;
   readonly counts: Readonly<Partial<Record<Action, number>>>;
-  /** UIDs of objects that had none in the inventory. */
-  readonly uids: ReadonlyMap<ObjectRefText, string>;
   /** Objects whose drift was corrected. */
   readonly corrected: readonly ObjectRefText[];
   /** Objects that were there before they were ours, with what was changed of them. */
@@ -71,7 +69,6 @@ interface Turn {
   /** All of it was applied as it is to be, perhaps by an earlier process. */
   readonly wasComplete: boolean;
   readonly counts: Partial<Record<Action, number>>;
-  readonly uids: Map<ObjectRefText, string>;
   readonly corrected: ObjectRefText[];
   readonly adopted: Map<ObjectRefText, readonly string[]>;
 }
@@ -80,7 +77,7 @@ interface Turn {
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
   const { state } = phase;
   const { name } = bundle;
-  const nothing: ApplySummary = { bundle: name, counts: {}, uids: new Map(), corrected: [], adopted: new Map() };
+  const nothing: ApplySummary = { bundle: name, counts: {}, corrected: [], adopted: new Map() };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = state.desired && contentOf(bundle, state.desired);
   if (!content) return nothing;
@@ -107,7 +104,6 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     before: await phase.lookAhead.at(name, needed, signal),
     wasComplete,
     counts: {},
-    uids: new Map(),
     corrected: [],
     adopted: new Map(),
   };
@@ -119,8 +115,8 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     // What a newer slice wants must not wait for the rest of this one.
     if (state.desired !== turn.desired) break;
   }
-  const { counts, uids, corrected, adopted } = turn;
-  return { bundle: name, counts, uids, corrected, adopted };
+  const { counts, corrected, adopted } = turn;
+  return { bundle: name, counts, corrected, adopted };
 }
 
 /**
@@ -165,11 +161,17 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     };
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
+    // What is being deleted still, and wanted again, is not there for good: only reported, nobody would make it anew when it is gone.
+    if (state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct && observer.get(ref)?.health === Health.Terminating)
+      throw new CodedError(
+        "OBJECT_TERMINATING",
+        `${describeObjectRef(parseObjectRef(ref))} is being deleted, and made anew when it is gone`,
+      );
     state.lastApplied.set(ref, line.digest);
     state.failures.delete(ref);
     noteAction(phase, turn, ref, result.action);
     // What a dry run would have created has a UID that never was.
-    if (!dryRun && uid !== result.uid) turn.uids.set(ref, result.uid);
+    if (!dryRun && uid !== result.uid) state.newUids.set(ref, result.uid);
     if (result.adopted) turn.adopted.set(ref, result.adopted);
     if (wasDrifted) {
       state.noteCorrection(ref);

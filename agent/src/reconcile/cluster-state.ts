@@ -59,6 +59,8 @@ export class ClusterState {
   readonly lastApplied = new Map<ObjectRefText, Digest>();
   /** Jobs that were seen to complete and remove themselves, with the digest that they ran as; kept with the inventory. */
   readonly finished = new Map<ObjectRefText, Digest>();
+  /** UIDs that the inventory does not have yet: a pass may end before they are written. */
+  readonly newUids = new Map<ObjectRefText, string>();
   /** What the last apply of this process did to each object. */
   readonly lastAction = new Map<ObjectRefText, Action>();
   readonly failures = new Map<ObjectRefText, Failure>();

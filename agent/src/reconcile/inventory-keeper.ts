@@ -1,5 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
-import { compareGenerations, DriftMode, type Generation, parseObjectRef } from "@muster/shared/model";
+import { compareGenerations, DriftMode, type Generation, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import { type BundleMemory, worthRemembering } from "../plan/bundle-memory.ts";
@@ -14,7 +14,6 @@ import {
 import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
-import type { ApplySummary } from "./apply-phase.ts";
 import { claimObjects } from "./claim-objects.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { FoundObjects, Where } from "./find-ours.ts";
@@ -52,8 +51,13 @@ export interface InventoryKeeper {
   kept(slice: Generation): void;
   /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
   claim(desired: DesiredState): Promise<void>;
+  /**
+   * Before the first slice is kept: from then on an inventory that is not there was lost. Without this, a process that was killed before
+   * its first claim would look like one that has lost its memory, and its successor would prune nothing.
+   */
+  begin(desired: DesiredState, signal: AbortSignal): Promise<void>;
   /** After the applies: new UIDs, and which bundles are complete. */
-  record(summaries: readonly ApplySummary[]): Promise<void>;
+  record(): Promise<void>;
   save(inventory: Inventory): Promise<void>;
 }
 
@@ -67,6 +71,8 @@ const REWOUND = "The agent's state is older than what it had kept: nothing is pr
 export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
   const { state, store, logger, failpoint, event } = options;
   let loaded = false;
+  /** There is one in the store. */
+  let isKept = false;
   let loading: Promise<void> | undefined;
   let rewinds = 0;
   /** What {@link InventoryKeeper.claim} has gone through already. */
@@ -108,6 +114,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     // What came with the snapshot must not be written over before it was read.
     if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
     state.inventory = await write(inventory);
+    isKept = true;
     failpoint("agent.afterInventoryWrite");
   }
 
@@ -186,8 +193,9 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   async function loadOnce(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
     try {
       const bytes = await store.read(INVENTORY);
+      isKept = bytes !== undefined;
       if (bytes) state.inventory = parseInventory(bytes.toString());
-      // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
+      // A process that was started with a kept slice and finds no inventory has lost it.
       else if (state.resumed) await lost("missing", desired, signal);
       else await lookAround(desired, signal);
     } catch (error) {
@@ -225,6 +233,11 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       rewound = undefined;
       await know(state.desired, signal);
     },
+    async begin(desired, signal) {
+      if (state.desired) return;
+      await know(desired, signal);
+      if (!isKept) await save(state.inventory);
+    },
     async claim(desired) {
       // Most passes have neither a new slice nor a new inventory.
       if (claimed?.desired === desired && claimed.inventory === state.inventory) return;
@@ -232,11 +245,12 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       if (grown) await save(grown);
       claimed = { desired, inventory: state.inventory };
     },
-    async record(summaries) {
+    async record() {
       const draft = new InventoryDraft(state.inventory.entries);
       noteReported(draft, state);
       noteFinished(draft, state);
-      noteUids(draft, summaries);
+      const newUids = [...state.newUids];
+      noteUids(draft, newUids);
       const applied = new Map(state.inventory.applied);
       let grown = draft.isChanged;
       let complete = true;
@@ -250,6 +264,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       }
       const rebuilt = state.inventory.rebuilt && !complete;
       if (grown || rebuilt !== state.inventory.rebuilt) await save({ ...state.inventory, entries: draft.entries, applied, rebuilt });
+      for (const [ref, uid] of newUids) if (state.newUids.get(ref) === uid) state.newUids.delete(ref);
     },
   };
 }
@@ -274,8 +289,8 @@ function whereOf(
   return { namespaces: [...namespaces], isBound: false };
 }
 
-function noteUids(draft: InventoryDraft, summaries: readonly ApplySummary[]): void {
-  for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
+function noteUids(draft: InventoryDraft, uids: readonly (readonly [ObjectRefText, string])[]): void {
+  for (const [ref, uid] of uids) {
     const entry = draft.get(ref);
     if (entry && uid !== "") draft.set({ ...entry, uid });
   }

@@ -184,6 +184,7 @@ describe("what the agent keeps in its cluster", () => {
 
   it("an agent that cannot keep its own state says so instead of “progressing” for ever", async () => {
     const { cluster, take, bundle, synced } = startAgent();
+    await take([]);
     let denied = true;
     cluster.onCall = (call) => {
       if (denied && call.ref.includes("muster-state-inventory") && call.verb !== "get") throw new CodedError("KUBE_FORBIDDEN", "no");

@@ -50,6 +50,16 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     failpoint("agent.afterApproval");
   }
 
+  /** What is deleted is not “as applied” any more: wanted again, it is made anew, and not only compared, in mode report too. */
+  async function forgetApplied(deletions: readonly InventoryEntry[]): Promise<void> {
+    const leaving = new Set(deletions.map(({ ref }) => ref));
+    const noted = [...state.inventory.entries.values()].filter(({ ref, applied }) => applied !== undefined && leaving.has(ref));
+    if (noted.length === 0) return;
+    const entries = new Map(state.inventory.entries);
+    for (const { applied: _, ...rest } of noted) entries.set(rest.ref, rest);
+    await keeper.save({ ...state.inventory, entries });
+  }
+
   /** Gives true if the object is gone, or not ours. */
   async function pruneOne(entry: InventoryEntry, context: PruneContext, signal: AbortSignal): Promise<boolean> {
     const { ref, bundle } = entry;
@@ -148,6 +158,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     tellHeld(plan);
     dropOld(new Set([...plan.deletions, ...plan.released].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);
+    await forgetApplied(plan.deletions);
     const gone = await pruneAll(plan, desired, signal);
     const leaving = new Set([...plan.renamed, ...gone]);
     if (leaving.size === 0) return;

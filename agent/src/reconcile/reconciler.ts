@@ -176,9 +176,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** Objects that left the slice but stay in the cluster (held, waiting) are not ours to correct any more. */
   function forgetUndesired(desired: DesiredState): void {
-    const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map((line) => line.ref)));
+    const wanted = new Map<ObjectRefText, string>();
+    for (const { name } of desired.slice.bundles) for (const { ref } of state.linesOf(name)) wanted.set(ref, name);
     for (const { ref } of [...observer.all()]) if (!wanted.has(ref)) observer.forget(ref);
-    for (const ref of state.failures.keys()) if (!wanted.has(ref)) state.failures.delete(ref);
+    // What failed in another bundle is not that one's any more: it would hold up whoever waits for it, also the new one itself.
+    for (const [ref, { bundle }] of state.failures) if (wanted.get(ref) !== bundle) state.failures.delete(ref);
+    for (const ref of state.pruneFailures.keys()) if (wanted.has(ref)) state.pruneFailures.delete(ref);
     for (const ref of state.lastApplied.keys()) if (!wanted.has(ref)) state.lastApplied.delete(ref);
   }
 
@@ -198,6 +201,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
     await keeper.claim(desired);
+    // A newer slice came meanwhile, of which nothing is claimed yet; from here on its objects would be applied (I5).
+    if (state.desired !== desired) return wakeup.wake();
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
     const phase: ApplyPhase = { ...options, state, rules, readiness, lookAhead: createLookAhead({ ...options, state }) };
@@ -207,7 +212,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       if (state.desired !== desired) break;
     }
     failpoint("agent.beforePrune");
-    await keeper.record(summaries);
+    await keeper.record();
     failpoint("agent.afterRecord");
     tellCorrections(summaries);
     logSummary(desired, summaries, started);
@@ -276,7 +281,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
         const before = state.desired && { before: state.desired };
-        await keepSlice(desired, { store, keeper, fetched, failpoint, ...before }).catch(async (refusal: unknown) => {
+        const keep = async () => {
+          await keeper.begin(desired, running);
+          await keepSlice(desired, { store, keeper, fetched, failpoint, ...before });
+        };
+        await keep().catch(async (refusal: unknown) => {
           await unlock(refusal, desired, running);
           throw refusal;
         });

@@ -20,7 +20,7 @@ export class Wakeup {
         signal?.addEventListener("abort", () => resolve(), { once: true, signal: over.signal });
         if (timeoutMs !== undefined) clock.sleep(timeoutMs, over.signal).then(resolve, () => {});
       });
-      over.abort();
+      over.abort("woken");
       this.#resolve = undefined;
     }
     const woken = this.#pending;

@@ -158,11 +158,9 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       const subject = about("apply", type, namespace, name);
       refuseUnserved(subject);
       const before = store.get(type, namespace, name);
+      // Of an object that is not there, a resource version means nothing.
       if (before) refuseStale(subject, manifest.metadata, before);
-      else {
-        refuseHomeless(subject);
-        if (manifest.metadata["resourceVersion"] !== undefined || manifest.metadata["uid"] !== undefined) throw Answers.modified(subject);
-      }
+      else refuseHomeless(subject);
       const schema = schemaFor(type.group, type.kind);
       refuseInvalid(subject, manifest, undefined, schema);
       const outcome = applied(before, manifest, schema, { ...author({ manager }), force });

@@ -13,6 +13,8 @@ export interface LinkRequest {
   readonly isWrite: boolean;
   /** UID that a deletion names. */
   readonly uid?: string;
+  /** What is applied. */
+  readonly manifest?: Manifest;
 }
 
 /** What lies between a client and the API server: by default nothing, in the simulation time and faults. */
@@ -50,7 +52,7 @@ export function createMemoryCluster(api: MemoryApi, link: Link = directLink(api)
     get: (type, namespace, name, signal) => link.request(about("get", type, namespace, name), () => api.get(type, namespace, name), signal),
     list: (type, options, signal) => link.request(about("list", type, options.namespace ?? "", ""), () => api.list(type, options), signal),
     async apply(type, manifest, { force, dryRun = false, signal }) {
-      const request = ofManifest("apply", type, manifest, !dryRun);
+      const request = { ...ofManifest("apply", type, manifest, !dryRun), manifest };
       return link.request(request, () => api.apply(type, manifest, { ...author, force, dryRun }), signal);
     },
     delete(type, namespace, name, { signal, ...options }) {

@@ -1,0 +1,274 @@
+import {
+  BUNDLE_LABEL,
+  FIELD_MANAGER,
+  formatObjectRef,
+  isJsonObject,
+  type Manifest,
+  type ObjectRefText,
+  objectRefOf,
+  parseObjectRef,
+  type Slice,
+} from "@muster/shared/model";
+import { canonicalJson, deletionApprovalId } from "@muster/shared/wire";
+import { definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
+import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
+import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
+import { AGENT_NAMESPACE } from "./agent-process.ts";
+import { type Expectation, expectationOf } from "./expectation.ts";
+import { annotationsOf, type Commit } from "./git.ts";
+import type { AgentMemory } from "./memory-of-agent.ts";
+import type { Carried } from "./network.ts";
+import { describe } from "./network.ts";
+
+/** A broken invariant. */
+export interface Finding {
+  /** As in reliability.md, section 7. */
+  readonly invariant: `I${number}`;
+  readonly what: string;
+  /** Milliseconds since the beginning. */
+  readonly atMs: number;
+}
+
+/** A change that the API server has made for an agent. */
+export interface AgentWrite extends Carried {
+  readonly before: Manifest | undefined;
+  readonly after: Manifest | undefined;
+  readonly atMs: number;
+}
+
+/** Judges every write of the agents when it happens, by what was published and what the cluster holds: never by what an agent says. */
+export interface Oracle {
+  readonly findings: readonly Finding[];
+  /** Every slice that the cluster has kept, in order. */
+  readonly taken: readonly Commit[];
+  /** UIDs that an agent has written. */
+  readonly ours: ReadonlySet<string>;
+  /** Objects of which an agent has once given up its fields: what nobody owns stays. */
+  readonly freed: ReadonlySet<ObjectRefText>;
+  /** Before a slice is said to anybody. */
+  published(slice: Slice, commit: Commit): void;
+  judge(write: AgentWrite): void;
+  /** Why something that left Git stays under the slice in force; undefined: it is to be deleted. */
+  whyStays(ref: ObjectRefText, live: Manifest, entry: InventoryEntry): string | undefined;
+  say(invariant: Finding["invariant"], what: string): void;
+}
+
+/** Options of {@link createOracle}. */
+export interface OracleOptions {
+  readonly api: MemoryApi;
+  readonly memory: AgentMemory;
+  readonly nowMs: () => number;
+}
+
+/** What an agent has decided it may do within this time, though the slice that it went by is not the newest any more. Milliseconds. */
+const LAG_MS = 60_000;
+
+const PROTECTED_KINDS = new Set(["Namespace", "CustomResourceDefinition"]);
+
+export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
+  const findings: Finding[] = [];
+  const commits = new Map<number, { readonly slice: Slice; readonly commit: Commit }>();
+  /** Every manifest that some slice wanted, by ref. */
+  const signed = new Set<string>();
+  /** What was in force, and until when. */
+  const reigns: { readonly expectation: Expectation; readonly slice: Slice; untilMs: number }[] = [];
+  const taken: Commit[] = [];
+  const ours = new Set<string>();
+  const freed = new Set<ObjectRefText>();
+  let lastInventory: Inventory = memory.inventory();
+
+  const say: Oracle["say"] = (invariant, what) => {
+    if (!findings.some((known) => known.what === what)) findings.push({ invariant, what, atMs: nowMs() });
+  };
+
+  /** What may still be in force for somebody who decided a moment ago. */
+  function mayReign() {
+    return reigns.filter(({ untilMs }) => untilMs > nowMs() - LAG_MS);
+  }
+
+  function judgeState({ request }: AgentWrite): void {
+    const name = request.name.replace(/^muster-state-/, "");
+    if (name === "slice") judgeSlice();
+    else if (name === "inventory") judgeInventory();
+  }
+
+  /** I2, I6: what is kept is newer than what was. */
+  function judgeSlice(): void {
+    const slice = memory.slice();
+    const known = slice && commits.get(slice.generation);
+    if (!slice) return say("I2", "the kept slice is gone");
+    if (!known) return say("I1", `a slice of generation ${slice.generation} was kept that nobody has published`);
+    const last = reigns.at(-1);
+    if (last && last.slice.generation > slice.generation)
+      say("I2", `generation ${last.slice.generation} was kept, then ${slice.generation}`);
+    if (last && last.slice.generation === slice.generation) return;
+    if (last) last.untilMs = nowMs();
+    taken.push(known.commit);
+    reigns.push({ slice, expectation: expectationOf(taken), untilMs: Number.POSITIVE_INFINITY });
+  }
+
+  /** I5: an entry goes only when its object is gone, or not ours any more. */
+  function judgeInventory(): void {
+    const now = memory.inventory();
+    for (const [ref, entry] of lastInventory.entries) {
+      if (now.entries.has(ref)) continue;
+      const live = find(ref);
+      if (live && isOurs(live) && isMarked(live))
+        say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
+    }
+    lastInventory = now;
+  }
+
+  function find(ref: ObjectRefText): Manifest | undefined {
+    const { group, kind, namespace, name } = parseObjectRef(ref);
+    return api.store.list({ group, kind }, namespace === "" ? {} : { namespace }).find(({ metadata }) => metadata.name === name);
+  }
+
+  /** The bundle that an object is of, as its label says, if it is one that Git has or had. */
+  function isMarked({ metadata }: Manifest): boolean {
+    const labels = metadata["labels"];
+    const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+    return typeof bundle === "string" && !bundle.startsWith("stranger") && !isControlled(metadata);
+  }
+
+  function isOurs(live: Manifest): boolean {
+    return ours.has(String(live.metadata["uid"])) && isAppliedByUs(live);
+  }
+
+  function judgeApply({ request, after, before }: AgentWrite, manifest: Manifest | undefined): void {
+    if (!after) return;
+    const ref = formatObjectRef(objectRefOf(after));
+    const uid = String(after.metadata["uid"]);
+    if (manifest && !signed.has(`${ref} ${canonicalJson(comparable(manifest))}`))
+      say("I1", `${describe(request)}: applied what no slice says`);
+    if (!memory.inventory().entries.has(ref)) say("I5", `${describe(request)} was applied and is not in the inventory`);
+    if (
+      before &&
+      !ours.has(uid) &&
+      annotationsOf(before)["meta.helm.sh/release-name"] &&
+      annotationsOf(after)["muster.dev/adopt"] !== "always"
+    )
+      say("I3", `${describe(request)} belongs to Helm and was taken`);
+    ours.add(uid);
+  }
+
+  function judgeDelete(write: AgentWrite): void {
+    const { request, before } = write;
+    if (!before || before.metadata["deletionTimestamp"]) return;
+    const ref = formatObjectRef(objectRefOf(before));
+    const blame = (why: string) => say("I3", `${describe(request)} was deleted, and ${why}`);
+    const { entries } = memory.inventory();
+    const entry = entries.get(ref);
+    if (request.uid !== before.metadata["uid"]) blame("its UID is not the one that was named");
+    if (!ours.has(String(before.metadata["uid"]))) blame("it was never ours");
+    if (!isMarked(before)) blame("it is not ours any more");
+    const inside = dependentsOf(before).find((one) => !entries.has(formatObjectRef(objectRefOf(one))));
+    if (inside) blame(`with it goes ${formatObjectRef(objectRefOf(inside))}, which is not ours`);
+    if (!entry) return blame("it is not in the inventory");
+    if (entry.uid !== undefined && entry.uid !== before.metadata["uid"] && !isAppliedByUs(before))
+      blame("it is not the one in the inventory");
+    const reasons = mayReign().map((reign) => mayDelete(ref, before, entry, entries, reign));
+    if (!reasons.includes(undefined)) blame(reasons.at(-1) ?? "no slice is in force");
+  }
+
+  /** What goes with a namespace or a definition. */
+  function dependentsOf(object: Manifest): Manifest[] {
+    const kinds = new Set(definedTypes(object).map(({ kind }) => kind));
+    if (object.kind !== "Namespace" && kinds.size === 0) return [];
+    return [...api.store.all()].filter(({ kind, metadata }) => metadata["namespace"] === object.metadata.name || kinds.has(kind));
+  }
+
+  /** undefined: under this slice it may go. */
+  function mayDelete(
+    ref: ObjectRefText,
+    live: Manifest,
+    entry: InventoryEntry,
+    entries: ReadonlyMap<ObjectRefText, InventoryEntry>,
+    { expectation, slice }: { readonly expectation: Expectation; readonly slice: Slice },
+  ): string | undefined {
+    const { wanted, paused } = expectation;
+    const isRenewed = annotationsOf(wanted.get(ref)?.manifest ?? live)["muster.dev/recreate"] === "onImmutable";
+    if (wanted.has(ref) && isRenewed && !paused) return undefined;
+    if (paused) return "the slice pauses the cluster";
+    if (expectation.covers(ref)) return "the slice has it (I4)";
+    const policy = annotationsOf(live)["muster.dev/prune"];
+    if (policy !== undefined && policy !== "enabled") return "its annotation says that it stays";
+    if (entry.orphan || isOrphaned(entry, slice)) return "its bundle said that it stays";
+    const { namespace } = parseObjectRef(ref);
+    if (namespace === AGENT_NAMESPACE || namespace === "kube-system") return "it stands where nothing is ever deleted";
+    return entry.approved ? undefined : beyondBudget(ref, entries, expectation, slice);
+  }
+
+  function isOrphaned(entry: InventoryEntry, slice: Slice): boolean {
+    const bundle = slice.bundles.find(({ name }) => name === entry.bundle);
+    return bundle?.state === "desired" && !bundle.options.prune;
+  }
+
+  function beyondBudget(
+    ref: ObjectRefText,
+    entries: ReadonlyMap<ObjectRefText, InventoryEntry>,
+    expectation: Expectation,
+    slice: Slice,
+  ): string | undefined {
+    const leaving = [...entries.values()].filter((one) => {
+      const { namespace } = parseObjectRef(one.ref);
+      return !expectation.covers(one.ref) && !one.orphan && !one.approved && !isOrphaned(one, slice) && namespace !== AGENT_NAMESPACE;
+    });
+    const isApproved = (refs: readonly InventoryEntry[]) =>
+      slice.approvedDeletions.includes(deletionApprovalId(refs.map((one) => one.ref)));
+    if (isApproved(leaving)) return undefined;
+    const { objects, percent } = slice.deletionBudget;
+    const isTooMany = leaving.length > objects || (leaving.length > 10 && leaving.length * 100 > entries.size * percent);
+    if (isTooMany || expectation.wanted.size === 0) return `${leaving.length} of ${entries.size} are to leave, which nobody has approved`;
+    const guarded = leaving.filter((one) => one.found || PROTECTED_KINDS.has(parseObjectRef(one.ref).kind));
+    if (guarded.some((one) => one.ref === ref) && !isApproved(guarded)) return "its kind is deleted with an approval only";
+    return undefined;
+  }
+
+  return {
+    whyStays(ref, live, entry) {
+      const reign = reigns.at(-1);
+      return reign ? mayDelete(ref, live, entry, memory.inventory().entries, reign) : "no slice is in force";
+    },
+    findings,
+    taken,
+    ours,
+    freed,
+    say,
+    published(slice, commit) {
+      commits.set(slice.generation, { slice, commit });
+      const { wanted } = expectationOf([commit]);
+      for (const [ref, { manifest }] of wanted) signed.add(`${ref} ${canonicalJson(comparable(manifest))}`);
+    },
+    judge(write) {
+      const { request } = write;
+      const isState = request.namespace === AGENT_NAMESPACE && request.type?.kind === "Secret" && request.name.startsWith("muster-state-");
+      if (isState) return judgeState(write);
+      if (request.type?.kind === "Lease") return;
+      if (request.verb === "apply") judgeApply(write, request.manifest);
+      if (request.verb === "delete") judgeDelete(write);
+      if (request.verb === "patch" && write.after) freed.add(formatObjectRef(objectRefOf(write.after)));
+    },
+  };
+}
+
+function isControlled(metadata: Manifest["metadata"]): boolean {
+  const owners = metadata["ownerReferences"];
+  return Array.isArray(owners) && owners.some((owner) => isJsonObject(owner) && owner["controller"] === true);
+}
+
+/** Our apply owns something of it. */
+export function isAppliedByUs({ metadata }: Manifest): boolean {
+  const entries = metadata["managedFields"];
+  return (
+    Array.isArray(entries) &&
+    entries.some((entry) => isJsonObject(entry) && entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply")
+  );
+}
+
+/** A manifest without what is taken from the cluster where rules say to ignore it. */
+function comparable(manifest: Manifest): Manifest {
+  const { resourceVersion: _, ...metadata } = manifest.metadata;
+  const spec = manifest.kind === "Deployment" && isJsonObject(manifest["spec"]) ? { ...manifest["spec"], replicas: 0 } : manifest["spec"];
+  return { ...manifest, metadata: metadata as Manifest["metadata"], ...(spec !== undefined && { spec }) };
+}

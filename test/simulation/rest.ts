@@ -1,0 +1,182 @@
+import {
+  BUNDLE_LABEL,
+  FIELD_MANAGER,
+  formatObjectRef,
+  isJsonObject,
+  type Manifest,
+  type ObjectRefText,
+  objectRefOf,
+  parseObjectRef,
+} from "@muster/shared/model";
+import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
+import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
+import { AGENT_NAMESPACE } from "./agent-process.ts";
+import { type Expectation, expectationOf, type Wanted } from "./expectation.ts";
+import { annotationsOf, type Commit } from "./git.ts";
+import type { AgentMemory } from "./memory-of-agent.ts";
+import type { Finding, Oracle } from "./oracle.ts";
+
+/** What is looked at when everything should be in order. */
+export interface RestScope {
+  readonly api: MemoryApi;
+  readonly memory: AgentMemory;
+  readonly oracle: Oracle;
+  readonly disturbed: Pick<ReadonlySet<ObjectRefText>, "has">;
+  /** The last that was published, and its generation. */
+  readonly newest: Commit;
+  readonly generation: number;
+}
+
+type Problem = Pick<Finding, "invariant" | "what">;
+
+/** What is not as it should be now that nothing goes wrong any more: I6, I7, I5. Empty: all is well. */
+export function judgeRest(scope: RestScope): Problem[] {
+  const { api, memory, oracle } = scope;
+  const problems: Problem[] = [];
+  const say = (invariant: Finding["invariant"], what: string) => void problems.push({ invariant, what });
+  const kept = memory.slice()?.generation ?? 0;
+  // The mark is written after the slice; where it is behind, the slice counts.
+  if (kept !== scope.generation || memory.highWater() > kept) {
+    say("I6", `generation ${scope.generation} was published; ${kept} is kept, ${memory.highWater()} the high-water mark`);
+    return problems;
+  }
+  const expectation = expectationOf(oracle.taken);
+  if (expectation.paused) return problems;
+  const stuck = stuckBundles(expectation, scope);
+  const live = new Map([...api.store.all()].map((object) => [formatObjectRef(objectRefOf(object)), object]));
+  for (const [ref, wanted] of expectation.wanted) {
+    const why = isExempt(scope, ref, wanted, stuck) ? undefined : whyNotAsWanted(live.get(ref), wanted, hasStrayFields(scope, ref));
+    if (why) say("I7", `${ref} ${why}`);
+  }
+  const inventory = memory.inventory();
+  for (const [ref, object] of live) {
+    if (object.metadata["namespace"] === AGENT_NAMESPACE || !isOurs(object, oracle)) continue;
+    const entry = inventory.entries.get(ref);
+    const bundle = expectation.wanted.get(ref)?.bundle;
+    if (!entry) say("I5", `${ref} is ours and not in the inventory`);
+    else if (entry.uid !== object.metadata["uid"])
+      say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
+    else if (bundle !== undefined && entry.bundle !== bundle)
+      say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
+    else if (bundle === undefined && !expectation.covers(ref) && !stuck.has(entry.bundle)) {
+      const why = oracle.whyStays(ref, object, entry) ?? inhabited(object, live);
+      if (why === undefined) say("I7", `${ref} has left Git and is still there`);
+    }
+  }
+  for (const [ref, entry] of inventory.entries) {
+    if (live.has(ref) || stuck.has(entry.bundle) || expectation.keeps || scope.disturbed.has(ref) || expectation.covers(ref)) continue;
+    say("I5", `${ref} is in the inventory and not in the cluster`);
+  }
+  return problems;
+}
+
+/** Ours by every mark: the next prune would take it. */
+function isOurs(object: Manifest, oracle: Oracle): boolean {
+  const { labels, managedFields, uid } = object.metadata;
+  const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : [];
+  const isApplied = entries.some((entry) => entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply");
+  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  return isApplied && typeof bundle === "string" && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
+}
+
+/** Bundles with an object that cannot be applied, and those that wait for one of these: what they want may be missing, and what left them may stay. */
+function stuckBundles({ wanted, commit }: Expectation, scope: RestScope): Set<string> {
+  const stuck = new Set<string>();
+  for (const { bundle, manifest } of wanted.values()) if (whyRefused(manifest, scope)) stuck.add(bundle);
+  const names = new Set(commit.bundles.map(({ name }) => name));
+  // Of what is kept without having had anything, nobody knows how it is.
+  for (const { name, objects } of commit.bundles)
+    if (!objects && ![...wanted.values()].some(({ bundle }) => bundle === name)) stuck.add(name);
+  for (let before = -1; before < stuck.size; ) {
+    before = stuck.size;
+    for (const { bundle, options } of wanted.values())
+      if ((options.dependsOn ?? []).some((name) => stuck.has(name) || !names.has(name))) stuck.add(bundle);
+  }
+  return stuck;
+}
+
+/** Why an object of the simulation is refused by the API server, or must not become ours. */
+function whyRefused(manifest: Manifest, { api, oracle }: RestScope): string | undefined {
+  if (manifest["dta"] !== undefined) return "its manifest has a field that there is not";
+  const { namespace, kind, name, group } = objectRefOf(manifest);
+  if (namespace !== "" && !api.store.get(NAMESPACE, "", namespace)) return "its namespace is not there";
+  const there = api.store.list({ group, kind }, { namespace }).find(({ metadata }) => metadata.name === name);
+  // Only what is known to be ours is deleted to be made anew.
+  if (there?.["immutable"] === true && !isOurs(there, oracle)) return "it cannot be changed, and is not ours";
+  const isTheirs = there !== undefined && annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !hasLabel(there);
+  return isTheirs && annotationsOf(manifest)["muster.dev/adopt"] !== "always" ? "it is Helm's" : undefined;
+}
+
+function hasLabel({ metadata }: Manifest): boolean {
+  const { labels } = metadata;
+  return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
+}
+
+/** Nothing can be said of it: its bundle is stuck, or only reports what others have done to it. */
+function isExempt({ disturbed }: RestScope, ref: ObjectRefText, { bundle, options }: Wanted, stuck: ReadonlySet<string>): boolean {
+  return stuck.has(bundle) || (options.drift?.mode === "report" && disturbed.has(ref));
+}
+
+/** Fields without owner may be left: what is nobody's is not removed. */
+function hasStrayFields({ oracle, disturbed }: RestScope, ref: ObjectRefText): boolean {
+  return oracle.freed.has(ref) || disturbed.has(ref);
+}
+
+function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wanted, mayHaveMore: boolean): string | undefined {
+  if (!live) return "is missing";
+  if (live.metadata["deletionTimestamp"]) return "is wanted and being deleted";
+  const { metadata, ...rest } = manifest;
+  const ignoresReplicas = (options.drift?.ignore ?? []).length > 0 && live.kind === "Deployment";
+  const wanted = ignoresReplicas ? withoutReplicas(rest as Manifest) : rest;
+  const path = firstDifference(live, { ...wanted, metadata: { labels: metadata["labels"], annotations: metadata["annotations"] } }, "");
+  if (path !== undefined)
+    return `is not as ${String((metadata["labels"] as { [BUNDLE_LABEL]: string })[BUNDLE_LABEL])} wants it at ${path}`;
+  const surplus = mayHaveMore ? undefined : surplusData(live, manifest);
+  return surplus === undefined ? undefined : `has ${surplus}, which nobody wants`;
+}
+
+function withoutReplicas(manifest: Manifest): Manifest {
+  const { replicas: _, ...spec } = manifest["spec"] as { replicas?: number };
+  return { ...manifest, spec };
+}
+
+function firstDifference(live: unknown, wanted: unknown, path: string): string | undefined {
+  if (wanted === undefined) return undefined;
+  if (Array.isArray(wanted)) {
+    if (!Array.isArray(live) || live.length < wanted.length) return path;
+    const misfit = wanted.findIndex((item) => !live.some((one) => firstDifference(one, item, "") === undefined));
+    return misfit < 0 ? undefined : `${path}[${misfit}]`;
+  }
+  if (!isJsonObject(wanted)) return live === wanted ? undefined : path;
+  if (!isJsonObject(live)) return path;
+  for (const [key, value] of Object.entries(wanted)) {
+    const found = firstDifference(live[key], value, `${path}.${key}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Data that Git does not have and that no other manager owns. */
+function surplusData(live: Manifest, wanted: Manifest): string | undefined {
+  if (!isJsonObject(live["data"]) || !isJsonObject(wanted["data"])) return undefined;
+  const wants = wanted["data"];
+  const entries = live.metadata["managedFields"];
+  const others = (Array.isArray(entries) ? entries.filter(isJsonObject) : []).filter(({ manager }) => manager !== FIELD_MANAGER);
+  const isOwned = (key: string) =>
+    others.some(
+      ({ fieldsV1 }) => isJsonObject(fieldsV1) && isJsonObject(fieldsV1["f:data"]) && fieldsV1["f:data"][`f:${key}`] !== undefined,
+    );
+  return Object.keys(live["data"]).find((key) => wants[key] === undefined && !isOwned(key));
+}
+
+/** A namespace or a definition that holds objects is not deleted. */
+function inhabited(object: Manifest, live: ReadonlyMap<ObjectRefText, Manifest>): string | undefined {
+  const { name } = object.metadata;
+  if (object.kind !== "Namespace" && object.kind !== "CustomResourceDefinition") return undefined;
+  const group = name.slice(name.indexOf(".") + 1);
+  for (const ref of live.keys()) {
+    const one = parseObjectRef(ref);
+    if (object.kind === "Namespace" ? one.namespace === name : one.group === group) return `there is ${ref}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { MUTANTS } from "./mutants.ts";
+import { REGRESSIONS } from "./regressions.ts";
+import { runSeed, type SeedResult } from "./run-seed.ts";
+import type { Sabotage } from "./world.ts";
+
+/** Seeds of the short form; `npm run simulate` plays as many as there is time for. */
+const SHORT = { first: 1, count: 60 };
+
+/** Plays seeds until one breaks something. */
+async function firstBroken(first: number, count: number, sabotage?: Sabotage): Promise<SeedResult | undefined> {
+  for (let seed = first; seed < first + count; seed += 1) {
+    const result = await runSeed(seed, sabotage);
+    if (result.findings.length > 0) return result;
+  }
+  return undefined;
+}
+
+/** What to read when a seed is broken. */
+function tell(broken: SeedResult | undefined): string {
+  if (!broken) return "";
+  const found = broken.findings.map(({ invariant, what }) => `${invariant}: ${what}`);
+  return [`npm run simulate -- --seeds 1 --seed ${broken.seed}`, ...found, ...broken.trace.slice(-20)].join("\n");
+}
+
+describe("the simulation of the agent's engine", () => {
+  it("I1–I9, I15, I16 hold in histories of every kind", { timeout: 120_000 }, async () => {
+    expect(tell(await firstBroken(SHORT.first, SHORT.count))).toBe("");
+  });
+
+  it.each(REGRESSIONS)("seed $seed holds: $found", async ({ seed }) => {
+    expect(tell(await firstBroken(seed, 1))).toBe("");
+  });
+
+  it("plays a seed the same way every time", async () => {
+    for (const seed of [7, 8, 9]) expect((await runSeed(seed)).digest).toBe((await runSeed(seed)).digest);
+  });
+
+  it.each(MUTANTS)("finds an agent that $name", { timeout: 120_000 }, async ({ sabotage, within = 40 }) => {
+    expect(await firstBroken(1, within, sabotage)).toBeDefined();
+  });
+});
