@@ -50,6 +50,11 @@ const FIELDS = z.object({
   MUSTER_RELIST_INTERVAL_MS: milliseconds(300_000),
   /** Applies at once. */
   MUSTER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(16),
+  /** false: the hub is told which fields have drifted and who did it, and no value of them. */
+  MUSTER_DRIFT_VALUES: z
+    .enum(["true", "false"])
+    .default("true")
+    .transform((text) => text === "true"),
   MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   /** host:port for /healthz, /readyz and /metrics; empty: off. */
   MUSTER_METRICS_LISTEN: z.string().default(":8081"),

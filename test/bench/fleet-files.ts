@@ -6,7 +6,7 @@ export function clusterFile(names: readonly string[]): string {
 }
 
 export function bundleFile(name: string, targets: string): string {
-  return `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [${targets}], namespace: bench, createNamespace: true }\n`;
+  return `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec: { targets: [${targets}], namespace: bench, createNamespace: ifAbsent }\n`;
 }
 
 /** One ConfigMap with 200 bytes of data, of which `stamp` is a part. */

@@ -7,7 +7,7 @@ import { fullRights, type Muster, startMuster } from "../rig/muster.ts";
 /** An API server that answers wrongly, late or not at all: the agent says so, waits, and deletes nothing. */
 
 const bundle = (name: string) =>
-  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: apps\n  createNamespace: true\n`;
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: apps\n  createNamespace: ifAbsent\n`;
 const configMap = (name: string, value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 const WRITES = (method: string, path: string) => method === "PATCH" && path.includes("/configmaps/web");

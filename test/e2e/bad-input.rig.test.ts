@@ -12,7 +12,7 @@ import { type Muster, startMuster } from "../rig/muster.ts";
 const cluster = (name: string, more = "") =>
   `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n${more}`;
 const bundle = (name: string, more = "") =>
-  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ matchLabels: { env: prod } }]\n  namespace: apps\n  createNamespace: true\n${more}`;
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ matchLabels: { env: prod } }]\n  namespace: apps\n  createNamespace: ifAbsent\n${more}`;
 const configMap = (name: string, value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 

@@ -9,7 +9,7 @@ import { type Muster, startMuster } from "../rig/muster.ts";
 /** Deleting with real controllers at work: namespaces that empty themselves, Deployments that own what they made. */
 
 const bundle = (name: string) =>
-  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: ${name}\n  createNamespace: true\n`;
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ all: true }]\n  namespace: ${name}\n  createNamespace: ifAbsent\n`;
 const configMap = (name: string, value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 const DEPLOYMENT = `apiVersion: apps/v1

@@ -9,7 +9,7 @@ import { type Muster, startMuster } from "../rig/muster.ts";
 const BUNDLE = `apiVersion: muster.dev/v1alpha1
 kind: Bundle
 metadata: { name: web }
-spec: { targets: [{ all: true }], namespace: apps, createNamespace: true }
+spec: { targets: [{ all: true }], namespace: apps, createNamespace: ifAbsent }
 `;
 const cluster = (name: string) => `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod } }\n`;
 const configMap = (value: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: web }\ndata: { value: "${value}" }\n`;

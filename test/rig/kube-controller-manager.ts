@@ -6,7 +6,11 @@ import type { KubeApiserver } from "./kube-apiserver.ts";
 import { createTempFolder } from "./temp-folder.ts";
 
 /** Runs a real kube-controller-manager with chosen controllers (names as its `--controllers` has them) against an API server. */
-export async function startKubeControllerManager(apiserver: KubeApiserver, controllers: readonly string[]): Promise<Part> {
+export async function startKubeControllerManager(
+  apiserver: KubeApiserver,
+  controllers: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Part> {
   const folder = createTempFolder("controller-manager");
   const port = await freePort();
   const part = await startPart({
@@ -21,6 +25,7 @@ export async function startKubeControllerManager(apiserver: KubeApiserver, contr
       `--cert-dir=${join(folder.path, "certs")}`,
       "--leader-elect=false",
       `--controllers=${controllers.join(",")}`,
+      ...flags,
     ],
     env: { GOGC: "50" },
     cwd: folder.path,

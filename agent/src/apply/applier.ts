@@ -17,12 +17,12 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isUnserved } from "../kube/map-error.ts";
-import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
+import { rulesFor } from "../observe/ignore-rules.ts";
 import type { Observer } from "../observe/observer.ts";
 import { changedPaths } from "./changed-paths.ts";
 import { isMarked, whyNotAdopted } from "./foreign-owner.ts";
-import { leaveIgnoredFields } from "./ignored-fields.ts";
+import { leaveToOthers } from "./left-to-others.ts";
 import { makeRoom } from "./recreate.ts";
 import { type OwnershipPatch, takeOverFromKubectl, takeOverList } from "./take-over.ts";
 
@@ -35,7 +35,7 @@ export interface ApplyTask {
   readonly uid?: string;
   /** What a list has shown in its place, null for nothing; absent: the applier looks itself. */
   readonly before?: Manifest | null;
-  /** Asks the server what would be, without storing (mode report after a restart). */
+  /** Asks the server what would be, without storing (modes report and off after a restart). */
   readonly dryRun?: boolean;
   /** Foreign ownership was dealt with once: what is there again is somebody who will not stop. */
   readonly settled?: boolean;
@@ -83,15 +83,15 @@ export function createApplier(options: ApplierOptions): Applier {
     const type = await discovery.typeOf(ref, splitApiVersion(line.head.apiVersion).version);
     if (type.namespaced) refuseUnwatched(ref);
     const desired = line.manifest;
-    const ignored = ignoredPaths(desired, ignore);
-    const { there, found, isNew } = await look(task, type, ignored.length > 0, signal);
+    const rules = rulesFor(desired, ignore);
+    const { there, found, isNew } = await look(task, type, rules.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(desired, type));
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
-    const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
+    const { manifest, leftOut } = before && rules.length > 0 ? leaveToOthers(wanted, before, rules) : { manifest: wanted };
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
-    observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore, ...(dryRun && { dryRun }) });
+    observer.applied({ ref: line.ref, bundle, type, manifest, live, rules, ...(leftOut && { leftOut }), ...(dryRun && { dryRun }) });
     // Somebody had removed all managedFields, so the server has put what was there under a name of its own; or kubectl was here (E040).
     const left = await takeOver(task, type, live, takeOverFromKubectl(live, wanted), signal);
     if (left && !task.settled) return apply({ ...task, before: left, settled: true }, signal);

@@ -125,7 +125,7 @@ function fits(item: JsonValue | undefined, keys: JsonObject): boolean {
 }
 
 /** Our label stays even if a rule ignores all labels: watches select on it. */
-function keepBundleLabel(copy: Manifest, manifest: Manifest): void {
+export function keepBundleLabel(copy: Manifest, manifest: Manifest): void {
   const labels = manifest.metadata["labels"];
   const value = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
   if (value === undefined) return;

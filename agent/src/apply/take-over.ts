@@ -1,5 +1,6 @@
 import { BUNDLE_LABEL, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { type FieldSet, managedFields } from "../observe/field-set.ts";
+import { union } from "../observe/field-set-parts.ts";
 
 /**
  * Managers of `kubectl apply` without --server-side, and of what an object held before its first server-side apply. Neither is
@@ -120,15 +121,6 @@ function memberOf(value: JsonValue | undefined, key: string): JsonValue | undefi
   if (!key.startsWith("k:")) return undefined;
   const keys = Object.entries(JSON.parse(rest) as JsonObject);
   return value.find((item) => isJsonObject(item) && keys.every(([name, want]) => item[name] === want || item[name] === undefined));
-}
-
-function union(a: FieldSet, b: FieldSet): FieldSet {
-  const both: FieldSet = { ...a };
-  for (const [key, inner] of Object.entries(b)) {
-    const other = both[key];
-    both[key] = isJsonObject(other) && isJsonObject(inner) ? union(other, inner) : inner;
-  }
-  return both;
 }
 
 function within(fields: JsonValue | undefined, keys: readonly string[]): FieldSet | undefined {

@@ -21,6 +21,7 @@ import {
   recordLive,
   recordMissing,
   recordUnreadable,
+  type TellDrift,
   toObservation,
   versionOf,
 } from "./observed-object.ts";
@@ -38,12 +39,18 @@ export interface ObserverOptions {
   readonly watchNamespaces?: readonly string[];
   /** Milliseconds between two full lists of a type, ±20 %. Default 300 000. */
   readonly relistIntervalMs?: number;
+  /** An object as Git has it, for telling what of it has drifted. Default: not known. */
+  readonly wantedOf?: (bundle: string, ref: ObjectRefText) => Manifest | undefined;
+  /** Whether drift is told with values, cut and masked. Default true. */
+  readonly driftValues?: boolean;
   /** Default: none. */
   readonly failpoint?: AgentFailpoint;
 }
 
 export function createObserver(options: ObserverOptions): Observer {
   const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000, failpoint = () => {} } = options;
+  const { wantedOf = () => undefined, driftValues = true } = options;
+  const tell: TellDrift = ({ bundle, ref }) => ({ wanted: wantedOf(bundle, ref), tellValues: driftValues });
   const objects = new Map<ObjectRefText, ObservedObject>();
   const byType = new Map<string, Set<ObservedObject>>();
   const started = new Map<string, ResourceType>();
@@ -109,7 +116,7 @@ export function createObserver(options: ObserverOptions): Observer {
   /** Of an object that our own code fails on nothing is claimed; the watch of its type goes on (E121). */
   function record(object: ObservedObject, live: Manifest, isNewest = false): boolean {
     try {
-      return recordLive(object, live, isNewest);
+      return recordLive(object, live, tell, isNewest);
     } catch (error) {
       return recordUnreadable(object, formatError(quarantined(object.ref, error)));
     }
@@ -186,7 +193,7 @@ export function createObserver(options: ObserverOptions): Observer {
       if (known && keyOf(known.type) !== keyOf(applied.type)) byType.get(keyOf(known.type))?.delete(known);
       object.appliedAt = ++sequence;
       try {
-        recordApplied(object, applied, pool);
+        recordApplied(object, applied, pool, tell);
       } catch (error) {
         // What was known stays, and events are heard again.
         if (known) settle(known);
@@ -236,9 +243,12 @@ function blank(applied: AppliedObject): ObservedObject {
     resourceVersion: "",
     fields: {},
     hash: "",
+    loose: undefined,
+    ruleProblem: undefined,
     health: Health.Unknown,
     message: "",
     drift: undefined,
+    sharedWith: [],
     expiring: undefined,
     applying: 0,
     waiting: undefined,

@@ -1,34 +1,98 @@
-import { type DriftDetail, DriftKind, FIELD_MANAGER, isJsonObject, type JsonObject, type Manifest } from "@muster/shared/model";
+import {
+  type DriftDetail,
+  DriftKind,
+  FIELD_MANAGER,
+  type FieldChange,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  type Manifest,
+} from "@muster/shared/model";
+import { canonicalJson } from "@muster/shared/wire";
 import { withoutHeld } from "./empty-fields.ts";
-import { type FieldSet, fieldPaths, intersect, managedFields, missingIn, ownedFields } from "./field-set.ts";
+import { type FieldSet, fieldPath, intersect, managedFields, missingIn, ownedFields, step } from "./field-set.ts";
+import { type FieldKeys, leavesOf, valueAt } from "./field-set-parts.ts";
+import { keyOf } from "./ignore-rules.ts";
+import { toldValue } from "./told-values.ts";
 
 /** Paths that are told at most; the rest is counted by nobody, because an operator reads the first few. */
 const MAX_PATHS = 20;
+/** Fields of which values are told at most. */
+const MAX_CHANGES = 10;
+
+/** What is known beside the live object. */
+export interface DriftContext {
+  /** Fields that are known to differ; else those are told that another manager owns now or that are gone. */
+  readonly certain?: FieldSet;
+  /** The object as Git has it, where it is at hand. */
+  readonly wanted?: Manifest | undefined;
+  /** Whether values are told. */
+  readonly tellValues?: boolean;
+}
+
+/** One other manager's entry, with what it has taken of our fields. */
+interface Taken {
+  readonly entry: JsonObject;
+  readonly leaves: readonly FieldKeys[];
+}
 
 /**
- * Says who changed what, from the live object's managedFields. Only the hash of what we applied is known, not its values;
- * so the paths are those of our recorded field set that another manager owns now or that are gone. Values never appear.
+ * Says who changed what, from the live object's managedFields. Only the hash of what we applied is known, not its values; so the paths are those
+ * of our recorded field set that another manager owns now or that are gone, less those that are as Git has them all the same.
  */
-export function explainDrift(recorded: FieldSet, live: Manifest): DriftDetail {
+export function explainDrift(recorded: FieldSet, live: Manifest, context: DriftContext = {}): DriftDetail {
+  const { certain, wanted, tellValues } = context;
   const ours = withoutHeld(recorded, ownedFields(live));
   const others = managedFields(live)
     // A status is no field of ours; `scale` changes one that may be.
     .filter((entry) => !(entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply") && entry["subresource"] !== "status")
-    .map((entry) => ({ entry, taken: isJsonObject(entry["fieldsV1"]) ? intersect(ours, entry["fieldsV1"]) : {} }))
-    .filter(({ taken }) => Object.keys(taken).length > 0)
+    .map((entry): Taken => ({ entry, leaves: isJsonObject(entry["fieldsV1"]) ? leavesOf(intersect(ours, entry["fieldsV1"])) : [] }))
+    .filter(({ leaves }) => leaves.length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));
-  const paths = new Set(others.flatMap(({ taken }) => fieldPaths(taken)));
-  for (const path of fieldPaths(missingIn(live, ours))) paths.add(path);
+  const suspects = certain ? leavesOf(certain) : [...others.flatMap(({ leaves }) => leaves), ...leavesOf(missingIn(live, ours))];
+  const byPath = new Map(suspects.map((keys) => [fieldPath(keys), keys]));
+  const differing = wanted && !certain ? [...byPath].filter(([, keys]) => !isEqual(live, wanted, keys)) : [...byPath];
+  const paths = (differing.length > 0 ? differing : [...byPath]).sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, MAX_PATHS);
   // A removed field leaves no owner; the latest other writer is the best guess at who removed it.
-  const culprit = others[0]?.entry ?? latestOther(live);
-  const manager = culprit?.["manager"];
-  const at = culprit ? timeOf(culprit) : "";
-  return {
-    kind: DriftKind.Modified,
-    ...(typeof manager === "string" && { manager }),
-    ...(at !== "" && { at }),
-    paths: [...paths].sort().slice(0, MAX_PATHS),
-  };
+  const guess = latestOther(live);
+  const culprit = others.find(({ leaves }) => leaves.some((keys) => paths.some(([, one]) => keyOf(one) === keyOf(keys))))?.entry;
+  const who = whoOf(culprit ?? others[0]?.entry ?? guess);
+  const detail = { kind: DriftKind.Modified, ...who, paths: paths.map(([path]) => path) };
+  if (!tellValues || !wanted) return detail;
+  const fields = paths.slice(0, MAX_CHANGES).map(([path, keys]): FieldChange => {
+    const entry = others.find(({ leaves }) => leaves.some((one) => keyOf(one) === keyOf(keys)))?.entry;
+    const by = whoOf(entry ?? guess);
+    const was = toldValue(wantedAt(wanted, keys), wanted, keys);
+    const got = toldValue(valueAt(live, keys), live, keys);
+    const differs = by.manager !== who.manager || by.at !== who.at;
+    return { path, ...(was !== undefined && { wanted: was }), ...(got !== undefined && { got }), ...(differs && by) };
+  });
+  return fields.length > 0 ? { ...detail, fields } : detail;
+}
+
+function isEqual(live: Manifest, wanted: Manifest, keys: FieldKeys): boolean {
+  const [is, want] = [valueAt(live, keys), wantedAt(wanted, keys)];
+  return is !== undefined && want !== undefined && canonicalJson(is) === canonicalJson(want);
+}
+
+/** Keys of a list that Git leaves to their default (`protocol`) are absent there. */
+function wantedAt(wanted: JsonValue | undefined, keys: FieldKeys): JsonValue | undefined {
+  let at = wanted;
+  for (const key of keys) {
+    const found: JsonValue | undefined = at === undefined ? undefined : step(at, key);
+    at = found ?? (key.startsWith("k:") && Array.isArray(at) ? at.find((item) => fits(item, JSON.parse(key.slice(2)) as JsonObject)) : undefined);
+  }
+  return at;
+}
+
+function fits(item: JsonValue, keys: JsonObject): boolean {
+  return isJsonObject(item) && Object.entries(keys).every(([name, want]) => item[name] === want || item[name] === undefined);
+}
+
+function whoOf(entry: JsonObject | undefined): Pick<DriftDetail, "manager" | "at"> {
+  const manager = entry?.["manager"];
+  const at = entry ? timeOf(entry) : "";
+  return { ...(typeof manager === "string" && { manager }), ...(at !== "" && { at }) };
 }
 
 function latestOther(live: Manifest): JsonObject | undefined {

@@ -2,7 +2,7 @@ import { FIELD_MANAGER, type JsonObject, type JsonValue, type Manifest } from "@
 import { describe, expect, it } from "vitest";
 import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
-import { fieldPaths, ignoredPaths, intersect, missingIn, ownedFields, pointerTokens, projectionHash, withoutIgnored } from "./field-set.ts";
+import { fieldPaths, intersect, missingIn, ownedFields, pointerTokens, projectionHash, withoutIgnored } from "./field-set.ts";
 
 const FIELDS = {
   "f:metadata": { "f:labels": { "f:app": {}, "f:example.com/tier": {} } },
@@ -254,14 +254,6 @@ describe("a field set", () => {
       '.spec.finalizers["example.com/x"]',
     ]);
     expect(withoutIgnored(FIELDS, ["/spec"])).toEqual({ "f:metadata": FIELDS["f:metadata"] });
-  });
-
-  it("takes the rules that fit the object in every word that they say", () => {
-    const rule = (more: object) => [{ paths: ["/x"], ...more }];
-    for (const fits of [{}, { kind: "Deployment" }, { group: "apps", namespace: "apps", name: "web" }])
-      expect(ignoredPaths(live(), rule(fits))).toEqual(["/x"]);
-    for (const fails of [{ kind: "Job" }, { group: "" }, { namespace: "x" }, { name: "other" }])
-      expect(ignoredPaths(live(), rule(fails))).toEqual([]);
   });
 
   it("RFC 6901: ~1 is a slash and ~0 a tilde, in this order", () => {

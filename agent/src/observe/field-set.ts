@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type DriftIgnore, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
+import { FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 
 /**
@@ -35,19 +35,6 @@ export function withoutIgnored(fields: FieldSet, paths: readonly string[]): Fiel
   let result = fields;
   for (const path of paths) result = drop(result, pointerTokens(path));
   return result;
-}
-
-/** The JSON pointers of the rules that fit an object. */
-export function ignoredPaths(object: Manifest, ignore: readonly DriftIgnore[]): string[] {
-  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
-  return ignore
-    .filter((rule) => {
-      if (rule.kind !== undefined && rule.kind !== object.kind) return false;
-      if (rule.group !== undefined && rule.group !== group) return false;
-      if (rule.namespace !== undefined && rule.namespace !== object.metadata["namespace"]) return false;
-      return rule.name === undefined || rule.name === object.metadata.name;
-    })
-    .flatMap((rule) => rule.paths);
 }
 
 /** The tokens of a JSON pointer (RFC 6901). */
@@ -88,7 +75,8 @@ export function projectionHash(object: Manifest, fields: FieldSet): string {
   return hash("sha256", canonicalJson(projected ?? null), "base64");
 }
 
-function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
+/** What an object has of a field set, as a value that can be compared; `own` is what the API server says that we own there. */
+export function project(value: JsonValue | undefined, fields: FieldSet, own: JsonValue | undefined): JsonValue {
   if (value === undefined) return ABSENT;
   const children = Object.entries(fields).filter(([key]) => key !== ".");
   if (children.length === 0) {
@@ -134,6 +122,11 @@ export function fieldPaths(fields: FieldSet, at = ""): string[] {
     else paths.push(...below);
   }
   return paths;
+}
+
+/** One leaf path for people, from the keys that lead to it. */
+export function fieldPath(keys: readonly string[]): string {
+  return keys.map(formatStep).join("");
 }
 
 function formatStep(key: string): string {

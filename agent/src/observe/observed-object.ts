@@ -1,11 +1,14 @@
-import { type DriftDetail, DriftKind, Health, isJsonObject, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import { type DriftDetail, DriftKind, type FieldOwner, Health, isJsonObject, type Manifest, type ObjectRefText } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
 import { withEmptyFields } from "./empty-fields.ts";
-import { explainDrift } from "./explain-drift.ts";
-import { type FieldSet, ignoredPaths, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
+import { type DriftContext, explainDrift } from "./explain-drift.ts";
+import { type FieldSet, ownedFields, projectionHash, withoutIgnored } from "./field-set.ts";
 import { computeHealth } from "./health.ts";
+import { fixedPaths } from "./ignore-rules.ts";
+import { type LooseFields, looseDrift, looseFields } from "./loose-fields.ts";
 import type { AppliedObject, Observation } from "./observer.ts";
+import { sharedFields } from "./shared-fields.ts";
 
 /** What is kept of one object: a few hundred bytes, never the object. */
 export interface ObservedObject {
@@ -19,9 +22,14 @@ export interface ObservedObject {
   fields: FieldSet;
   /** Hash of our fields as the server normalised them. */
   hash: string;
+  /** Where rules leave fields to others that depend on how the object is. */
+  loose: LooseFields | undefined;
+  /** A condition of such a rule that could not be told. */
+  ruleProblem: string | undefined;
   health: Health;
   message: string;
   drift: DriftDetail | undefined;
+  sharedWith: readonly FieldOwner[];
   /** A Job that has run and removes itself after its time to live: that it is gone then is no drift (E132). */
   expiring: Health | undefined;
   /** Applies of our own that are under way; while there are any, events wait in `waiting`. */
@@ -30,6 +38,9 @@ export interface ObservedObject {
   /** Grows with every apply; a list that began before it says nothing about absence. */
   appliedAt: number;
 }
+
+/** What an object's drift is explained with. */
+export type TellDrift = (object: ObservedObject) => DriftContext;
 
 /** Field sets by their text, so that a thousand objects of one shape share one. */
 export class FieldSetPool {
@@ -54,7 +65,7 @@ export class FieldSetPool {
 }
 
 /** Takes the answer to an apply of ours as what “not drifted” looks like. */
-export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool): void {
+export function recordApplied(object: ObservedObject, applied: AppliedObject, pool: FieldSetPool, tell: TellDrift): void {
   const fields = comparedFields(applied);
   object.bundle = applied.bundle;
   object.type = applied.type;
@@ -62,40 +73,56 @@ export function recordApplied(object: ObservedObject, applied: AppliedObject, po
   object.resourceVersion = versionOf(applied.live);
   object.fields = pool.intern(fields);
   object.hash = projectionHash(applied.live, fields);
+  object.loose = looseFields(applied.rules, applied.live, object.fields, applied.leftOut);
+  object.ruleProblem = undefined;
   object.drift = undefined;
+  object.sharedWith = sharedFields(applied.live);
   const { health, message } = computeHealth(applied.live);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(applied.live, health);
-  if (!applied.dryRun) return;
-  if (applied.dryRun.found) recordLive(object, applied.dryRun.found);
+  if (!applied.dryRun) {
+    // What it says of conditions that cannot be told; drift it is none, right after an apply.
+    if (object.loose) driftOf(object, applied.live, tell);
+  } else if (applied.dryRun.found) recordLive(object, applied.dryRun.found, tell);
   else recordMissing(object);
 }
 
-function comparedFields({ live, manifest, ignore }: AppliedObject): FieldSet {
-  return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, ignoredPaths(live, ignore)), manifest);
+function comparedFields({ live, manifest, rules }: AppliedObject): FieldSet {
+  return withEmptyFields(withoutIgnored(ownedFields(live) ?? {}, fixedPaths(rules)), manifest);
+}
+
+/** Notes also which conditions of ignore rules could not be told. */
+function driftOf(object: ObservedObject, live: Manifest, tell: TellDrift): DriftDetail | undefined {
+  if (!object.loose) return projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live, tell(object));
+  object.ruleProblem = undefined;
+  const differs = looseDrift(object.fields, object.loose, live, (error) => {
+    object.ruleProblem ??= error.message;
+  });
+  return Object.keys(differs).length === 0 ? undefined : explainDrift(differs, live, { ...tell(object), certain: differs });
 }
 
 /**
  * Compares a live state with what was applied. Returns true if the observation changed. An older state than the known one is left
  * alone, unless it is known to be the newest.
  */
-export function recordLive(object: ObservedObject, live: Manifest, isNewest = false): boolean {
+export function recordLive(object: ObservedObject, live: Manifest, tell: TellDrift, isNewest = false): boolean {
   if (!isNewest && isOlder(versionOf(live), object.resourceVersion)) return false;
-  const before = JSON.stringify([object.health, object.message, object.drift]);
+  const before = JSON.stringify([object.health, object.message, object.drift, object.ruleProblem]);
   const uid = String(live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(live);
+  object.sharedWith = sharedFields(live);
   const { health, message } = computeHealth(live);
   object.health = health;
   object.message = message;
   object.expiring = expiringHealth(live, health);
   if (uid !== object.uid) {
     // Somebody deleted our object and made another of that name: not ours, even if it looks the same (E076).
-    object.drift = { ...explainDrift(object.fields, live), kind: DriftKind.Unexpected };
+    object.drift = { ...explainDrift(object.fields, live, tell(object)), kind: DriftKind.Unexpected };
   } else {
-    object.drift = projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live);
+    object.drift = driftOf(object, live, tell);
   }
-  return before !== JSON.stringify([object.health, object.message, object.drift]);
+  return before !== JSON.stringify([object.health, object.message, object.drift, object.ruleProblem]);
 }
 
 /** How a Job has ended that removes itself after its time to live; undefined for anything else. */
@@ -139,10 +166,11 @@ export function describes({ uid, resourceVersion, health }: ObservedObject, { me
 }
 
 export function toObservation(object: ObservedObject): Observation {
-  const { ref, bundle, uid, resourceVersion, health, message, drift, expiring } = object;
+  const { ref, bundle, uid, resourceVersion, health, message, drift, expiring, ruleProblem, sharedWith } = object;
   // Asked for each object in every pass and every report: no spreading.
-  const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message };
+  const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message, sharedWith };
   if (expiring === Health.Current) observation.finished = true;
+  if (ruleProblem) observation.ruleProblem = ruleProblem;
   if (drift) observation.drift = drift;
   return observation;
 }

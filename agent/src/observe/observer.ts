@@ -1,5 +1,6 @@
-import type { DriftDetail, DriftIgnore, Health, Manifest, ObjectRefText } from "@muster/shared/model";
+import type { DriftDetail, DriftIgnore, FieldOwner, Health, Manifest, ObjectRefText } from "@muster/shared/model";
 import type { ResourceType } from "../kube/cluster.ts";
+import type { LeftOut } from "./loose-fields.ts";
 
 /** What an apply hands to the observer: from now on this is what "not drifted" looks like. */
 export interface AppliedObject {
@@ -12,7 +13,10 @@ export interface AppliedObject {
   readonly live: Manifest;
   /** Present where `live` only says what would be: the UID of the object that is ours, and what there is in its place. */
   readonly dryRun?: { readonly uid: string; readonly found: Manifest | undefined };
-  readonly ignore: readonly DriftIgnore[];
+  /** The bundle's ignore rules that are about the object. */
+  readonly rules: readonly DriftIgnore[];
+  /** What of it was left to others although Git sets it. */
+  readonly leftOut?: LeftOut;
 }
 
 /** What is known of one object now. */
@@ -27,6 +31,10 @@ export interface Observation {
   readonly message: string;
   /** A Job that has completed and removes itself after its time to live (E132). */
   readonly finished?: true;
+  /** A condition of an ignore rule that could not be told of it, and so does not count. */
+  readonly ruleProblem?: string;
+  /** Managers that own fields of ours, too; usually none. */
+  readonly sharedWith: readonly FieldOwner[];
   /** Present while live differs from what was applied. */
   readonly drift?: DriftDetail;
 }

@@ -6,7 +6,7 @@ export interface InventoryEntry {
   readonly bundle: string;
   /** UID after the first apply; absent while its outcome is unknown. */
   readonly uid?: string;
-  /** In mode report: digest of the manifest that was applied last. What drifted from it is told, not written over. */
+  /** In modes report and off: digest of the manifest that was applied last. What drifted from it is not written over. */
   readonly applied?: Digest;
   /** Digest of a Job that has completed and removes itself after its time to live: that it is gone is what was wanted (E132). */
   readonly finished?: Digest;
@@ -28,6 +28,20 @@ export interface Inventory {
 }
 
 export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map(), rebuilt: false };
+
+/**
+ * What two agents have written side by side: whatever either knows is known, and what one of them forgot because it was gone, the next
+ * prune finds gone again. `mine` has the say where both know an object.
+ */
+export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory {
+  const entries = new Map(theirs.entries);
+  for (const [ref, entry] of mine.entries) {
+    const uid = entry.uid ?? entries.get(ref)?.uid;
+    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }) });
+  }
+  const applied = new Map([...mine.applied].filter(([bundle, digest]) => theirs.applied.get(bundle) === digest));
+  return { entries, applied, rebuilt: mine.rebuilt || theirs.rebuilt };
+}
 
 interface Encoded {
   readonly version: 1;

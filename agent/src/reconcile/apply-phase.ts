@@ -62,8 +62,8 @@ interface Turn {
   readonly options: BundleOptions;
   /** What stands where new objects shall be, as far as a list has shown it. */
   readonly before: ReadonlyMap<ObjectRefText, Manifest | null>;
-  /** Which objects of ours are compared, not written: in mode report, those that were applied as they are to be. */
-  readonly dryRun: "none" | "known" | "all";
+  /** All of it was applied as it is to be, perhaps by an earlier process. */
+  readonly wasComplete: boolean;
   readonly counts: Partial<Record<Action, number>>;
   readonly uids: Map<ObjectRefText, string>;
   readonly corrected: ObjectRefText[];
@@ -82,7 +82,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(name, gate);
   else state.gates.delete(name);
-  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, options, gate !== undefined));
+  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, name, gate !== undefined));
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
@@ -90,8 +90,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     desired: state.desired,
     options,
     before: await phase.lookAhead.at(name, needed, signal),
-    dryRun:
-      options.drift.mode !== DriftMode.Report ? "none" : state.inventory.applied.get(name) === content.manifestSet.digest ? "all" : "known",
+    wasComplete: state.inventory.applied.get(name) === content.manifestSet.digest,
     counts: {},
     uids: new Map(),
     corrected: [],
@@ -111,13 +110,15 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
+  if (state.ahead.has(ref)) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const wasApplied = turn.dryRun === "all" || (turn.dryRun === "known" && state.inventory.entries.get(ref)?.applied === line.digest);
-  const dryRun = wasApplied && uid !== undefined;
+  // What drifted from what was applied is written over in mode correct only; a new process compares.
+  const wasApplied = turn.wasComplete || state.inventory.entries.get(ref)?.applied === line.digest;
+  const dryRun = wasApplied && uid !== undefined && state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct;
   try {
     const task = {
       line,
@@ -188,12 +189,12 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
   );
 }
 
-function needsApply(phase: ApplyPhase, line: ManifestLine, options: BundleOptions, gated: boolean): boolean {
+function needsApply(phase: ApplyPhase, line: ManifestLine, bundle: string, gated: boolean): boolean {
   const { state, observer } = phase;
-  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
-  if (drifted) return options.drift.mode === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
+  if (drifted) return state.driftModes.of(bundle, line.ref) === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
   return state.failures.has(line.ref);
 }
 

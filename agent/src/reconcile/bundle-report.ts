@@ -3,6 +3,7 @@ import {
   type BundleReport,
   type ClusterReport,
   describeObjectRef,
+  type FieldOwner,
   formatObjectRef,
   Health,
   type ObjectException,
@@ -22,6 +23,8 @@ export interface InspectedObject extends ObjectException {
   readonly uid: string;
   /** What the last apply of this process did; empty if there was none. */
   readonly lastAction: string;
+  /** Managers that own fields of ours, too. Absent: none. */
+  readonly sharedWith?: readonly FieldOwner[];
 }
 
 /** Codes that say “not yet” rather than “it does not work”. */
@@ -32,6 +35,7 @@ const WAITING: ReadonlySet<ErrorCode> = new Set([
   "NAMESPACE_TERMINATING",
   "OBJECT_TERMINATING",
   "PRUNE_WAITING",
+  "PRUNE_PROTECTED",
   "DEPENDENCY_NOT_READY",
   "KUBE_QUOTA",
 ]);
@@ -43,9 +47,11 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   let drifted = 0;
   let pending = 0;
   for (const line of lines) {
-    const observation = observer.get(line.ref);
+    const seen = observer.get(line.ref);
+    const observation = seen && state.driftModes.told(seen);
     if (!state.isApplied(line)) pending += 1;
     if (observation?.drift) drifted += 1;
+    if (seen && state.driftModes.isLetGo(seen)) continue;
     healths.push(observation?.health ?? (state.isFinished(line) ? Health.Current : Health.Unknown));
   }
   const failures = [...state.failures.values(), ...state.pruneFailures.values()].filter((failure) => failure.bundle === bundle.name);
@@ -75,7 +81,13 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     if (bundle.state === "keep" && lines.length === 0) return { state: SyncState.Pending, reason: bundle.reason };
     if (pending > 0) return { state: SyncState.Progressing, message: `${lines.length - pending} of ${lines.length} objects applied` };
     if (drifted > 0) return outOfSync();
-    return { state: SyncState.Synced };
+    return { state: SyncState.Synced, ...remark() };
+  }
+
+  /** What nobody has to wait for, and somebody is to know. */
+  function remark(): Pick<BundleReport, "reason" | "message"> {
+    const error = state.driftModes.firstMisspelt(bundle.name);
+    return error ? { reason: error.code, message: error.message } : {};
   }
 
   function outOfSync(): Pick<BundleReport, "state" | "reason" | "message"> {
@@ -134,15 +146,16 @@ export function reportCluster(state: ClusterState, observer: Observer, sliceProb
 }
 
 /** One object that is not plainly healthy and in sync. */
-export function toException(observation: Observation, state: ClusterState): ObjectException {
-  const failure = state.failures.get(observation.ref);
+export function toException(seen: Observation, state: ClusterState): ObjectException {
+  const observation = state.driftModes.told(seen);
+  const error = state.failures.get(observation.ref)?.error ?? state.driftModes.misspelt(observation.bundle, observation.ref);
   const isFought = observation.drift !== undefined && state.isFoughtOver(observation.ref);
-  const message = failure?.error.message ?? (isFought ? describeFight(observation) : observation.message);
+  const message = error?.message ?? (isFought ? describeFight(observation) : observation.message);
   return {
     ref: parseObjectRef(observation.ref),
     bundle: observation.bundle,
     health: observation.health,
-    ...((failure || isFought) && { code: failure?.error.code ?? "DRIFT_FIGHT" }),
+    ...((error || isFought) && { code: error?.code ?? "DRIFT_FIGHT" }),
     ...(message && { message }),
     ...(observation.drift && { drift: observation.drift }),
   };
@@ -172,6 +185,7 @@ export function inspectObjects(
       ...exception,
       uid: observation?.uid ?? state.inventory.entries.get(ref)?.uid ?? "",
       lastAction: state.lastAction.get(ref) ?? "",
+      ...(observation && observation.sharedWith.length > 0 && { sharedWith: observation.sharedWith }),
     });
   };
   for (const { ref, bundle } of state.inventory.entries.values()) add(ref, bundle);
@@ -179,11 +193,17 @@ export function inspectObjects(
   return [...known.values()];
 }
 
+function isInOrder(seen: Observation, state: ClusterState): boolean {
+  const { ref, bundle, health, drift } = state.driftModes.told(seen);
+  if (state.failures.has(ref) || state.driftModes.misspelt(bundle, ref)) return false;
+  return (health === Health.Current && !drift) || state.driftModes.isLetGo(seen);
+}
+
 /** Objects that are not plainly healthy and in sync. */
 export function reportExceptions(state: ClusterState, observer: Observer): ObjectException[] {
   const exceptions: ObjectException[] = [];
   for (const observation of observer.all()) {
-    if (observation.health === Health.Current && !observation.drift && !state.failures.has(observation.ref)) continue;
+    if (isInOrder(observation, state)) continue;
     exceptions.push(toException(observation, state));
   }
   for (const [ref, failure] of [...state.failures, ...state.pruneFailures]) {

@@ -5,6 +5,7 @@ import type { ManifestLine } from "@muster/shared/wire";
 import { askedDelayMs } from "../kube/map-error.ts";
 import { EMPTY_INVENTORY, type Inventory } from "../plan/inventory.ts";
 import type { DesiredState } from "../pull/desired-state.ts";
+import { DriftModes } from "./drift-modes.ts";
 
 /** Why one object is not as it should be, and when it is tried again. */
 export interface Failure {
@@ -56,7 +57,10 @@ export class ClusterState {
   readonly pruneFailures = new Map<ObjectRefText, Failure>();
   /** Bundles that wait for another one, with the reason. */
   readonly gates = new Map<string, string>();
+  /** Admission objects that a newer slice has the say in already, though it could not be kept yet (E014). */
+  readonly ahead = new Set<ObjectRefText>();
   held: HeldDeletion | undefined;
+  driftModes = new DriftModes(undefined, () => []);
   /** Per bundle, objects that an earlier bundle of the slice has as well. */
   duplicates: ReadonlyMap<string, ReadonlySet<ObjectRefText>> = new Map();
   /** Why the last pass came to no end; while there is one, no bundle is where Git wants it. */
@@ -81,8 +85,10 @@ export class ClusterState {
 
   set desired(desired: DesiredState | undefined) {
     this.#desired = desired;
+    this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
     this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
+    this.driftModes = new DriftModes(desired, (bundle) => this.linesOf(bundle));
   }
 
   /** Objects of a bundle as the slice wants them. */

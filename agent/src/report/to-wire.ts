@@ -38,7 +38,8 @@ export function exceptionToWire(exception: ObjectException): Wire<"exceptions">[
 }
 
 export function driftToWire(drift: NonNullable<ObjectException["drift"]>) {
-  return { kind: drift.kind, manager: drift.manager ?? "", at: drift.at ?? "", paths: [...drift.paths] };
+  const fields = (drift.fields ?? []).map(({ path, wanted = "", got = "", manager = "", at = "" }) => ({ path, wanted, got, manager, at }));
+  return { kind: drift.kind, manager: drift.manager ?? "", at: drift.at ?? "", paths: [...drift.paths], fields };
 }
 
 export function eventToWire(event: ReportedEvent): Wire<"events">[number] {
@@ -63,7 +64,9 @@ export function inspectionToWire(id: string, objects: readonly InspectedObject[]
   const shown = [];
   for (const object of objects) {
     const { ref, bundle, health, uid, lastAction, drift } = object;
-    const wire = { ref, bundle, health, uid, lastAction, message: short(object.message), ...(drift && { drift: driftToWire(drift) }) };
+    const sharedWith = (object.sharedWith ?? []).map(({ manager, paths }) => ({ manager, paths: [...paths] }));
+    const about = { message: short(object.message), sharedWith, ...(drift && { drift: driftToWire(drift) }) };
+    const wire = { ref, bundle, health, uid, lastAction, ...about };
     room -= Buffer.byteLength(JSON.stringify(wire));
     if (room < 0) break;
     shown.push(wire);

@@ -1,5 +1,6 @@
 import type {
   DriftDetail,
+  FieldOwner,
   Freshness,
   Health,
   HeldDeletion,
@@ -100,6 +101,8 @@ export interface LiveObject {
   readonly message: string;
   readonly uid: string;
   readonly lastAction: string;
+  /** Managers that own fields of it together with Muster. Absent: none. */
+  readonly sharedWith?: readonly FieldOwner[];
   readonly drift?: DriftDetail;
 }
 

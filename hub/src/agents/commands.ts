@@ -1,4 +1,4 @@
-import type { DriftDetail, Health, ObjectRef } from "@muster/shared/model";
+import type { DriftDetail, FieldOwner, Health, ObjectRef } from "@muster/shared/model";
 
 /** What operators may ask an agent to do, through the hub. Rejects with AGENT_OFFLINE or API_NOT_FOUND. */
 export interface AgentCommands {
@@ -21,5 +21,7 @@ export interface InspectedObjectView {
   readonly message: string;
   readonly uid: string;
   readonly lastAction: string;
+  /** Managers that own fields of ours, too. Absent: none. */
+  readonly sharedWith?: readonly FieldOwner[];
   readonly drift?: DriftDetail;
 }

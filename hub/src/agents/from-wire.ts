@@ -4,6 +4,7 @@ import {
   type ClusterReport,
   type Digest,
   DriftKind,
+  type FieldChange,
   type Generation,
   Health,
   type ObjectException,
@@ -26,6 +27,9 @@ const MAX_NAME = 512;
 const MAX_REMARK = 500;
 const MAX_ITEMS = 20_000;
 const MAX_PATHS = 20;
+const MAX_CHANGES = 10;
+const MAX_VALUE = 120;
+const MAX_OWNERS = 10;
 
 /** A copy: a piece of a text keeps the whole of it alive, and with it the message that it came in. */
 const cut = (text: string, length = MAX_TEXT): string =>
@@ -117,6 +121,17 @@ function driftFromWire(drift: Items<StatusOutput["exceptions"]>["drift"]): Objec
     ...(drift.manager && { manager: cut(drift.manager, MAX_NAME) }),
     ...(drift.at && { at: cut(drift.at, 40) }),
     paths: drift.paths.slice(0, MAX_PATHS).map((path) => cut(path, MAX_NAME)),
+    ...(drift.fields.length > 0 && { fields: drift.fields.slice(0, MAX_CHANGES).map(changeFromWire) }),
+  };
+}
+
+function changeFromWire({ path, wanted, got, manager, at }: NonNullable<Items<StatusOutput["exceptions"]>["drift"]>["fields"][number]): FieldChange {
+  return {
+    path: cut(path, MAX_NAME),
+    ...(wanted && { wanted: cut(wanted, MAX_VALUE) }),
+    ...(got && { got: cut(got, MAX_VALUE) }),
+    ...(manager && { manager: cut(manager, MAX_NAME) }),
+    ...(at && { at: cut(at, 40) }),
   };
 }
 
@@ -139,6 +154,10 @@ export function inspectionFromWire({ objects, message }: Body<"inspectResult">):
 function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]>): InspectedObjectView | undefined {
   const ref = refFromWire(object.ref);
   const drift = driftFromWire(object.drift);
+  const sharedWith = object.sharedWith.slice(0, MAX_OWNERS).map(({ manager, paths }) => ({
+    manager: cut(manager, MAX_NAME),
+    paths: paths.slice(0, MAX_PATHS).map((path) => cut(path, MAX_NAME)),
+  }));
   return (
     ref && {
       ref,
@@ -147,6 +166,7 @@ function inspectedFromWire(object: Items<Body<"inspectResult">["objects"]>): Ins
       message: cut(object.message),
       uid: cut(object.uid, MAX_NAME),
       lastAction: cut(object.lastAction, MAX_NAME),
+      ...(sharedWith.length > 0 && { sharedWith }),
       ...(drift && { drift }),
     }
   );

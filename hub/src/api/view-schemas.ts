@@ -12,8 +12,25 @@ export const CONDITION = z
   .meta({ id: "Condition" });
 export const OBJECT_REF = z.object({ group: text, kind: text, namespace: text, name: text }).meta({ id: "ObjectRef" });
 export const DRIFT_DETAIL = z
-  .object({ kind: z.enum(["modified", "missing", "unexpected"]), manager: text.optional(), at: text.optional(), paths: z.array(text) })
-  .meta({ id: "DriftDetail", description: "Who changed which fields; values never leave the cluster." });
+  .object({
+    kind: z.enum(["modified", "missing", "unexpected"]),
+    manager: text.optional(),
+    at: text.optional(),
+    paths: z.array(text),
+    fields: z
+      .array(
+        z.object({
+          path: text,
+          wanted: text.optional().describe("As Git has it; absent: not at all, or in another form"),
+          got: text.optional().describe("As it is; absent: not at all"),
+          manager: text.optional().describe("Who changed this one, where it was not as with the drift as a whole"),
+          at: text.optional(),
+        }),
+      )
+      .optional()
+      .describe("Values of the first fields, as JSON that is cut and masked; absent if the agent is to tell none"),
+  })
+  .meta({ id: "DriftDetail", description: "Who changed which fields, and what of." });
 const exceptionFields = {
   ref: OBJECT_REF,
   bundle: text,
@@ -125,7 +142,19 @@ export const FLEET = z
   })
   .meta({ id: "Fleet" });
 const INSPECTED = z
-  .object({ ref: OBJECT_REF, bundle: text, health, message: text, uid: text, lastAction: text, drift: DRIFT_DETAIL.optional() })
+  .object({
+    ref: OBJECT_REF,
+    bundle: text,
+    health,
+    message: text,
+    uid: text,
+    lastAction: text,
+    sharedWith: z
+      .array(z.object({ manager: text, paths: z.array(text) }))
+      .optional()
+      .describe("Managers that own fields of the object together with Muster: these stay when they leave Git"),
+    drift: DRIFT_DETAIL.optional(),
+  })
   .meta({ id: "InspectedObject" });
 export const INSPECTION = z.object({
   items: z.array(INSPECTED),

@@ -1,4 +1,5 @@
-import { type CommitRef, DEFAULT_DELETION_BUDGET, DriftMode, matchesSelector } from "@muster/shared/model";
+import { type CommitRef, DEFAULT_DELETION_BUDGET, matchesSelector } from "@muster/shared/model";
+import { defined, optionsOf } from "./bundle-options.ts";
 import { orderByDependencies } from "./bundle-order.ts";
 import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
 import type {
@@ -247,17 +248,7 @@ function toBundle(read: BundleRead, fleet: FleetDocument | undefined, problems: 
         at: read.positionOf(path),
       };
     }),
-    options: {
-      drift: {
-        mode: spec.drift?.mode ?? defaults?.drift?.mode ?? DriftMode.Correct,
-        ignore: [...(defaults?.drift?.ignore ?? []), ...(spec.drift?.ignore ?? [])].map(
-          (entry) => defined(entry) as typeof entry & { paths: string[] },
-        ) as BundleDefinition["options"]["drift"]["ignore"],
-      },
-      prune: spec.deletion?.prune ?? defaults?.deletion?.prune ?? true,
-      createNamespace: spec.createNamespace ?? false,
-      dependsOn: (spec.dependsOn ?? []).map((entry) => entry.bundle),
-    },
+    options: optionsOf(spec, defaults),
     at: read.at,
   };
 }
@@ -296,11 +287,4 @@ function matchesRule(rule: TargetRule, cluster: ClusterDefinition): boolean {
   if ("all" in rule) return true;
   if ("clusters" in rule) return rule.clusters.includes(cluster.name);
   return matchesSelector(rule.selector, cluster.labels);
-}
-
-/** Leaves out members that are undefined, which exactOptionalPropertyTypes tells from absent ones. */
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }

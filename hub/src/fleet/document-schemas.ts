@@ -1,5 +1,14 @@
-import { API_VERSION, BUNDLE_NAME_PATTERN, CLUSTER_NAME_PATTERN, DriftMode, SelectorOperator } from "@muster/shared/model";
+import {
+  Adoption,
+  API_VERSION,
+  BUNDLE_NAME_PATTERN,
+  CLUSTER_NAME_PATTERN,
+  DriftMode,
+  OnRemoval,
+  SelectorOperator,
+} from "@muster/shared/model";
 import { z } from "zod";
+import { IGNORE_PRESETS, type IgnorePreset } from "./ignore-presets.ts";
 
 /** Kubernetes' syntax of label keys and values (apimachinery, util/validation). */
 const LABEL_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
@@ -66,14 +75,55 @@ const patch = z.strictObject({
   }),
   patch: z.union([z.string(), z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())]),
 });
-const ignore = z.strictObject({
-  group: z.string().optional(),
-  kind: z.string().optional(),
-  namespace: z.string().optional(),
-  name: z.string().optional(),
-  paths: z.array(z.string().regex(/^\//, "is no JSON pointer")).min(1),
+/** RFC 1123 subdomain, at most 253 characters: names of API groups and of most objects. */
+const subdomain = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/, "is no DNS name");
+const group = z.union([z.literal(""), subdomain]);
+const kind = z.string().regex(/^[A-Z][A-Za-z0-9]{0,62}$/, "is no kind");
+/** CEL; longer ones belong into a controller. */
+const expression = z.string().min(1).max(2_000);
+
+const which = { group: z.string().optional(), kind: z.string().optional(), namespace: z.string().optional(), name: z.string().optional() };
+const presetNames = Object.keys(IGNORE_PRESETS) as [IgnorePreset, ...IgnorePreset[]];
+const ignore = z
+  .strictObject({
+    ...which,
+    preset: z.enum(presetNames).optional(),
+    when: expression.optional(),
+    paths: z.array(z.string().regex(/^\//, "is no JSON pointer")).min(1).optional(),
+    managers: z.array(z.string().min(1).max(128)).min(1).optional(),
+  })
+  .refine(({ preset, paths, managers }) => (preset ?? paths ?? managers) !== undefined, "says neither a preset nor paths nor managers")
+  .refine(
+    ({ preset, group, kind, when, paths, managers }) => preset === undefined || (group ?? kind ?? when ?? paths ?? managers) === undefined,
+    "a preset says itself which kinds and fields are meant; beside it stand namespace and name only",
+  );
+const drift = z.strictObject({
+  mode: z.enum(Object.values(DriftMode)).optional(),
+  ignore: z.array(ignore).optional(),
 });
-const drift = z.strictObject({ mode: z.enum(Object.values(DriftMode)).optional(), ignore: z.array(ignore).optional() });
+const adoption = z.enum(Object.values(Adoption));
+const deletion = { prune: z.boolean().optional(), onRemoval: z.enum(Object.values(OnRemoval)).optional() };
+const healthRule = z.strictObject({
+  group: group.optional(),
+  kind,
+  current: expression,
+  failed: expression.optional(),
+  message: expression.optional(),
+});
+const readinessRule = z.strictObject({
+  group: group.optional(),
+  kind,
+  namespace: kubeName.optional(),
+  name: subdomain.optional(),
+  expression,
+});
+const dependency = z.strictObject({
+  bundle: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name"),
+  ready: z.array(readinessRule).min(1).optional(),
+});
 const budget = z.strictObject({ objects: z.int().min(0).optional(), percent: z.number().min(0).max(100).optional() });
 
 const header = { apiVersion: z.literal(API_VERSION) };
@@ -90,7 +140,9 @@ export const FLEET_SCHEMA = z.strictObject({
       defaults: z
         .strictObject({
           drift: drift.optional(),
-          deletion: z.strictObject({ prune: z.boolean().optional(), budget: budget.optional() }).optional(),
+          deletion: z.strictObject({ ...deletion, budget: budget.optional() }).optional(),
+          adoption: adoption.optional(),
+          health: z.array(healthRule).optional(),
         })
         .optional(),
       deletion: z
@@ -118,7 +170,10 @@ export const BUNDLE_SCHEMA = z.strictObject({
   spec: z.strictObject({
     targets: z.array(clusterRule).min(1),
     namespace: kubeName.optional(),
-    createNamespace: z.boolean().optional(),
+    createNamespace: z.enum(["never", "ifAbsent"]).optional(),
+    paused: z.boolean().optional(),
+    adoption: adoption.optional(),
+    serviceAccount: z.strictObject({ namespace: kubeName, name: subdomain }).optional(),
     variables: variables.optional(),
     helm: helm.optional(),
     kustomize: kustomize.optional(),
@@ -135,9 +190,10 @@ export const BUNDLE_SCHEMA = z.strictObject({
         }),
       )
       .optional(),
-    dependsOn: z.array(z.strictObject({ bundle: z.string().regex(BUNDLE_NAME_PATTERN, "is no bundle name") })).optional(),
+    dependsOn: z.array(dependency).optional(),
+    health: z.array(healthRule).optional(),
     drift: drift.optional(),
-    deletion: z.strictObject({ prune: z.boolean().optional() }).optional(),
+    deletion: z.strictObject(deletion).optional(),
   }),
 });
 

@@ -59,6 +59,11 @@ export const RUNTIME_CODES = {
     "Nothing: the newest slice is applied in full, and nothing is pruned before that is done.",
     { retryable: true },
   ),
+  AGENT_STATE_CONFLICT: entry(
+    "Somebody else has written the agent's state since the agent looked at it.",
+    "Once, when one agent takes over from another, it is nothing: the agent looks again. Again and again, two agents run with one identity, or somebody edits the Secrets: stop it.",
+    { retryable: true },
+  ),
   AGENT_STANDBY: entry(
     "Another agent with this cluster's identity writes; this one only waits.",
     "Stop one of the two. If the writer does not answer any more, this one takes over within half a minute.",
@@ -101,6 +106,14 @@ export const RUNTIME_CODES = {
   DRIFT_FIGHT: entry(
     "Another controller changes the object back each time.",
     "Stop the other one, or leave the fields to it: `drift.ignore` of the bundle. Until then corrections get rarer.",
+  ),
+  DRIFT_IGNORE_FAILED: entry(
+    "The condition (`when`) of a rule in `drift.ignore` cannot be told for an object.",
+    "Correct the expression; ask with `has(…)` for a field that may be absent. Until then the rule does not count, and nothing is ignored.",
+  ),
+  DRIFT_MODE_INVALID: entry(
+    "The annotation `muster.dev/drift` of an object has a value that means nothing.",
+    "Write `correct`, `report` or `off` in Git. Until then drift of the object is reported and not corrected.",
   ),
   KUBE_DENIED: entry("An admission policy or webhook refused the request.", "Change the object, or the policy that the message names.", {
     retryable: true,
@@ -151,8 +164,8 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   PRUNE_PROTECTED: entry(
-    "An object that left Git is of a protected kind or in a protected namespace.",
-    "Delete it by hand, or approve it under spec.deletion.approvals of the Fleet document.",
+    "An object that left Git is in a protected namespace, or has the annotation muster.dev/prune: protect.",
+    "Delete it by hand, or take the annotation off the live object.",
   ),
   DELETION_HELD: entry(
     "More deletions than the budget allows wait for an approval.",

@@ -26,7 +26,29 @@ export interface DriftDetail {
   readonly manager?: string;
   /** RFC 3339, by the cluster's clock, if known. */
   readonly at?: string;
-  /** Paths for people, for example `.spec.replicas`; values never leave the cluster. At most 20. */
+  /** Paths for people, for example `.spec.replicas`. At most 20. */
+  readonly paths: readonly string[];
+  /** Values of the first of them, at most 10. Absent where the agent is to tell none, and where there are none. */
+  readonly fields?: readonly FieldChange[];
+}
+
+/** One field that differs. Values are JSON of at most 120 characters, `…` where they are cut, and masked where they may be secret. */
+export interface FieldChange {
+  /** One of the drift's `paths`. */
+  readonly path: string;
+  /** As Git has it; absent: not at all, or in another form. */
+  readonly wanted?: string;
+  /** As it is; absent: not at all. */
+  readonly got?: string;
+  /** Who changed this one and when, where it was not as with the drift as a whole. */
+  readonly manager?: string;
+  readonly at?: string;
+}
+
+/** Another field manager that owns fields of ours, too. */
+export interface FieldOwner {
+  readonly manager: string;
+  /** A few of them, for people. */
   readonly paths: readonly string[];
 }
 

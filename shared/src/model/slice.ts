@@ -9,8 +9,30 @@ export const DriftMode = {
   Correct: "correct",
   /** Only report; the next revision that changes the object applies it. */
   Report: "report",
+  /** Neither correct nor report: what others do to an object between two revisions is their affair. */
+  Off: "off",
 } as const;
 export type DriftMode = (typeof DriftMode)[keyof typeof DriftMode];
+
+/** Whether a bundle takes over objects that are in the cluster already. */
+export const Adoption = {
+  /** Not at all: what was there before is an error. */
+  Never: "never",
+  /** Those that no other tool claims. */
+  IfUnowned: "ifUnowned",
+  /** Also those that another tool claims. */
+  Always: "always",
+} as const;
+export type Adoption = (typeof Adoption)[keyof typeof Adoption];
+
+/** What becomes of a bundle's objects when the bundle as a whole leaves the cluster. */
+export const OnRemoval = {
+  /** They are deleted, within the budget of deletions. */
+  Delete: "delete",
+  /** They stay and are nobody's. */
+  Orphan: "orphan",
+} as const;
+export type OnRemoval = (typeof OnRemoval)[keyof typeof OnRemoval];
 
 /** Fields that Muster neither owns nor corrects, for objects that match. */
 export interface DriftIgnore {
@@ -20,8 +42,36 @@ export interface DriftIgnore {
   readonly group?: string;
   readonly namespace?: string;
   readonly name?: string;
-  /** JSON pointers (RFC 6901) into the object, for example `/spec/replicas`. */
+  /** A CEL expression over `object` (live): the rule counts only while it is true. Default: always. */
+  readonly when?: string;
+  /** JSON pointers (RFC 6901) into the object, for example `/spec/replicas`. Empty only where `managers` says which fields. */
   readonly paths: readonly string[];
+  /** Names of field managers: fields that one of them owns live, and of these only those below `paths` if there are any. Default: whoever owns them. */
+  readonly managers?: readonly string[];
+}
+
+/** What makes an object of a kind healthy, in CEL over `object` (live), in place of what is built in for the kind. */
+export interface HealthRule {
+  readonly group: string;
+  readonly kind: string;
+  /** Current if true. */
+  readonly current: string;
+  /** Failed if true; asked before `current`. */
+  readonly failed?: string;
+  /** Gives a sentence for people while the object is not Current. */
+  readonly message?: string;
+}
+
+/** An object of a bundle that must be as an expression says before a dependent bundle is applied. */
+export interface ReadinessRule {
+  /** One of the bundles that are depended on. */
+  readonly bundle: string;
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  /** CEL over `object` (live), true for every object of the bundle that matches; with none that matches the bundle is not ready. */
+  readonly expression: string;
 }
 
 /** How many objects one revision may delete in one cluster before a person must approve. */
@@ -38,7 +88,7 @@ export const MIN_PERCENT_DELETIONS = 10;
 /** Used where no Fleet document says otherwise. */
 export const DEFAULT_DELETION_BUDGET: DeletionBudget = { objects: 50, percent: 20 };
 
-/** How the agent treats one bundle. */
+/** How the agent treats one bundle. What is absent stands in no slice, so that a slice only needs an agent that knows what it uses. */
 export interface BundleOptions {
   readonly drift: { readonly mode: DriftMode; readonly ignore: readonly DriftIgnore[] };
   /** false: objects that leave the bundle stay in the cluster and leave the inventory. */
@@ -47,6 +97,18 @@ export interface BundleOptions {
   readonly createNamespace: boolean;
   /** Bundles of this cluster that must be healthy before this one is applied. */
   readonly dependsOn: readonly string[];
+  /** What bundles of `dependsOn` must fulfil beside their health. Default: nothing. */
+  readonly ready?: readonly ReadinessRule[];
+  /** Default: what is built in. */
+  readonly health?: readonly HealthRule[];
+  /** true: nothing of the bundle is applied, corrected or deleted. */
+  readonly paused?: true;
+  /** Default {@link Adoption.IfUnowned}. */
+  readonly adoption?: Adoption;
+  /** Default {@link OnRemoval.Delete}; what leaves a bundle that stays goes by `prune`. */
+  readonly onRemoval?: OnRemoval;
+  /** The ServiceAccount in whose name everything of the bundle is done. Default: the agent's own. */
+  readonly serviceAccount?: { readonly namespace: string; readonly name: string };
 }
 
 /** Where the bytes of a manifest set are: a content-addressed blob in chunks. */

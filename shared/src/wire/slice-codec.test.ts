@@ -118,7 +118,7 @@ describe("signed slices", () => {
     for (const change of [
       { surprise: true },
       { options: { ...desired.options, surprise: true } },
-      { options: { ...desired.options, drift: { mode: "off", ignore: [] } } },
+      { options: { ...desired.options, drift: { mode: "sometimes", ignore: [] } } },
       { options: { ...desired.options, drift: { mode: "correct", ignore: [{ paths: ["/a"], surprise: 1 }] } } },
       { options: { ...desired.options, prune: "false" } },
       { manifestSet: { ...desired.manifestSet, chunks: 0 } },

@@ -3,11 +3,13 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { z } from "zod";
 import { CodedError } from "../errors/index.ts";
 import {
+  Adoption,
   BUNDLE_NAME_PATTERN,
   type Digest,
   DriftMode,
   isClusterName,
   type ObjectRefText,
+  OnRemoval,
   parseObjectRef,
   type Slice,
   type SliceContent,
@@ -87,13 +89,42 @@ const OPTIONS_SCHEMA = z.strictObject({
         group: z.string().optional(),
         namespace: z.string().optional(),
         name: z.string().optional(),
+        when: z.string().optional(),
         paths: z.array(z.string()),
+        managers: z.array(z.string()).optional(),
       }),
     ),
   }),
   prune: z.boolean(),
   createNamespace: z.boolean(),
   dependsOn: z.array(z.string()),
+  ready: z
+    .array(
+      z.strictObject({
+        bundle: z.string(),
+        group: z.string(),
+        kind: z.string(),
+        namespace: z.string().optional(),
+        name: z.string().optional(),
+        expression: z.string(),
+      }),
+    )
+    .optional(),
+  health: z
+    .array(
+      z.strictObject({
+        group: z.string(),
+        kind: z.string(),
+        current: z.string(),
+        failed: z.string().optional(),
+        message: z.string().optional(),
+      }),
+    )
+    .optional(),
+  paused: z.literal(true).optional(),
+  adoption: z.enum(Adoption).optional(),
+  onRemoval: z.enum(OnRemoval).optional(),
+  serviceAccount: z.strictObject({ namespace: z.string().min(1), name: z.string().min(1) }).optional(),
 });
 
 const name = z.string().regex(BUNDLE_NAME_PATTERN);

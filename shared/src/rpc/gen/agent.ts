@@ -9,6 +9,8 @@ import type { ClusterFacts as _muster_v1_ClusterFacts, ClusterFacts__Output as _
 import type { ClusterReport as _muster_v1_ClusterReport, ClusterReport__Output as _muster_v1_ClusterReport__Output } from './muster/v1/ClusterReport.ts';
 import type { Drift as _muster_v1_Drift, Drift__Output as _muster_v1_Drift__Output } from './muster/v1/Drift.ts';
 import type { Event as _muster_v1_Event, Event__Output as _muster_v1_Event__Output } from './muster/v1/Event.ts';
+import type { FieldChange as _muster_v1_FieldChange, FieldChange__Output as _muster_v1_FieldChange__Output } from './muster/v1/FieldChange.ts';
+import type { FieldOwner as _muster_v1_FieldOwner, FieldOwner__Output as _muster_v1_FieldOwner__Output } from './muster/v1/FieldOwner.ts';
 import type { Generation as _muster_v1_Generation, Generation__Output as _muster_v1_Generation__Output } from './muster/v1/Generation.ts';
 import type { Heartbeat as _muster_v1_Heartbeat, Heartbeat__Output as _muster_v1_Heartbeat__Output } from './muster/v1/Heartbeat.ts';
 import type { HeldDeletion as _muster_v1_HeldDeletion, HeldDeletion__Output as _muster_v1_HeldDeletion__Output } from './muster/v1/HeldDeletion.ts';
@@ -45,6 +47,8 @@ export interface ProtoGrpcType {
       ClusterReport: MessageTypeDefinition<_muster_v1_ClusterReport, _muster_v1_ClusterReport__Output>
       Drift: MessageTypeDefinition<_muster_v1_Drift, _muster_v1_Drift__Output>
       Event: MessageTypeDefinition<_muster_v1_Event, _muster_v1_Event__Output>
+      FieldChange: MessageTypeDefinition<_muster_v1_FieldChange, _muster_v1_FieldChange__Output>
+      FieldOwner: MessageTypeDefinition<_muster_v1_FieldOwner, _muster_v1_FieldOwner__Output>
       Generation: MessageTypeDefinition<_muster_v1_Generation, _muster_v1_Generation__Output>
       Heartbeat: MessageTypeDefinition<_muster_v1_Heartbeat, _muster_v1_Heartbeat__Output>
       HeldDeletion: MessageTypeDefinition<_muster_v1_HeldDeletion, _muster_v1_HeldDeletion__Output>

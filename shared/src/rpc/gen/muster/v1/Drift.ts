@@ -1,8 +1,9 @@
 // Original file: proto/muster/v1/types.proto
 
+import type { FieldChange as _muster_v1_FieldChange, FieldChange__Output as _muster_v1_FieldChange__Output } from '../../muster/v1/FieldChange.ts';
 
 /**
- * How a live object differs from the desired one. Paths only; values never leave the cluster.
+ * How a live object differs from the desired one.
  */
 export interface Drift {
   /**
@@ -18,10 +19,14 @@ export interface Drift {
    */
   'at'?: (string);
   'paths'?: (string)[];
+  /**
+   * Values of some of them; none where the agent is to tell none.
+   */
+  'fields'?: (_muster_v1_FieldChange)[];
 }
 
 /**
- * How a live object differs from the desired one. Paths only; values never leave the cluster.
+ * How a live object differs from the desired one.
  */
 export interface Drift__Output {
   /**
@@ -37,4 +42,8 @@ export interface Drift__Output {
    */
   'at': (string);
   'paths': (string)[];
+  /**
+   * Values of some of them; none where the agent is to tell none.
+   */
+  'fields': (_muster_v1_FieldChange__Output)[];
 }

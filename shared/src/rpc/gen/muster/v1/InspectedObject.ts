@@ -2,6 +2,7 @@
 
 import type { ObjectRef as _muster_v1_ObjectRef, ObjectRef__Output as _muster_v1_ObjectRef__Output } from '../../muster/v1/ObjectRef.ts';
 import type { Drift as _muster_v1_Drift, Drift__Output as _muster_v1_Drift__Output } from '../../muster/v1/Drift.ts';
+import type { FieldOwner as _muster_v1_FieldOwner, FieldOwner__Output as _muster_v1_FieldOwner__Output } from '../../muster/v1/FieldOwner.ts';
 
 export interface InspectedObject {
   'ref'?: (_muster_v1_ObjectRef | null);
@@ -14,6 +15,10 @@ export interface InspectedObject {
    */
   'lastAction'?: (string);
   'drift'?: (_muster_v1_Drift | null);
+  /**
+   * Managers that own fields of ours, too.
+   */
+  'sharedWith'?: (_muster_v1_FieldOwner)[];
 }
 
 export interface InspectedObject__Output {
@@ -27,4 +32,8 @@ export interface InspectedObject__Output {
    */
   'lastAction': (string);
   'drift': (_muster_v1_Drift__Output | null);
+  /**
+   * Managers that own fields of ours, too.
+   */
+  'sharedWith': (_muster_v1_FieldOwner__Output)[];
 }

@@ -1,0 +1,144 @@
+import type { DriftMode, Manifest, ObjectRefText } from "@muster/shared/model";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { DRIFT_ANNOTATION } from "../plan/drift-policy.ts";
+import { configMap, type MadeBundle } from "../pull/testing/slice-maker.ts";
+import { settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
+
+afterEach(() => stopAgents());
+
+type Agent = ReturnType<typeof startAgent>;
+
+const said = (name: string, word: string, value = "1"): Manifest => {
+  const map = configMap(name, value);
+  return { ...map, metadata: { ...map.metadata, annotations: { [DRIFT_ANNOTATION]: word } } };
+};
+const bundle = (mode: DriftMode, objects: readonly Manifest[]): MadeBundle => ({
+  name: "a",
+  objects,
+  options: { drift: { mode, ignore: [] } },
+});
+const refOf = (name: string) => `web_${name}__ConfigMap` as ObjectRefText;
+const edit = ({ cluster }: Agent, name: string) => cluster.put({ ...cluster.objects.get(refOf(name))!, data: { value: "edited" } });
+const drifts = ({ reconciler }: Agent) =>
+  reconciler.exceptions().flatMap(({ ref, drift, code }) => (drift || code ? [`${ref.name} ${code ?? drift?.kind}`] : []));
+
+describe("drift mode off", () => {
+  it("neither corrects nor tells what others do, also that they delete; the next revision that changes an object applies it", async () => {
+    const agent = startAgent();
+    const { cluster, take, synced, events, reconciler } = agent;
+    await take([bundle("off", [configMap("x"), configMap("y"), configMap("z")])]);
+    await synced("a");
+    await settle(cluster);
+    writes(cluster);
+    edit(agent, "x");
+    cluster.take(refOf("y"));
+    await settle(cluster);
+    expect(agent.bundle("a")).toMatchObject({ state: "Synced", health: "Current", drifted: 0 });
+    expect(reconciler.exceptions()).toEqual([]);
+    expect(reconciler.inspect({}).find((one) => one.ref.name === "y")).toMatchObject({
+      health: "NotFound",
+      message: "It was deleted; its drift mode is off",
+    });
+    expect(events()).not.toContain("DriftDetected");
+    expect(writes(cluster)).toEqual([]);
+    await take([bundle("off", [configMap("x"), configMap("y"), configMap("z", "2")])]);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "edited", z: "2" }));
+    await take([bundle("off", [configMap("x", "2"), configMap("y", "2"), configMap("z", "2")])]);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", y: "2", z: "2" }));
+  });
+
+  it("holds for a new process, and when somebody asks for a try now", async () => {
+    const first = startAgent();
+    const { cluster } = first;
+    const bundles = [bundle("off", [configMap("x"), configMap("y")])];
+    await first.take(bundles);
+    await vi.waitFor(async () => expect((await first.inventory()).applied.size).toBe(1));
+    first.stop();
+    edit(first, "x");
+    cluster.take(refOf("y"));
+    const second = startAgent({ cluster });
+    await second.take(bundles);
+    await second.synced("a");
+    second.reconciler.trigger("a");
+    await settle(cluster);
+    expect(values(cluster)).toEqual({ x: "edited" });
+    expect(second.reconciler.exceptions()).toEqual([]);
+  });
+
+  it("ended by Git, what was done meanwhile is found and put back", async () => {
+    const agent = startAgent();
+    const objects = [configMap("x"), configMap("y")];
+    await agent.take([bundle("off", objects)]);
+    await agent.synced("a");
+    edit(agent, "x");
+    agent.cluster.take(refOf("y"));
+    await settle(agent.cluster);
+    await agent.take([bundle("report", objects)]);
+    await vi.waitFor(() => expect(drifts(agent)).toEqual(["x modified", "y missing"]));
+    expect(agent.bundle("a")).toMatchObject({ state: "OutOfSync", health: "NotFound" });
+    await agent.take([bundle("correct", objects)]);
+    await vi.waitFor(() => expect(values(agent.cluster)).toEqual({ x: "1", y: "1" }));
+  });
+});
+
+describe("an object's own drift mode", () => {
+  it.each<DriftMode>(["correct", "report", "off"])("wins over the bundle's, which is %s", async (mode) => {
+    const agent = startAgent();
+    await agent.take([bundle(mode, [said("c", "correct"), said("o", "off"), said("r", "report")])]);
+    await agent.synced("a");
+    for (const name of ["c", "o", "r"]) edit(agent, name);
+    await vi.waitFor(() => expect(values(agent.cluster)).toEqual({ c: "1", o: "edited", r: "edited" }));
+    await settle(agent.cluster);
+    expect(drifts(agent)).toEqual(["r modified"]);
+  });
+
+  it("holds for a new process, which compares and does not write over", async () => {
+    const first = startAgent();
+    const { cluster } = first;
+    const bundles = [bundle("correct", [said("c", "correct"), said("o", "off"), said("r", "report")])];
+    await first.take(bundles);
+    await vi.waitFor(async () => expect((await first.inventory()).applied.size).toBe(1));
+    await settle(cluster);
+    first.stop();
+    for (const name of ["c", "o", "r"]) edit(first, name);
+    const second = startAgent({ cluster });
+    await second.take(bundles);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ c: "1", o: "edited", r: "edited" }));
+    await settle(cluster);
+    expect(drifts(second)).toEqual(["r modified"]);
+  });
+
+  it("holds for a new process also where another object of the bundle never could be applied", async () => {
+    const first = startAgent();
+    const { cluster } = first;
+    cluster.onCall = (call) => {
+      if (call.verb === "apply" && call.ref.includes("_bad_")) throw new Error("no");
+    };
+    const bundles = [bundle("correct", [configMap("bad"), said("o", "off"), said("r", "report")])];
+    await first.take(bundles);
+    await vi.waitFor(() => expect(first.bundle("a")).toMatchObject({ state: "Failed" }));
+    await settle(cluster);
+    first.stop();
+    for (const name of ["o", "r"]) edit(first, name);
+    const second = startAgent({ cluster });
+    await second.take(bundles);
+    await vi.waitFor(() => expect(second.bundle("a")).toMatchObject({ failed: 1, drifted: 1 }));
+    expect(values(cluster)).toEqual({ o: "edited", r: "edited" });
+  });
+
+  it("that is misspelt is told with its code, and drift is reported: neither written over nor hidden", async () => {
+    const agent = startAgent();
+    await agent.take([bundle("correct", [said("x", "of"), configMap("y")])]);
+    await agent.synced("a");
+    expect(agent.bundle("a")).toMatchObject({ state: "Synced", reason: "DRIFT_MODE_INVALID", message: expect.stringContaining("“of”") });
+    expect(drifts(agent)).toEqual(["x DRIFT_MODE_INVALID"]);
+    edit(agent, "x");
+    await vi.waitFor(() => expect(agent.bundle("a")).toMatchObject({ state: "OutOfSync", drifted: 1 }));
+    await settle(agent.cluster);
+    expect(values(agent.cluster)).toEqual({ x: "edited", y: "1" });
+    await agent.take([bundle("correct", [said("x", "off"), configMap("y")])]);
+    await vi.waitFor(() => expect(values(agent.cluster)).toEqual({ x: "1", y: "1" }));
+    await agent.synced("a");
+    expect(agent.bundle("a")).not.toHaveProperty("reason");
+  });
+});
