@@ -7,7 +7,6 @@ import {
   type ObjectRefText,
   objectRefOf,
   parseObjectRef,
-  type SliceBundle,
   splitApiVersion,
 } from "@muster/shared/model";
 import type { ManifestLine } from "@muster/shared/wire";
@@ -54,12 +53,27 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
 
   const isUnknown = ({ ref }: ManifestLine) => state.inventory.entries.get(ref)?.uid === undefined || !observer.get(ref);
 
+  const contentIn = (name: string) => {
+    const bundle = state.desired?.slice.bundles.find((one) => one.name === name);
+    return bundle && state.desired && contentOf(bundle, state.desired);
+  };
+  /** What one account may see must not be shown to what works for another: its applier looks itself (E008). */
+  const accountOf = (name: string) => contentIn(name)?.options.serviceAccount;
+
+  /** True if more than the identity of an object is looked at although it is ours. */
+  function isComparedIn(name: string): (line: ManifestLine) => boolean {
+    const options = contentIn(name)?.options;
+    if (!options || options.drift.ignore.length > 0 || options.paused) return () => true;
+    return ({ ref }) => state.driftModes.of(name, ref) !== DriftMode.Correct;
+  }
+
   /** What bundles after this one are to make in the same place. */
   function* toCome(name: string, key: string): Generator<Wanted> {
     const bundles = state.desired?.slice.bundles ?? [];
     let room = AHEAD;
     for (const bundle of bundles.slice(bundles.findIndex((one) => one.name === name) + 1)) {
-      const isCompared = comparedOf(state, bundle.name);
+      if (accountOf(bundle.name)) continue;
+      const isCompared = isComparedIn(bundle.name);
       for (const line of state.linesOf(bundle.name)) {
         if (--room < 0) return;
         if (!state.isApplied(line) && isUnknown(line) && keyOf(line) === key) yield { line, isCompared: isCompared(line) };
@@ -94,6 +108,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
 
   return {
     async at(bundle, needed, signal) {
+      if (accountOf(bundle)) return new Map();
       const groups = new Map<string, ManifestLine[]>();
       for (const line of needed.filter(isUnknown)) {
         const key = keyOf(line);
@@ -102,7 +117,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
         groups.set(key, group);
       }
       const found = new Map<ObjectRefText, Manifest | null>();
-      const isCompared = comparedOf(state, bundle);
+      const isCompared = isComparedIn(bundle);
       for (const [key, lines] of groups) {
         let known = shown.get(key);
         if (!known || !lines.every((line) => known?.has(line.ref))) {
@@ -132,14 +147,6 @@ interface Wanted {
 function keyOf({ ref, head }: ManifestLine): string {
   const { group, kind, namespace } = parseObjectRef(ref);
   return JSON.stringify([group, splitApiVersion(head.apiVersion).version, kind, namespace]);
-}
-
-/** Tells of which objects of a bundle more than the identity is looked at although they are ours: what they hold, or who owns it. */
-function comparedOf(state: ClusterState, name: SliceBundle["name"]): (line: ManifestLine) => boolean {
-  const bundle = state.desired?.slice.bundles.find((one) => one.name === name);
-  const drift = bundle && state.desired && contentOf(bundle, state.desired)?.options.drift;
-  const always = drift === undefined || drift.ignore.length > 0;
-  return ({ ref }) => always || state.driftModes.of(name, ref) !== DriftMode.Correct;
 }
 
 /** An object of which only this is looked at: no value of it stays in memory. */
