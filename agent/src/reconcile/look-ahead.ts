@@ -109,16 +109,9 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
   return {
     async at(bundle, needed, signal) {
       if (accountOf(bundle)) return new Map();
-      const groups = new Map<string, ManifestLine[]>();
-      for (const line of needed.filter(isUnknown)) {
-        const key = keyOf(line);
-        const group = groups.get(key) ?? [];
-        group.push(line);
-        groups.set(key, group);
-      }
       const found = new Map<ObjectRefText, Manifest | null>();
       const isCompared = isComparedIn(bundle);
-      for (const [key, lines] of groups) {
+      for (const [key, lines] of groupsOf(needed.filter(isUnknown))) {
         let known = shown.get(key);
         if (!known || !lines.every((line) => known?.has(line.ref))) {
           if (lines.length < LIST_THRESHOLD) continue;
@@ -141,6 +134,17 @@ interface Wanted {
   readonly line: ManifestLine;
   /** More than its identity is looked at although it is ours. */
   readonly isCompared: boolean;
+}
+
+function groupsOf(lines: readonly ManifestLine[]): ReadonlyMap<string, readonly ManifestLine[]> {
+  const groups = new Map<string, ManifestLine[]>();
+  for (const line of lines) {
+    const key = keyOf(line);
+    const group = groups.get(key) ?? [];
+    group.push(line);
+    groups.set(key, group);
+  }
+  return groups;
 }
 
 /** Objects with the same key are in one list. */
