@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import type { ClusterFacts, ReportedEvent } from "@muster/shared/model";
+import type { BundleReport, ClusterFacts, ReportedEvent } from "@muster/shared/model";
 import { type Clock, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
 import type { Logger, Metrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
@@ -156,6 +156,7 @@ export function startWriter(options: WriterOptions): Writer {
   reconciler.onDrift((exception) => reporter.seen(exception));
   intake.onChange(() => reporter.notify());
 
+  let summed: { readonly atMs: number; readonly bundles: readonly BundleReport[] } | undefined;
   let resumed = false;
   options.lifecycle.run("observe", observer.run(signal));
   options.lifecycle.run("facts", keepFactsFresh());
@@ -192,9 +193,16 @@ export function startWriter(options: WriterOptions): Writer {
     get generation() {
       return reconciler.desired?.slice.generation ?? 0;
     },
-    sumOf: (key) => reconciler.report(undefined).bundles.reduce((sum, bundle) => sum + bundle[key], 0),
+    sumOf: (key) => bundles().reduce((sum, bundle) => sum + bundle[key], 0),
     event: (event) => reporter.event(event),
   };
+
+  /** As of at most a second ago: a scrape asks for several sums, each of which would look at every object. */
+  function bundles(): readonly BundleReport[] {
+    if (!summed || clock.monotonicMs() - summed.atMs > 1_000)
+      summed = { atMs: clock.monotonicMs(), bundles: reconciler.report(undefined).bundles };
+    return summed.bundles;
+  }
 
   /** An upgraded API server, or a definition that somebody else installed, changes what charts render to. */
   async function keepFactsFresh(): Promise<void> {

@@ -15,6 +15,16 @@ export interface Calls {
   readonly writes: number;
 }
 
+/** What one kind of revision costs. */
+export interface RevisionFigures {
+  /** From publishing until the hub hears that it is applied. */
+  readonly ms: Percentiles;
+  /** Of the agent, each. */
+  readonly cpuMs: number;
+  /** Each. */
+  readonly calls: Calls;
+}
+
 /** Everything that is measured of an agent with a number of objects. */
 export interface SizeFigures {
   readonly objects: number;
@@ -30,9 +40,9 @@ export interface SizeFigures {
   };
   readonly firstSync: { readonly ms: number; readonly cpuSeconds: number; readonly longestSilenceMs: number };
   /** A new generation that says the same. */
-  readonly noop: { readonly ms: Percentiles; readonly calls: Calls };
+  readonly noop: RevisionFigures;
   /** One that changes one object. */
-  readonly oneObject: { readonly ms: Percentiles; readonly calls: Calls };
+  readonly oneObject: RevisionFigures;
   /** An edit until the hub hears of it. */
   readonly driftDetectMs: Percentiles;
   readonly restart: { readonly ms: number; readonly cpuSeconds: number; readonly calls: Calls };
@@ -78,8 +88,8 @@ const nameOf = (index: number) => `object-${index}`;
 const pathOf = (name: string) => `/api/v1/namespaces/${NAMESPACE}/configmaps/${name}`;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** As many milliseconds as a machine that is ten times as slow as the one that targets are stated for may take. */
-const patienceMs = (objects: number) => 60_000 + objects * 20;
+/** Milliseconds after which something is broken, also on a machine that does twenty other things. */
+const patienceMs = (objects: number) => 60_000 + objects * 60;
 
 export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<SizeFigures> {
   const { objects, progress } = options;
@@ -98,16 +108,17 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
     return (await applied) - began;
   }
 
-  async function repeat(change: (round: number) => void): Promise<{ ms: Percentiles; calls: Calls }> {
+  async function repeat(change: (round: number) => void): Promise<RevisionFigures> {
     const times: number[] = [];
-    const mark = api.auditMark();
+    const [mark, cpuBegan] = [api.auditMark(), cost.cpuSeconds()];
     for (let round = 0; round < options.revisions; round++) {
       change(round);
       times.push(await timeRevision(bundles()));
     }
     const calls = callsOf(own(api.audit(mark)));
     const each = (count: number) => Math.round((count * 10) / options.revisions) / 10;
-    return { ms: percentiles(times), calls: { reads: each(calls.reads), writes: each(calls.writes) } };
+    const cpuMs = Math.round(((cost.cpuSeconds() - cpuBegan) * 1_000) / options.revisions);
+    return { ms: percentiles(times), cpuMs, calls: { reads: each(calls.reads), writes: each(calls.writes) } };
   }
 
   await api.admin.request("POST", "/api/v1/namespaces", { metadata: { name: NAMESPACE } });
@@ -122,6 +133,7 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   const firstSync = { ms: Math.round(ms), cpuSeconds: round2(cost.cpuSeconds() - cpuBefore), longestSilenceMs: await silence.stop() };
   const afterFirstSync = cost.rssMiB();
   const peakOfFirstSync = cost.peakMiB();
+  progress(`  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU, ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`);
 
   progress(`${objects} objects: revisions that change nothing, and one object`);
   await sleep(1_000);
@@ -131,6 +143,7 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   progress(`${objects} objects: ${options.drifts} edits`);
   const driftDetectMs = percentiles(await measureDrift(rig, options, timeoutMs));
   const storm = options.stormEdits > 0 ? { storm: await measureStorm(rig, options, cost, timeoutMs) } : {};
+  if ("storm" in storm) progress(`  ${JSON.stringify(storm.storm)}`);
 
   progress(`${objects} objects: at rest for ${options.idleSeconds} s`);
   await sleep(SETTLE_MS);

@@ -251,7 +251,7 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E268: { section: "Agent lifecycle", what: "Two agent replicas / leader handover" },
   E269: { section: "Agent lifecycle", what: "Agent manages/prunes itself" },
   E270: { section: "Agent lifecycle", what: "Agent's RBAC/ns deleted" },
-  E271: { section: "Agent lifecycle", what: "50 k objects: memory", open: "Memory at 50,000 objects is not measured yet." },
+  E271: { section: "Agent lifecycle", what: "50 k objects: memory" },
   E272: { section: "Agent lifecycle", what: "helm uninstall of agent" },
   E273: { section: "Agent lifecycle", what: "Agent older/newer than hub (N±2)" },
   E274: { section: "Agent lifecycle", what: "Downgrade after new inventory format" },
@@ -262,6 +262,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   },
   E276: { section: "Agent lifecycle", what: "Drift while agent down" },
   E277: { section: "Agent lifecycle", what: "API server upgraded (new defaults)" },
-  E278: { section: "Agent lifecycle", what: "Event storm from huge change (10 000 edits)", open: "Tested with 200 edits at once." },
+  E278: { section: "Agent lifecycle", what: "Event storm from huge change (10 000 edits)" },
   E279: { section: "Agent lifecycle", what: "NTP jump breaks lease/backoff" },
 };

@@ -65,8 +65,8 @@ describe("an API server that comes back", () => {
     });
     const began = performance.now();
     await eventually(() => expect(performance.now() - began).toBeGreaterThan(6_000), { timeoutMs: 10_000 });
-    // Three watches, each at about 0.25, 0.75, 1.75, 3.75 s; what is kept alive may be tried twice.
-    expect(asked.length).toBeLessThanOrEqual(30);
+    // Three watches ask at about 0.1, 0.4, 0.9, 1.9 and 3.9 s, and twice each time, for a kept connection may have been closed.
+    expect(asked.length).toBeLessThanOrEqual(45);
     expect(asked.filter((at) => at - began > 3_000).length).toBeLessThanOrEqual(12);
     edge.proxy.setFaults(undefined);
     await synced(agent, "a");
@@ -83,7 +83,7 @@ describe("API priority and fairness", () => {
   const schema = (name: string, serviceAccount: { namespace: string; name: string }) => ({
     metadata: { name },
     spec: {
-      matchingPrecedence: 1,
+      matchingPrecedence: 2,
       priorityLevelConfiguration: { name },
       rules: [
         {

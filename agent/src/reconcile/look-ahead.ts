@@ -21,8 +21,8 @@ import type { ClusterState } from "./cluster-state.ts";
 const LIST_THRESHOLD = 8;
 
 /**
- * Objects that are looked at together, of however many bundles: with a list for each bundle, a namespace that many share would be
- * listed as often; with one for all of them, what it has shown would be old for the last.
+ * Objects of bundles to come that one list also looks for, where they are of the same type in the same namespace. With a list for
+ * each bundle, a namespace that many share would be listed as often; beyond this, what it has shown would be old for the last.
  */
 const AHEAD = 5_000;
 
@@ -48,7 +48,8 @@ export interface LookAhead {
 
 export function createLookAhead(options: LookAheadOptions): LookAhead {
   const { state, observer, discovery, cluster } = options;
-  const looked = new Map<string, Map<ObjectRefText, Manifest | null>>();
+  /** By type and namespace, what was looked for and not asked for yet; undefined: it is there, and too much to remember. */
+  const shown = new Map<string, Map<ObjectRefText, Manifest | null | undefined>>();
 
   const isUnknown = ({ ref }: ManifestLine) => state.inventory.entries.get(ref)?.uid === undefined || !observer.get(ref);
 
@@ -66,84 +67,90 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     return ({ ref }) => state.driftModes.of(name, ref) !== DriftMode.Correct;
   }
 
-  /** What this bundle and those after it are to make. */
-  function newFrom(name: string, needed: readonly ManifestLine[]): Map<string, readonly ManifestLine[]> {
-    const found = new Map([[name, needed.filter(isUnknown)]]);
-    let count = found.get(name)?.length ?? 0;
+  /** What bundles after this one are to make in the same place. */
+  function* toCome(name: string, key: string): Generator<Wanted> {
     const bundles = state.desired?.slice.bundles ?? [];
+    let room = AHEAD;
     for (const bundle of bundles.slice(bundles.findIndex((one) => one.name === name) + 1)) {
-      if (count >= AHEAD) break;
       if (accountOf(bundle.name)) continue;
-      const lines = state.linesOf(bundle.name).filter((line) => !state.isApplied(line) && isUnknown(line));
-      found.set(bundle.name, lines);
-      count += lines.length;
-    }
-    return found;
-  }
-
-  async function look(name: string, needed: readonly ManifestLine[], signal: AbortSignal): Promise<void> {
-    looked.clear();
-    const groups = new Map<string, Wanted[]>();
-    for (const [bundle, lines] of newFrom(name, needed)) {
-      const found = new Map<ObjectRefText, Manifest | null>();
-      looked.set(bundle, found);
-      const isCompared = isComparedIn(bundle);
-      for (const line of lines) {
-        const ref = parseObjectRef(line.ref);
-        const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
-        const group = groups.get(key) ?? [];
-        group.push({ line, found, isCompared: isCompared(line) });
-        groups.set(key, group);
+      const isCompared = isComparedIn(bundle.name);
+      for (const line of state.linesOf(bundle.name)) {
+        if (--room < 0) return;
+        if (!state.isApplied(line) && isUnknown(line) && keyOf(line) === key) yield { line, isCompared: isCompared(line) };
       }
     }
-    for (const group of groups.values()) if (group.length >= LIST_THRESHOLD) await listGroup(group, signal);
   }
 
-  async function listGroup(group: readonly Wanted[], signal: AbortSignal): Promise<void> {
-    const [first] = group;
-    if (!first) return;
+  /** Lists one type in one namespace. Empty, if that cannot be: then each object is looked at by itself, and says what is wrong. */
+  async function list(wanted: readonly Wanted[], signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
+    const [first] = wanted;
+    if (!first) return new Map();
+    const found = new Map<ObjectRefText, Manifest | null | undefined>(wanted.map(({ line }) => [line.ref, null]));
+    const compared = new Set(wanted.flatMap(({ line, isCompared }) => (isCompared ? [line.ref] : [])));
     const ref = parseObjectRef(first.line.ref);
-    const open = new Map(group.map((wanted) => [wanted.line.ref, wanted]));
     let whole = 0;
+    const see = (item: Manifest) => {
+      const text = formatObjectRef(objectRefOf(item));
+      if (!found.has(text)) return;
+      const uid = state.inventory.entries.get(text)?.uid;
+      const isOurs = uid !== undefined && item.metadata["uid"] === uid && !hasLegacyOwner(item);
+      if (isOurs && !compared.has(text)) found.set(text, identityOf(item));
+      else found.set(text, ++whole <= MAX_WHOLE ? item : undefined);
+    };
     try {
       const type = await discovery.typeOf(ref, splitApiVersion(first.line.head.apiVersion).version);
-      const scope = type.namespaced ? { namespace: ref.namespace } : {};
-      const each = (item: Manifest) => {
-        const wanted = open.get(formatObjectRef(objectRefOf(item)));
-        if (!wanted) return;
-        const { found, line, isCompared } = wanted;
-        const uid = state.inventory.entries.get(line.ref)?.uid;
-        if (!isCompared && uid !== undefined && item.metadata["uid"] === uid && !hasLegacyOwner(item))
-          found.set(line.ref, identityOf(item));
-        else if (++whole <= MAX_WHOLE) found.set(line.ref, item);
-        else found.delete(line.ref);
-        seen.add(line.ref);
-      };
-      const seen = new Set<ObjectRefText>();
-      await listEach(cluster, type, scope, each, signal);
-      for (const { line, found } of group) if (!seen.has(line.ref)) found.set(line.ref, null);
+      await listEach(cluster, type, type.namespaced ? { namespace: ref.namespace } : {}, see, signal);
+      return found;
     } catch {
-      // Then each object is looked at by itself, and says itself what is wrong.
-      for (const { line, found } of group) found.delete(line.ref);
+      return new Map();
     }
   }
 
   return {
     async at(bundle, needed, signal) {
       if (accountOf(bundle)) return new Map();
-      if (!looked.has(bundle)) await look(bundle, needed, signal);
-      const found = looked.get(bundle) ?? new Map();
-      looked.delete(bundle);
+      const found = new Map<ObjectRefText, Manifest | null>();
+      const isCompared = isComparedIn(bundle);
+      for (const [key, lines] of groupsOf(needed.filter(isUnknown))) {
+        let known = shown.get(key);
+        if (!known || !lines.every((line) => known?.has(line.ref))) {
+          if (lines.length < LIST_THRESHOLD) continue;
+          known = await list([...lines.map((line) => ({ line, isCompared: isCompared(line) })), ...toCome(bundle, key)], signal);
+          shown.set(key, known);
+        }
+        for (const { ref } of lines) {
+          const live = known.get(ref);
+          if (live !== undefined) found.set(ref, live);
+          known.delete(ref);
+        }
+      }
       return found;
     },
   };
 }
 
-/** An object that is to be, and where what a list shows of it goes. */
+/** An object that is to be. */
 interface Wanted {
   readonly line: ManifestLine;
-  readonly found: Map<ObjectRefText, Manifest | null>;
+  /** More than its identity is looked at although it is ours. */
   readonly isCompared: boolean;
+}
+
+function groupsOf(lines: readonly ManifestLine[]): ReadonlyMap<string, readonly ManifestLine[]> {
+  const groups = new Map<string, ManifestLine[]>();
+  for (const line of lines) {
+    const key = keyOf(line);
+    const group = groups.get(key) ?? [];
+    group.push(line);
+    groups.set(key, group);
+  }
+  return groups;
+}
+
+/** Objects with the same key are in one list. */
+function keyOf({ ref, head }: ManifestLine): string {
+  const { group, kind, namespace } = parseObjectRef(ref);
+  return JSON.stringify([group, splitApiVersion(head.apiVersion).version, kind, namespace]);
 }
 
 /** An object of which only this is looked at: no value of it stays in memory. */
