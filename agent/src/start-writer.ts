@@ -13,10 +13,10 @@ import { createDiscoveryCache } from "./kube/discovery-cache.ts";
 import { createObserver } from "./observe/create-observer.ts";
 import { loadKeptState } from "./pull/desired-state.ts";
 import { createIntake } from "./pull/intake.ts";
-import { createSlicePuller } from "./pull/slice-puller.ts";
+import { createSlicePuller, type SlicePuller } from "./pull/slice-puller.ts";
 import { createStateStore } from "./pull/state-store.ts";
 import { createReconciler } from "./reconcile/reconciler.ts";
-import { openHubStream } from "./report/hub-stream.ts";
+import { type HubStream, openHubStream } from "./report/hub-stream.ts";
 import { createReporter } from "./report/reporter.ts";
 import { AGENT_VERSION } from "./version.ts";
 
@@ -36,6 +36,10 @@ export interface WriterOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Where slices come from. Default: NATS, as the settings say. */
+  readonly puller?: SlicePuller;
+  /** Where reports go. Default: the hub that the settings name. */
+  readonly openHub?: () => Promise<HubStream>;
 }
 
 /** An agent that does its work, and what can be asked of it. */
@@ -89,18 +93,21 @@ export function startWriter(options: WriterOptions): Writer {
     failpoint,
     prune: createPruner({ cluster, discovery, observer }),
     ownNamespace: config.namespace,
+    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
     concurrency: config.MUSTER_CONCURRENCY,
   });
 
   // What Git wants of it.
-  const puller = createSlicePuller({
-    ...base,
-    cluster: config.MUSTER_CLUSTER,
-    url: config.MUSTER_NATS_URL,
-    pollIntervalMs: config.MUSTER_POLL_INTERVAL_MS,
-    ...(config.MUSTER_NATS_CREDS_FILE && { credsFile: config.MUSTER_NATS_CREDS_FILE }),
-    ...(config.MUSTER_NATS_CA_FILE && { caFile: config.MUSTER_NATS_CA_FILE }),
-  });
+  const puller =
+    options.puller ??
+    createSlicePuller({
+      ...base,
+      cluster: config.MUSTER_CLUSTER,
+      url: config.MUSTER_NATS_URL,
+      pollIntervalMs: config.MUSTER_POLL_INTERVAL_MS,
+      ...(config.MUSTER_NATS_CREDS_FILE && { credsFile: config.MUSTER_NATS_CREDS_FILE }),
+      ...(config.MUSTER_NATS_CA_FILE && { caFile: config.MUSTER_NATS_CA_FILE }),
+    });
   const intake = createIntake({
     ...base,
     pinned: options.pinned,
@@ -117,14 +124,16 @@ export function startWriter(options: WriterOptions): Writer {
   const reporter = createReporter({
     ...base,
     failpoint,
-    open: () =>
-      openHubStream({
-        address: config.MUSTER_HUB_ADDRESS,
-        caFile: config.MUSTER_HUB_CA_FILE,
-        certFile: config.MUSTER_CERT_FILE,
-        keyFile: config.MUSTER_KEY_FILE,
-        ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
-      }),
+    open:
+      options.openHub ??
+      (() =>
+        openHubStream({
+          address: config.MUSTER_HUB_ADDRESS,
+          caFile: config.MUSTER_HUB_CA_FILE,
+          certFile: config.MUSTER_CERT_FILE,
+          keyFile: config.MUSTER_KEY_FILE,
+          ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
+        })),
     instance: options.instance,
     source: {
       facts: () => facts,
@@ -192,6 +201,7 @@ export function startWriter(options: WriterOptions): Writer {
     for (;;) {
       await clock.sleep(jitter(config.MUSTER_RELIST_INTERVAL_MS, random, 0.2), signal);
       if (!resumed) continue;
+      reconciler.checkState();
       try {
         const kubernetesVersion = await cluster.version(signal);
         if (kubernetesVersion !== facts.kubernetesVersion) facts = { ...facts, kubernetesVersion };

@@ -2,7 +2,7 @@ import type { IConfiguration, IForbiddenRuleType, IRegularForbiddenRuleType } fr
 
 const SOURCE = "^(shared|hub|agent)/";
 const TEST = "(\\.test\\.ts$|/testing/|^test/)";
-const PURE = "^(shared/src/(model|wire)|hub/src/(yaml|fleet|release)|agent/src/plan)/";
+const PURE = "^(shared/src/(model|wire|expression)|hub/src/(yaml|fleet|release)|agent/src/plan)/";
 
 /** Modules of Node that reach the outside world, the clock or chance. `crypto` is for digests and signatures (shared/wire only). */
 const IO_CORE =
@@ -53,7 +53,7 @@ export const DEPENDENCY_RULES: IConfiguration = {
     ),
     rule(
       "pure-folders-do-no-io",
-      "model, wire, yaml, fleet, release and plan decide and never act: their tests need no server, and equal inputs give equal outputs.",
+      "model, wire, expression, yaml, fleet, release and plan decide and never act: their tests need no server, and equal inputs give equal outputs.",
       { path: PURE, pathNot: TEST },
       { path: IO_CORE },
     ),
@@ -112,7 +112,7 @@ export const DEPENDENCY_RULES: IConfiguration = {
     ),
     rule(
       "shared-by-its-front-doors",
-      "@muster/shared/{model,wire,rpc,errors,runtime,telemetry} are the public surfaces; a file behind one of them may move.",
+      "@muster/shared/{model,wire,rpc,errors,expression,runtime,telemetry} are the public surfaces; a file behind one of them may move.",
       { path: "^(hub|agent|test)/" },
       { path: "^shared/src/", pathNot: ["^shared/src/[a-z]+/index\\.ts$", "^shared/src/[a-z]+/generate-[a-z-]+\\.ts$"] },
     ),
@@ -158,6 +158,7 @@ export const DEPENDENCY_RULES: IConfiguration = {
     clientLibrary("jwt-and-x509", ["@nats-io/(jwt|nkeys)", "@peculiar/[^/]+"], ["hub/src/identity"]),
     clientLibrary("fastify", ["fastify", "@fastify/[^/]+", "fastify-type-provider-zod"], ["hub/src/api"]),
     clientLibrary("commander", ["commander"], ["hub/cli"]),
+    clientLibrary("cel", ["@marcbachmann/cel-js"], ["shared/src/expression"]),
     rule(
       "only-main-composes",
       "main.ts is the composition root: what it puts together does not know it.",

@@ -1,10 +1,10 @@
 import { parseObjectRef } from "@muster/shared/model";
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
+import { createSeededRandom, type SeededRandom } from "../rig/seeded-random.ts";
 import { beginEpisode, type Episode, type Rest } from "./episode.ts";
 import type { ChaosAgent, Lane } from "./lane.ts";
 import { createRandomGit, type RandomGit } from "./random-revisions.ts";
 import { coveredBy, heldBy } from "./revision.ts";
-import { createSeededRandom, type SeededRandom } from "./seeded-random.ts";
 
 /** Options of {@link killAtRandom}. */
 export interface RandomKillOptions {

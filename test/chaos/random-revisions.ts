@@ -1,8 +1,8 @@
 import type { Manifest } from "@muster/shared/model";
 import type { MadeBundle } from "../../agent/src/pull/testing/slice-maker.ts";
+import type { SeededRandom } from "../rig/seeded-random.ts";
 import type { LaneObjects } from "./objects.ts";
 import { type Revision, toRevision } from "./revision.ts";
-import type { SeededRandom } from "./seeded-random.ts";
 
 /** Where an object is in Git, and as what. */
 interface Place {

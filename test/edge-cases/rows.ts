@@ -40,7 +40,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     star: true,
     section: "Ordering, discovery, dependencies",
     what: "A webhook config applied before its backend blocks the agent itself",
-    open: "An agent that starts anew while the policy stands does not always get to correct it.",
   },
   E020: { section: "Server-side apply", what: "Field removed in Git is removed live" },
   E021: {
@@ -92,11 +91,7 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     what: 'Quantities, int-or-string, defaulting ("1000m" vs "1")',
     notApplicable: "Drift is not found by a dry run: what the server answers to our own apply is what is compared (design, section 5).",
   },
-  E038: {
-    section: "Server-side apply",
-    what: "caBundle injected / invalid base64 caBundle",
-    open: "The hub does not strip an invalid caBundle; the agent reports it.",
-  },
+  E038: { section: "Server-side apply", what: "caBundle injected / invalid base64 caBundle" },
   E039: { star: true, section: "Server-side apply", what: "Fight with another controller" },
   E040: { section: "Server-side apply", what: "managedFields stripped by user" },
   E041: { section: "Server-side apply", what: "No-op reconcile makes zero writes, generation unchanged" },
@@ -124,11 +119,7 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E055: { section: "Server-side apply", what: "`generateName` objects" },
   E056: { section: "Server-side apply", what: "Field manager name > 128 / collisions between bundles" },
   E057: { section: "Server-side apply", what: "Kustomize openAPI/global state pollution between builds" },
-  E058: {
-    section: "Server-side apply",
-    what: "CRD going through variable substitution breaks `${}` in schema",
-    open: "CRDs are left alone; whether files opt in or out of substitution is to be decided.",
-  },
+  E058: { section: "Server-side apply", what: "CRD going through variable substitution breaks `${}` in schema" },
   E070: { star: true, section: "Prune, ownership, adoption", what: "Empty repo/dir/render must not delete everything" },
   E071: { star: true, section: "Prune, ownership, adoption", what: 'Git/Helm registry outage ⇒ treated as "no apps"' },
   E072: {

@@ -4,6 +4,8 @@ import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "
 export interface AuditEntry {
   /** RFC 3339, when the request arrived. */
   readonly at: string;
+  /** RFC 3339, when it was answered to the end. */
+  readonly endedAt: string;
   readonly user: string;
   readonly verb: string;
   readonly group: string;
@@ -20,6 +22,7 @@ export interface AuditEntry {
 
 interface RawEntry {
   requestReceivedTimestamp?: string;
+  stageTimestamp?: string;
   user?: { username?: string };
   verb?: string;
   userAgent?: string;
@@ -68,6 +71,7 @@ function toEntry(raw: RawEntry): AuditEntry {
   const uri = raw.requestURI ?? "";
   return {
     at: raw.requestReceivedTimestamp ?? "",
+    endedAt: raw.stageTimestamp ?? "",
     user: raw.user?.username ?? "",
     verb: raw.verb ?? "",
     group: raw.objectRef?.apiGroup ?? "",

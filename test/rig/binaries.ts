@@ -15,6 +15,7 @@ import {
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { currentMinor, KUBERNETES, type KubernetesMinor } from "./kubernetes.ts";
 import { RigError } from "./rig-error.ts";
 
 const run = promisify(execFile);
@@ -57,23 +58,26 @@ const TOOLS = {
     ldflags: "-X helm.sh/helm/v4/internal/version.version=v4.3.1",
     about: "2 min",
   },
-  "kube-apiserver": {
-    module: "kubernetes",
-    package: "k8s.io/kubernetes/cmd/kube-apiserver",
-    version: "1.36.3",
-    versionArgs: ["--version"],
-    ldflags: kubernetesVersion("1.36.3"),
-    about: "4 min",
-  },
-  "kube-controller-manager": {
-    module: "kubernetes",
-    package: "k8s.io/kubernetes/cmd/kube-controller-manager",
-    version: "1.36.3",
-    versionArgs: ["--version"],
-    ldflags: kubernetesVersion("1.36.3"),
-    about: "1 min",
-  },
 } as const satisfies Record<string, Tool>;
+
+/** Programs that there are of several minor versions, with the time that their build takes. */
+const KUBERNETES_TOOLS = { "kube-apiserver": "4 min", "kube-controller-manager": "1 min" } as const;
+
+function kubernetesTool(name: keyof typeof KUBERNETES_TOOLS, minor: KubernetesMinor): Tool {
+  const { version, module } = KUBERNETES[minor];
+  return {
+    module,
+    package: `k8s.io/kubernetes/cmd/${name}`,
+    version,
+    versionArgs: ["--version"],
+    ldflags: kubernetesVersion(version),
+    about: KUBERNETES_TOOLS[name],
+  };
+}
+
+function isKubernetesTool(name: ToolName): name is keyof typeof KUBERNETES_TOOLS {
+  return Object.hasOwn(KUBERNETES_TOOLS, name);
+}
 
 /** Without these the API server calls itself v0.0.0, and charts that ask for a version fail. */
 function kubernetesVersion(version: string): string {
@@ -83,23 +87,28 @@ function kubernetesVersion(version: string): string {
 }
 
 /** A program that the rig runs. */
-export type ToolName = keyof typeof TOOLS;
-export const ALL_TOOLS = Object.keys(TOOLS) as ToolName[];
+export type ToolName = keyof typeof TOOLS | keyof typeof KUBERNETES_TOOLS;
+const ALL_TOOLS = [...Object.keys(TOOLS), ...Object.keys(KUBERNETES_TOOLS)] as ToolName[];
 
 /**
  * The path of a real program: from the environment (`KUBEBUILDER_ASSETS`, then `PATH` where the version fits), from the
- * user's cache folder, or built from its pinned Go module, with progress on standard error.
- * Throws RIG_GO_MISSING or RIG_BUILD_FAILED.
+ * user's cache folder, or built from its pinned Go module, with progress on standard error. Programs of Kubernetes are those of
+ * `minor`, by default of {@link currentMinor}. Throws RIG_GO_MISSING or RIG_BUILD_FAILED.
  */
-export async function resolveBinary(name: ToolName): Promise<string> {
-  resolved[name] ??= find(name).catch((error: unknown) => {
-    delete resolved[name];
-    throw error;
-  });
-  return resolved[name];
+export async function resolveBinary(name: ToolName, minor: KubernetesMinor = currentMinor()): Promise<string> {
+  const tool: Tool = isKubernetesTool(name) ? kubernetesTool(name, minor) : TOOLS[name];
+  const key = `${name}-${tool.version}`;
+  const found =
+    resolved.get(key) ??
+    find(name, tool).catch((error: unknown) => {
+      resolved.delete(key);
+      throw error;
+    });
+  resolved.set(key, found);
+  return found;
 }
 
-const resolved: Partial<Record<ToolName, Promise<string>>> = {};
+const resolved = new Map<string, Promise<string>>();
 
 /** Makes sure that all of the programs are there, one build after the other. */
 export async function ensureBinaries(names: readonly ToolName[] = ALL_TOOLS): Promise<Record<string, string>> {
@@ -108,8 +117,7 @@ export async function ensureBinaries(names: readonly ToolName[] = ALL_TOOLS): Pr
   return paths;
 }
 
-async function find(name: ToolName): Promise<string> {
-  const tool: Tool = TOOLS[name];
+async function find(name: ToolName, tool: Tool): Promise<string> {
   const fromEnvironment = await findInEnvironment(name, tool);
   if (fromEnvironment) return fromEnvironment;
   const go = await goVersion();

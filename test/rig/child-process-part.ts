@@ -35,8 +35,8 @@ export interface Part {
   pause(): void;
   /** SIGCONT. */
   resume(): void;
-  /** Starts it again on the same ports and data; stops it first if it runs. */
-  restart(): Promise<void>;
+  /** Starts it again on the same ports and data, from now on as another program if one is given; stops it first if it runs. */
+  restart(command?: string): Promise<void>;
   /** Resolves with the exit code (128 + signal number for a signal) when the program ends. */
   exited(): Promise<number>;
   /** The last lines of its log. */
@@ -45,6 +45,7 @@ export interface Part {
 
 /** Starts a program and waits until it is ready. Throws RIG_PORT_BUSY or RIG_START_FAILED. */
 export async function startPart(options: PartOptions): Promise<Part> {
+  let { command } = options;
   let child: ChildProcess | undefined;
   let exit: Promise<number> = Promise.resolve(0);
 
@@ -61,7 +62,7 @@ export async function startPart(options: PartOptions): Promise<Part> {
       if (!(await isPortFree(port))) throw new RigError("RIG_PORT_BUSY", `${options.name}: something listens on port ${port} already`);
     }
     const log = openSync(options.logPath, "a", 0o600);
-    const started = spawn(options.command, [...options.args], {
+    const started = spawn(command, [...options.args], {
       stdio: ["ignore", log, log],
       // Ctrl-C at a terminal is for the process that stops its parts in order, not for all of them at once.
       detached: true,
@@ -115,8 +116,9 @@ export async function startPart(options: PartOptions): Promise<Part> {
     kill: () => end("SIGKILL"),
     pause: () => void child?.kill("SIGSTOP"),
     resume: () => void child?.kill("SIGCONT"),
-    async restart() {
+    async restart(next = command) {
       await end("SIGTERM");
+      command = next;
       await start();
     },
     exited: () => exit,

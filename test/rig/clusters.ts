@@ -13,7 +13,7 @@ export interface Clusters {
 /** Starts one API server per name, all at once, on one etcd. */
 export async function startClusters(
   names: readonly string[],
-  options: Pick<KubeApiserverOptions, "args" | "lowMemory"> = {},
+  options: Pick<KubeApiserverOptions, "args" | "lowMemory" | "minor"> = {},
 ): Promise<Clusters> {
   const etcd = await startEtcd();
   const started = await Promise.allSettled(names.map((name) => startKubeApiserver({ ...options, name, etcdUrl: etcd.url })));

@@ -17,6 +17,7 @@ const entry = (verb: string, second: number, change: Partial<AuditEntry> = {}): 
   dryRun: false,
   userAgent: "muster-agent",
   requestUri: "",
+  endedAt: "",
   ...change,
 });
 const slice = (second: number, ...covered: ObjectRefText[]): RecordedSlice => ({ atMs: second * 1_000, covered: new Set(covered) });

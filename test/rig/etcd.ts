@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
@@ -10,6 +10,11 @@ export interface Etcd extends Part {
   readonly url: string;
   /** Stops it, deletes all of its data, and starts it again. API servers on it must be restarted to make their own objects anew. */
   wipe(): Promise<void>;
+  /**
+   * Keeps its data as they are now, and gives what puts them back, as a restore from a backup does. Both stop it and start it again; after
+   * a restore API servers must be restarted, for they remember what never was.
+   */
+  snapshot(): Promise<() => Promise<void>>;
 }
 
 /** Options of {@link startEtcd}. */
@@ -25,6 +30,7 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   const url = `http://127.0.0.1:${client}`;
   const peerUrl = `http://127.0.0.1:${peer}`;
   const dataDir = join(folder.path, "data");
+  let snapshots = 0;
   const part = await startPart({
     name: "etcd",
     command: await resolveBinary("etcd"),
@@ -56,6 +62,18 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
       await part.kill();
       rmSync(dataDir, { recursive: true, force: true });
       await part.restart();
+    },
+    async snapshot() {
+      const saved = join(folder.path, `snapshot-${++snapshots}`);
+      await part.stop();
+      cpSync(dataDir, saved, { recursive: true });
+      await part.restart();
+      return async () => {
+        await part.kill();
+        rmSync(dataDir, { recursive: true, force: true });
+        cpSync(saved, dataDir, { recursive: true });
+        await part.restart();
+      };
     },
     async stop() {
       await part.stop();

@@ -6,6 +6,7 @@ import { type AuditEntry, endOfAudit, readAudit } from "./audit-log.ts";
 import { resolveBinary } from "./binaries.ts";
 import { type Part, startPart } from "./child-process-part.ts";
 import { freePort } from "./free-port.ts";
+import type { KubernetesMinor } from "./kubernetes.ts";
 import { RigError } from "./rig-error.ts";
 import { createTempFolder } from "./temp-folder.ts";
 
@@ -14,6 +15,8 @@ export interface KubeApiserverOptions {
   /** Name of the cluster; its prefix in etcd. */
   readonly name: string;
   readonly etcdUrl: string;
+  /** Default: that of the run; see `currentMinor`. */
+  readonly minor?: KubernetesMinor;
   /** More arguments for the API server. */
   readonly args?: readonly string[];
   /**
@@ -49,6 +52,8 @@ export interface KubeApiserver extends Part {
   audit(mark?: AuditMark): AuditEntry[];
   /** “From now on.” */
   auditMark(): AuditMark;
+  /** Stops it and starts it in another minor version, on the same port and objects. */
+  changeMinor(minor: KubernetesMinor): Promise<void>;
   /** Stops it, deletes all of its objects in etcd, and starts it again, as an empty cluster of the same name. */
   wipe(): Promise<void>;
 }
@@ -125,7 +130,7 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
 
   const part = await startPart({
     name: `kube-apiserver ${options.name}`,
-    command: await resolveBinary("kube-apiserver"),
+    command: await resolveBinary("kube-apiserver", options.minor),
     args: [
       `--etcd-servers=${options.etcdUrl}`,
       `--etcd-prefix=/${options.name}`,
@@ -186,6 +191,9 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
     },
     audit: ({ offset, atMs }: AuditMark = FROM_THE_START) => readAudit(auditLogPath, offset).filter(({ at }) => Date.parse(at) >= atMs),
     auditMark: () => ({ offset: endOfAudit(auditLogPath), atMs: Date.now() }),
+    async changeMinor(minor: KubernetesMinor) {
+      await part.restart(await resolveBinary("kube-apiserver", minor));
+    },
     async wipe() {
       await part.kill();
       const encode = (key: string) => Buffer.from(key).toString("base64");

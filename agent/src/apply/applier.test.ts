@@ -20,7 +20,7 @@ function setUp(clock: Clock = systemClock, watchNamespaces: readonly string[] = 
   const apply = (manifest: Manifest, task: { uid?: string; options?: Partial<BundleOptions> } = {}) =>
     applier.apply(
       {
-        line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
+        line: { manifest, head: manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
         bundle: "a",
         ...(task.uid && { uid: task.uid }),
         options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },

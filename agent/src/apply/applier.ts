@@ -79,12 +79,13 @@ export function createApplier(options: ApplierOptions): Applier {
     const { line, bundle } = task;
     const { ignore } = task.options.drift;
     const ref = parseObjectRef(line.ref);
-    refuseReserved(ref.namespace, ref.kind, line.manifest.metadata.name);
-    const type = await discovery.typeOf(ref, splitApiVersion(line.manifest.apiVersion).version);
+    refuseReserved(ref.namespace, ref.kind, ref.name);
+    const type = await discovery.typeOf(ref, splitApiVersion(line.head.apiVersion).version);
     if (type.namespaced) refuseUnwatched(ref);
-    const rules = rulesFor(line.manifest, ignore);
+    const desired = line.manifest;
+    const rules = rulesFor(desired, ignore);
     const { there, found, isNew } = await look(task, type, rules.length > 0, signal);
-    const wanted = withoutAggregatedRules(inScope(line.manifest, type));
+    const wanted = withoutAggregatedRules(inScope(desired, type));
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
     const { manifest, leftOut } = before && rules.length > 0 ? leaveToOthers(wanted, before, rules) : { manifest: wanted };
@@ -147,7 +148,7 @@ export function createApplier(options: ApplierOptions): Applier {
   /** Removes what keeps the server from taking an object, where that is allowed; throws the server's error where it is not. */
   async function overcome(task: ApplyTask, error: CodedError, signal: AbortSignal): Promise<void> {
     const ref = parseObjectRef(task.line.ref);
-    const type = await discovery.typeOf(ref, splitApiVersion(task.line.manifest.apiVersion).version);
+    const type = await discovery.typeOf(ref, splitApiVersion(task.line.head.apiVersion).version);
     const manifest = inScope(task.line.manifest, type);
     if (error.code === "KUBE_IMMUTABLE") {
       const onDelete = () => observer.forget(task.line.ref);

@@ -89,6 +89,13 @@ export function createPruner(options: PrunerOptions): Pruner {
       const annotation = policy ? PROPAGATION_ANNOTATION : PRUNE_ANNOTATION;
       throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(objectRefOf(live))}: its annotation ${annotation} has an unknown value`);
     }
+    if (policy === PrunePolicy.Protect) {
+      const todo = `take the annotation ${PRUNE_ANNOTATION} off it, and it is deleted`;
+      throw new CodedError(
+        "PRUNE_PROTECTED",
+        `${describeObjectRef(objectRefOf(live))} left Git and is protected by its annotation; ${todo}`,
+      );
+    }
     if (policy !== PrunePolicy.Cascade) await refuseUnsafeDeletion(live, { cluster, discovery, leaves }, signal);
     return { uid: String(live.metadata["uid"] ?? ""), propagation };
   }

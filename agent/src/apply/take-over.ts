@@ -20,11 +20,16 @@ export type OwnershipPatch = JsonObject;
  * unless Git sets it. Fields that become nobody's keep their value.
  */
 export function takeOverFromKubectl(live: Manifest, manifest: Manifest): OwnershipPatch | undefined {
-  if (!managedFields(live).some(isLegacy)) return undefined;
+  if (!hasLegacyOwner(live)) return undefined;
   const named = [lastApplied(live), manifest];
   const metadata = reassign(live, (entry, fields) => (isLegacy(entry) ? { ours: namedPart(fields, named), theirs: {} } : undefined));
   const keeps = annotationsOf(manifest)[LAST_APPLIED] !== undefined || annotationsOf(live)[LAST_APPLIED] === undefined;
   return keeps ? metadata : { ...metadata, annotations: { [LAST_APPLIED]: null } };
+}
+
+/** True if `kubectl apply` has applied it, and nobody has taken that over. */
+export function hasLegacyOwner(live: Manifest): boolean {
+  return managedFields(live).some(isLegacy);
 }
 
 /** What makes all entries of one list ours, whoever owns them: then our next apply removes those that Git does not have. */

@@ -2,6 +2,7 @@ import type { JsonObject, Manifest } from "@muster/shared/model";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { definition, type EdgeCluster, startEdgeCluster, synced } from "./testing/edge-cluster.ts";
+import { refuseAll } from "./testing/refuse-all.ts";
 
 /** What is applied before what, what waits for what, and what refuses the agent itself: section 1 of the edge cases. */
 
@@ -32,29 +33,6 @@ const rolledOut = (path: string, generation = 1) =>
     { status: { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 } },
     "application/merge-patch+json",
   );
-
-/** A policy that refuses whatever one user asks for, of any kind, and its binding. */
-function refuseAll(name: string, user: string, expression = "false"): Manifest[] {
-  const rules = [{ apiGroups: ["*"], apiVersions: ["*"], operations: ["CREATE", "UPDATE", "DELETE"], resources: ["*"] }];
-  return [
-    {
-      apiVersion: `${ADMISSION}/v1`,
-      kind: "ValidatingAdmissionPolicy",
-      metadata: { name },
-      spec: {
-        matchConstraints: { resourceRules: rules },
-        matchConditions: [{ name: "who", expression: `request.userInfo.username == '${user}'` }],
-        validations: [{ expression, message: "nothing is allowed here" }],
-      },
-    },
-    {
-      apiVersion: `${ADMISSION}/v1`,
-      kind: "ValidatingAdmissionPolicyBinding",
-      metadata: { name },
-      spec: { policyName: name, validationActions: ["Deny"] },
-    },
-  ];
-}
 
 describe("the order of applies", () => {
   it("E003: is that of the ranks and never that of the files", async () => {
@@ -282,6 +260,34 @@ describe("a policy that refuses everything that the agent asks for, its own stat
     expect(await live()).toEqual({ x: "2", y: "1" });
     expect(deleted().sort()).toEqual([`/validatingadmissionpolicies/${namespace}`, `/validatingadmissionpolicybindings/${namespace}`]);
     await eventually(async () => expect([...(await agent.inventory()).entries.keys()].sort()).toHaveLength(2));
+  });
+
+  it("E014: is changed first when the next commit corrects it, also by an agent that started only now", async () => {
+    const { agent, start, map, live, namespace, user, deleted } = await lockedOut();
+    const { desired } = agent.reconciler;
+    agent.stop();
+    const second = start();
+    second.reconciler.resume(desired!);
+    await insist(() => second.take([{ name: "a", objects: [map("x", "2"), ...refuseAll(namespace, user, "true")] }]));
+    await synced(second, "a", 40_000);
+    expect(await live()).toEqual({ x: "2" });
+    expect(deleted()).toEqual([]);
+  });
+
+  it("E014: is deleted first also by an agent that started only now, before it has looked at anything", async () => {
+    const { agent, start, map, live, namespace, deleted } = await lockedOut();
+    const { desired } = agent.reconciler;
+    agent.stop();
+    const second = start();
+    second.reconciler.resume(desired!);
+    await insist(() => second.take([{ name: "a", objects: [map("x", "2")] }]));
+    await synced(second, "a", 40_000);
+    expect(await live()).toEqual({ x: "2" });
+    // Its first pass, which still knew the policy only, may have made it again once.
+    expect([...new Set(deleted())].sort()).toEqual([
+      `/validatingadmissionpolicies/${namespace}`,
+      `/validatingadmissionpolicybindings/${namespace}`,
+    ]);
   });
 
   it("E014: a webhook whose server is not there is named as what refuses, and goes in the same way", async () => {

@@ -124,6 +124,18 @@ describe("annotations on an object that leaves Git, on a real API server", () =>
     expect(tenant.deleted()).toEqual([]);
   });
 
+  it("E081: a protected one stays, and stays ours, until a person takes the annotation off; then it goes", async () => {
+    const { tenant, agent } = await applied(({ map }) => [annotated(map("x"), { "muster.dev/prune": "protect" }), map("y")]);
+    await agent.take([{ name: "a", objects: [tenant.map("y")] }]);
+    await eventually(() => expect(agent.bundle("a")).toMatchObject({ state: SyncState.Pending, reason: "PRUNE_PROTECTED" }), within);
+    expect(agent.reconciler.exceptions()).toMatchObject([{ ref: { name: "x" }, code: "PRUNE_PROTECTED" }]);
+    expect(await owned(agent)).toEqual(["x", "y"]);
+    await patch(tenant.path("x"), { metadata: { annotations: { "muster.dev/prune": null } } });
+    agent.reconciler.trigger();
+    await eventually(async () => expect(await owned(agent)).toEqual(["y"]), within);
+    expect(tenant.deleted()).toEqual([`${tenant.namespace}/configmaps/x`]);
+  });
+
   it("E089: what it owns is deleted behind it, or before it, or is left, as the annotation says", async () => {
     const { tenant, agent } = await applied(({ map }) => [
       map("background"),

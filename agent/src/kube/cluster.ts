@@ -56,6 +56,11 @@ export interface ListScope {
 export interface ListOptions extends ListScope {
   /** Only apiVersion, kind and metadata. */
   readonly metadataOnly?: boolean;
+  /**
+   * Hears the objects page by page, for who keeps little of each: then the result has none. A list that expires half-way begins
+   * anew, and its pages come again. Use {@link listEach}.
+   */
+  readonly onPage?: (items: readonly Manifest[]) => void;
 }
 
 /** One page-less list. */
@@ -75,7 +80,7 @@ export interface Cluster {
   discover(signal?: AbortSignal): Promise<Discovery>;
   /** undefined if it does not exist. */
   get(type: ResourceType, namespace: string, name: string, signal?: AbortSignal): Promise<Manifest | undefined>;
-  /** Pages inside (500 a page). */
+  /** Pages inside (500 objects a page, fewer of large ones). A list that expires half-way (410) begins anew. */
   list(type: ResourceType, options: ListOptions, signal?: AbortSignal): Promise<ListResult>;
   /** Server-side apply with the field manager `muster`; gives the live object. */
   apply(type: ResourceType, manifest: Manifest, options: ApplyOptions): Promise<Manifest>;
@@ -98,4 +103,22 @@ export interface Cluster {
   ): AsyncIterable<WatchEvent>;
   /** Closes the connection pool. */
   close(): Promise<void>;
+}
+
+/**
+ * Lists without holding all objects at once, however many there are; gives the resource version of the list. An object may come
+ * twice, the later one being the newer.
+ */
+export async function listEach(
+  cluster: Pick<Cluster, "list">,
+  type: ResourceType,
+  options: ListOptions,
+  each: (item: Manifest) => void,
+  signal?: AbortSignal,
+): Promise<string> {
+  const all = (items: readonly Manifest[]) => items.forEach(each);
+  const { items, resourceVersion } = await cluster.list(type, { ...options, onPage: all }, signal);
+  // A cluster that knows no pages gives all at once.
+  all(items);
+  return resourceVersion;
 }

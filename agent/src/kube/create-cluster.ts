@@ -4,7 +4,8 @@ import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { ApplyOptions, Cluster, DeleteOptions, ListOptions, ListResult, ResourceType } from "./cluster.ts";
 import { loadCredentials } from "./credentials.ts";
-import { apiVersionOf, discover } from "./discovery.ts";
+import { discover } from "./discovery.ts";
+import { listPages } from "./list-pages.ts";
 import { createTransport, type KubeRequest } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
 
@@ -20,12 +21,6 @@ export interface CreateClusterOptions {
   /** Default: none. */
   readonly failpoint?: AgentFailpoint;
 }
-
-/** A list without the objects' contents. */
-const METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-
-/** Objects on one page of a list. */
-const PAGE = 500;
 
 /** The API server that a kubeconfig or the pod's ServiceAccount names. Throws CONFIG_INVALID. */
 export function createCluster(options: CreateClusterOptions): Cluster {
@@ -137,30 +132,17 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     close: () => transport.close(),
   };
 
-  async function list(type: ResourceType, scope: ListOptions, signal?: AbortSignal): Promise<ListResult> {
+  async function list(type: ResourceType, options: ListOptions, signal?: AbortSignal): Promise<ListResult> {
     const items: Manifest[] = [];
-    let next: string | undefined;
-    let resourceVersion = "";
-    do {
-      const query = new URLSearchParams({ limit: String(PAGE) });
-      if (scope.labelSelector) query.set("labelSelector", scope.labelSelector);
-      if (next) query.set("continue", next);
-      const { body } = await transport.send({
-        method: "GET",
-        path: `${resourcePath(type, scope.namespace ?? "")}?${query}`,
-        verb: "list",
-        what: type.plural,
-        ...(scope.metadataOnly && { accept: METADATA_ONLY }),
-        ...(signal && { signal }),
-      });
-      const page = JSON.parse(body) as { metadata?: { resourceVersion?: string; continue?: string }; items?: JsonObject[] };
-      for (const item of page.items ?? []) {
-        // Items of a list carry neither kind nor apiVersion.
-        items.push({ ...item, apiVersion: apiVersionOf(type), kind: type.kind } as unknown as Manifest);
-      }
-      resourceVersion = page.metadata?.resourceVersion ?? resourceVersion;
-      next = page.metadata?.continue || undefined;
-    } while (next);
+    const resourceVersion = await listPages({
+      transport,
+      path: resourcePath(type, options.namespace ?? ""),
+      type,
+      list: options,
+      onPage: options.onPage ?? ((page) => void items.push(...page)),
+      onRestart: () => void items.splice(0),
+      ...(signal && { signal }),
+    });
     return { items, resourceVersion };
   }
 }

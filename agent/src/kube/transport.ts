@@ -3,8 +3,11 @@ import { Agent, type Dispatcher } from "undici";
 import type { KubeCredentials } from "./credentials.ts";
 import { errorFromAnswer, errorFromTransport, type RequestSubject } from "./map-error.ts";
 
-/** Largest answer that is read, in bytes; a page of 500 objects stays far below. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Largest answer that is read, in bytes. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+/** Set in the data of the error of an answer that is larger than what is read. */
+export const ANSWER_TOO_LARGE = "answerTooLarge";
 
 /** One request to the API server. */
 export interface KubeRequest extends RequestSubject {
@@ -140,7 +143,10 @@ async function readLimited(body: AsyncIterable<Uint8Array>): Promise<string> {
   let length = 0;
   for await (const chunk of body) {
     length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new CodedError("KUBE_SERVER", `The API server's answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    if (length > MAX_ANSWER_BYTES) {
+      const message = `The API server's answer is larger than ${MAX_ANSWER_BYTES} bytes`;
+      throw new CodedError("KUBE_SERVER", message, { data: { [ANSWER_TOO_LARGE]: true } });
+    }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -1,6 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
+import { isDenial } from "../kube/admission.ts";
 import type { WriterLease } from "./writer-lease.ts";
 
 /** Options of {@link takeTurns}. */
@@ -13,7 +14,10 @@ export interface TurnsOptions {
   readonly logger: Logger;
 }
 
-/** Writing while the Lease is here, standing by while it is not. */
+/**
+ * Writing while the Lease is here, standing by while it is not. If admission refuses the Lease, the work begins all the same, for only
+ * the slice that mends what refuses can change that; until then nothing else is written ({@link WriterLease.ensure}, E014).
+ */
 export interface Turns {
   /** Why nothing is written now, for people; undefined: something is, or will be at once. */
   readonly standsBy: string | undefined;
@@ -44,6 +48,7 @@ export function takeTurns({ lease, start, signal, clock, logger }: TurnsOptions)
         if (signal.aborted) throw error;
         const coded = CodedError.from(error);
         logger.warn({ code: coded.code, err: coded }, "waiting for the lease of this cluster");
+        if (isDenial(error)) end ??= start();
         await clock.sleep(RETRY_MS, signal);
       }
     }
@@ -53,7 +58,7 @@ export function takeTurns({ lease, start, signal, clock, logger }: TurnsOptions)
     while (!signal.aborted) {
       await take();
       standsBy = undefined;
-      end = start();
+      end ??= start();
       const holder = await lease.hold(signal);
       if (signal.aborted) return;
       standsBy = `the agent instance ${holder} writes this cluster; this one stands by`;

@@ -10,6 +10,8 @@ import { eventually } from "../../../test/rig/eventually.ts";
 import { freePort } from "../../../test/rig/free-port.ts";
 import type { KubeApiserver } from "../../../test/rig/kube-apiserver.ts";
 import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.ts";
+import { refuseAll } from "../edge-cases/testing/refuse-all.ts";
+import { ADMISSION_GROUP } from "../kube/admission.ts";
 import { createPublisher, type Publisher } from "../pull/testing/publisher.ts";
 import { configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
 
@@ -77,6 +79,14 @@ async function start(account: string): Promise<Part & { readonly notReady: () =>
 }
 
 const publish = (value: string) => publisher.publish(maker, maker.make([{ name: "a", objects: [configMap("x", value)] }]));
+/** Somebody else's, which the agent would correct. */
+const edit = () =>
+  api.admin.request(
+    "PATCH",
+    "/api/v1/namespaces/web/configmaps/x",
+    { data: { value: String(performance.now()) } },
+    "application/merge-patch+json",
+  );
 const live = async () => (await api.admin.get<{ data: { value: string } }>("/api/v1/namespaces/web/configmaps/x"))?.data.value;
 const writesOf = (account: string, mark: Parameters<KubeApiserver["audit"]>[0]) =>
   api
@@ -115,5 +125,37 @@ describe("two agents with one identity", () => {
     await eventually(async () => expect(await paused.notReady()).toContain("stands by"));
     expect(writesOf("paused", mark)).toEqual([]);
     expect(await live()).toBe("5");
+  });
+});
+
+describe("an agent that refuses itself everything by a policy, its lease included", () => {
+  it("E014: started anew, it corrects the policy as Git says now, and then works on", async () => {
+    const user = `system:serviceaccount:${STATE}:locked`;
+    const withPolicy = (value: string, expression: string) =>
+      publisher.publish(maker, maker.make([{ name: "a", objects: [configMap("x", value), ...refuseAll("lockout", user, expression)] }]));
+    const first = await start("locked");
+    await withPolicy("6", "false");
+    await eventually(async () => expect(await live()).toBe("6"));
+    // It takes the API server a moment to go by a policy.
+    const refused = () => api.audit().some((entry) => entry.user === user && entry.code === 422);
+    await eventually(
+      async () => {
+        await edit();
+        expect(refused()).toBe(true);
+      },
+      { intervalMs: 500 },
+    );
+    await first.kill();
+    const mark = api.auditMark();
+    await first.restart();
+    await eventually(() => {
+      const leases = api.audit(mark).filter((entry) => entry.user === user && entry.resource === "leases" && isMutating(entry));
+      expect(leases.map(({ code }) => code)).toContain(422);
+    });
+    await withPolicy("7", "true");
+    await eventually(async () => expect(await live()).toBe("7"), { timeoutMs: 60_000 });
+    const written = api.audit(mark).filter((entry) => entry.user === user && isMutating(entry) && entry.code < 400 && !entry.dryRun);
+    // Before anything else could be written.
+    expect(written[0]).toMatchObject({ group: ADMISSION_GROUP });
   });
 });

@@ -3,6 +3,7 @@ import { CodedError } from "@muster/shared/errors";
 import { isJsonObject, type Manifest } from "@muster/shared/model";
 import { type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
+import { isDenial } from "../kube/admission.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 
 /** Options of {@link createWriterLease}. */
@@ -31,10 +32,15 @@ export interface WriterLeaseOptions {
  * writes the Lease once and never renews it: at rest nothing is written (I9).
  */
 export interface WriterLease {
-  /** Takes it over, whoever has it. Throws KUBE_*. */
+  /** Takes it over, whoever has it. Throws KUBE_*; of these, KUBE_DENIED stands in the way of every write until it succeeds. */
   take(signal: AbortSignal): Promise<void>;
-  /** Resolves if this instance has the Lease, as of at most {@link FRESH_MS} ago. Throws AGENT_STANDBY, or KUBE_*. */
+  /**
+   * Resolves if this instance has the Lease, as of at most {@link FRESH_MS} ago. Throws AGENT_STANDBY, KUBE_DENIED
+   * while admission does not let it be taken, or another KUBE_*.
+   */
   ensure(signal?: AbortSignal): Promise<void>;
+  /** Somebody else has written what is ours: the next {@link ensure} looks. */
+  doubt(): void;
   /** Answers questions; resolves with the name of the instance that has taken over. */
   hold(signal: AbortSignal): Promise<string>;
   /** Resolves when the writer does not answer, or there is none. */
@@ -69,6 +75,8 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
   const { cluster, namespace, instance, clock, random, logger, askEveryMs = 15_000, answerMs = 10_000 } = options;
   let verifiedMs = Number.NEGATIVE_INFINITY;
   let lostTo: string | undefined;
+  /** Admission has refused that this instance takes it. */
+  let refusal: unknown;
   /** Instances that have asked, so that each is told of once; only the last few, which is enough for people. */
   const told = new Set<string>();
 
@@ -164,18 +172,25 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
         const previous = before && holderOf(before);
         const transitions = Number((before?.["spec"] as { leaseTransitions?: number } | undefined)?.leaseTransitions ?? -1) + 1;
         const spec = { holderIdentity: instance, acquireTime: now(), renewTime: now(), leaseTransitions: transitions };
-        const taken = await write(before, { spec, annotations: {} }, signal);
+        const taken = await write(before, { spec, annotations: {} }, signal).catch((error: unknown) => {
+          if (isDenial(error)) refusal = error;
+          throw error;
+        });
         if (!taken) continue;
-        lostTo = undefined;
+        [lostTo, refusal] = [undefined, undefined];
         note(taken);
         if (previous !== undefined && previous !== instance) logger.info({ previous }, "took over from the agent that wrote before");
         return;
       }
     },
     async ensure(signal) {
+      if (refusal) throw refusal;
       if (lostTo === undefined && clock.monotonicMs() - verifiedMs < FRESH_MS) return;
       if (lostTo === undefined && note(await read(signal))) return;
       throw new CodedError("AGENT_STANDBY", `The agent instance ${lostTo} writes this cluster; this one stands by`);
+    },
+    doubt() {
+      verifiedMs = Number.NEGATIVE_INFINITY;
     },
     async hold(signal) {
       const backoff = createBackoff({ random });

@@ -13,6 +13,7 @@ import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import {
+  describes,
   FieldSetPool,
   isOlder,
   type ObservedObject,
@@ -104,7 +105,8 @@ export function createObserver(options: ObserverOptions): Observer {
 
   function see(live: Manifest): void {
     const object = objects.get(formatObjectRef(objectRefOf(live)));
-    if (!object) return;
+    // The echo of our own apply, and most of what a relist shows.
+    if (!object || (object.applying === 0 && describes(object, live))) return;
     if (object.applying > 0) {
       if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting)))
         object.waiting = live;

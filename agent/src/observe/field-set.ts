@@ -1,5 +1,6 @@
+import { hash } from "node:crypto";
 import { FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { canonicalJson, digestBytes } from "@muster/shared/wire";
+import { canonicalJson } from "@muster/shared/wire";
 
 /**
  * The fields that our applies own, in the form of managedFields' `fieldsV1`: `f:<name>` a member, `k:{…}` a list item by
@@ -70,7 +71,8 @@ const ABSENT = " absent";
 /** Projects an object onto a field set and hashes it: equal hashes mean that every field we own has the value it had. */
 export function projectionHash(object: Manifest, fields: FieldSet): string {
   const projected = project(object, fields, ownedFields(object));
-  return digestBytes(canonicalJson(projected ?? null)).slice("sha256:".length, "sha256:".length + 32);
+  // Whole and short: a part of a longer text would keep all of it in memory.
+  return hash("sha256", canonicalJson(projected ?? null), "base64");
 }
 
 /** What an object has of a field set, as a value that can be compared; `own` is what the API server says that we own there. */

@@ -159,11 +159,23 @@ export function recordUnreadable(object: ObservedObject, message: string): boole
   return true;
 }
 
+/** True if just this state was looked at already, and nothing has put in doubt since what was found. */
+export function describes({ uid, resourceVersion, health }: ObservedObject, { metadata }: Manifest): boolean {
+  const isSure = health !== Health.Unknown && health !== Health.NotFound;
+  return isSure && resourceVersion !== "" && metadata["resourceVersion"] === resourceVersion && metadata["uid"] === uid;
+}
+
 export function toObservation(object: ObservedObject): Observation {
   const { ref, bundle, uid, resourceVersion, health, message, drift, expiring, ruleProblem, sharedWith } = object;
-  const finished = expiring === Health.Current && { finished: true as const };
-  return { ref, bundle, uid, resourceVersion, health, message, sharedWith, ...finished, ...(ruleProblem && { ruleProblem }), ...(drift && { drift }) };
+  // Asked for each object in every pass and every report: no spreading.
+  const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message, sharedWith };
+  if (expiring === Health.Current) observation.finished = true;
+  if (ruleProblem !== undefined) observation.ruleProblem = ruleProblem;
+  if (drift) observation.drift = drift;
+  return observation;
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 export function versionOf(manifest: Manifest): string {
   return String(manifest.metadata["resourceVersion"] ?? "");

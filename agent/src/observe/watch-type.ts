@@ -3,7 +3,7 @@ import { formatObjectRef, type Manifest, type ObjectRefText, objectRefOf } from 
 import { type Clock, createBackoff, jitter, type Random } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
-import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
+import { type Cluster, type ListScope, listEach, type ResourceType } from "../kube/cluster.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
 import { versionOf } from "./observed-object.ts";
 
@@ -115,13 +115,19 @@ async function relistLoop(options: WatchTypeOptions, signal: AbortSignal): Promi
 
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
   const at = options.sequence();
-  const { items, resourceVersion } = await options.cluster.list(options.type, options.scope, signal);
-  options.failpoint("agent.duringRelist");
   const versions = new Map<ObjectRefText, string>();
-  for (const item of items) {
+  let isAnswered = false;
+  const answered = () => {
+    if (!isAnswered) options.failpoint("agent.duringRelist");
+    isAnswered = true;
+  };
+  const see = (item: Manifest) => {
+    answered();
     versions.set(formatObjectRef(objectRefOf(item)), versionOf(item));
     options.onLive(item);
-  }
+  };
+  const resourceVersion = await listEach(options.cluster, options.type, options.scope, see, signal);
+  answered();
   options.onListed(versions, at);
   return resourceVersion;
 }

@@ -22,8 +22,8 @@ export function driftWords(lines: readonly ManifestLine[]): ReadonlyMap<ObjectRe
   const found = known.get(lines);
   if (found) return found;
   const words = new Map<ObjectRefText, DriftWord>();
-  for (const { ref, manifest } of lines) {
-    const word = driftWordOf(manifest);
+  for (const { ref, head } of lines) {
+    const word = driftWordOf(head);
     if (word !== undefined) words.set(ref, word);
   }
   known.set(lines, words);

@@ -29,6 +29,20 @@ export interface Inventory {
 
 export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map(), rebuilt: false };
 
+/**
+ * What two agents have written side by side: whatever either knows is known, and what one of them forgot because it was gone, the next
+ * prune finds gone again. `mine` has the say where both know an object.
+ */
+export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory {
+  const entries = new Map(theirs.entries);
+  for (const [ref, entry] of mine.entries) {
+    const uid = entry.uid ?? entries.get(ref)?.uid;
+    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }) });
+  }
+  const applied = new Map([...mine.applied].filter(([bundle, digest]) => theirs.applied.get(bundle) === digest));
+  return { entries, applied, rebuilt: mine.rebuilt || theirs.rebuilt };
+}
+
 interface Encoded {
   readonly version: 1;
   readonly entries: readonly InventoryEntry[];

@@ -6,6 +6,8 @@ export const PrunePolicy = {
   Delete: "delete",
   /** It stays, and is not ours any more (E081). */
   Keep: "keep",
+  /** It stays and stays ours, and waits until a person takes the annotation off the live object. */
+  Protect: "protect",
   /** A Namespace is deleted with all that is in it, also what is not ours (E084). */
   Cascade: "cascade",
 } as const;
@@ -22,6 +24,7 @@ const POLICIES: Readonly<Record<string, PrunePolicy>> = {
   enabled: PrunePolicy.Delete,
   disabled: PrunePolicy.Keep,
   keep: PrunePolicy.Keep,
+  protect: PrunePolicy.Protect,
   cascade: PrunePolicy.Cascade,
 };
 

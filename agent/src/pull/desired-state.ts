@@ -8,7 +8,7 @@ import {
   type Slice,
   type SliceBundle,
 } from "@muster/shared/model";
-import { decodeManifestSet, decodeSlice, type ManifestLine } from "@muster/shared/wire";
+import { decodeManifestSet, decodeSlice, encodeManifestSet, type ManifestLine } from "@muster/shared/wire";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { HighWater } from "./accept-slice.ts";
 import type { StateStore } from "./state-store.ts";
@@ -211,6 +211,18 @@ export async function keepState(store: StateStore, desired: DesiredState, option
     HIGH_WATER,
     Buffer.from(JSON.stringify({ epoch: slice.epoch, generation: slice.generation, digest } satisfies HighWater)),
   );
+}
+
+/** Keeps the state that is in force once more, as far as it was lost. Manifest sets are encoded anew: one whose bytes come out otherwise is left. */
+export async function keepAgain(store: StateStore, desired: DesiredState): Promise<void> {
+  const encoded = new Map<string, Uint8Array>();
+  for (const bundle of desired.slice.bundles) {
+    const lines = desired.bundles.get(bundle.name);
+    const wanted = contentOf(bundle, desired)?.manifestSet.blob;
+    const { ref, chunks } = encodeManifestSet((lines ?? []).map(({ manifest }) => manifest));
+    if (lines && ref.blob === wanted) encoded.set(wanted, Buffer.concat(chunks));
+  }
+  await keepState(store, desired, { fetched: encoded });
 }
 
 /** Removes manifest sets that the kept slice does not use. Call when there is time. */

@@ -1,3 +1,4 @@
+import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { DesiredState } from "./desired-state.ts";
@@ -21,6 +22,7 @@ function setUp() {
       current = desired;
       taken.push(desired.slice.generation);
     },
+    clock: systemClock,
     random: () => 0,
     logger: silentLogger(),
     failpoint: () => {},

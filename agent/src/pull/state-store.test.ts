@@ -93,4 +93,43 @@ describe("the agent's state", () => {
     expect(secrets(cluster)).toEqual([]);
     expect(await store.names()).toEqual([]);
   });
+
+  it("E186: what another process has written meanwhile is not written over unseen", async () => {
+    const cluster = createFakeCluster();
+    const [first, second] = [storeOn(cluster), storeOn(cluster)];
+    expect(await first.read("a")).toBeUndefined();
+    await second.write("a", Buffer.from("theirs"));
+    await expect(first.write("a", Buffer.from("mine"))).rejects.toMatchObject({ code: "AGENT_STATE_CONFLICT" });
+    expect((await storeOn(cluster).read("a"))?.toString()).toBe("theirs");
+    // Now it has been seen.
+    await first.write("a", Buffer.from("mine"));
+    expect((await storeOn(cluster).read("a"))?.toString()).toBe("mine");
+    await expect(second.write("a", Buffer.from("theirs again"))).rejects.toMatchObject({ code: "AGENT_STATE_CONFLICT" });
+  });
+
+  it("a write whose answer was lost is no conflict with oneself, and costs nothing more than a look", async () => {
+    const cluster = createFakeCluster();
+    const store = storeOn(cluster);
+    await store.write("a", Buffer.from("one"));
+    const { replace } = cluster;
+    cluster.replace = async (...asked) => {
+      await replace(...asked);
+      throw new CodedError("KUBE_UNREACHABLE", "the answer was lost");
+    };
+    await expect(store.write("a", Buffer.from("two"))).rejects.toMatchObject({ code: "AGENT_STATE" });
+    cluster.replace = replace;
+    const before = cluster.calls.length;
+    await store.write("a", Buffer.from("three"));
+    expect(cluster.calls.slice(before).map(({ verb }) => verb)).toEqual(["replace", "get", "replace"]);
+    expect((await storeOn(cluster).read("a"))?.toString()).toBe("three");
+  });
+
+  it("what somebody has deleted is made again", async () => {
+    const cluster = createFakeCluster();
+    const store = storeOn(cluster);
+    await store.write("a", Buffer.from("one"));
+    cluster.take(secrets(cluster)[0] as never);
+    await store.write("a", Buffer.from("two"));
+    expect((await storeOn(cluster).read("a"))?.toString()).toBe("two");
+  });
 });

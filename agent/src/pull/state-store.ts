@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { CodedError } from "@muster/shared/errors";
+import { CodedError, type ErrorCode } from "@muster/shared/errors";
 import { isJsonObject, type Manifest } from "@muster/shared/model";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
@@ -23,14 +23,22 @@ const STATE_LABEL = "muster.dev/state";
 /**
  * Small named values in the agent's own namespace, each in one Secret, or in several with a root that is switched last: a
  * crash leaves the old value or the new one, never a half. Secrets, because manifests may hold some.
+ *
+ * What somebody else has written since this process looked is not written over: of two agents that both take themselves for the writer,
+ * the one that comes later hears of it.
  */
 export interface StateStore {
   /** undefined if it was never written. Throws AGENT_STATE_CORRUPT if it is damaged, AGENT_STATE if it cannot be read. */
   read(name: string): Promise<Buffer | undefined>;
+  /** Throws AGENT_STATE_CONFLICT if somebody else has written it since; what is there now has been looked at then, and the next try stands. */
   write(name: string, value: Uint8Array): Promise<void>;
   /** Names of all values. The first call also removes what a crash in the middle of a write has left behind. */
   names(): Promise<string[]>;
   remove(name: string): Promise<void>;
+  /** Names of values that this store has read or written and somebody else has deleted, in whole or in part. The next write of one is made. */
+  missing(): Promise<string[]>;
+  /** What was written may have been put back to what it was before: every next write is made. */
+  distrust(): void;
 }
 
 interface Root {
@@ -51,6 +59,10 @@ export interface StateStoreOptions {
 export function createStateStore(options: StateStoreOptions): StateStore {
   const { cluster, namespace, failpoint = () => {} } = options;
   const known = new Map<string, Root>();
+  /** Per value, the resourceVersion of its root when this process looked last; null: it was not there. */
+  const versions = new Map<string, string | null>();
+  /** Digests that were sent; of one whose answer was lost nobody knows whether it was written. */
+  const sent = new Map<string, string>();
   /** All names, once they were listed. */
   let listed: Set<string> | undefined;
   const secretName = (name: string) => `muster-state-${name}`;
@@ -59,33 +71,78 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       cause,
     });
 
-  async function put(name: string, data: Record<string, Buffer>, kind: "root" | "shard"): Promise<void> {
-    const manifest: Manifest = {
+  function secretOf(name: string, data: Record<string, Buffer>, kind: "root" | "shard"): Manifest {
+    return {
       apiVersion: "v1",
       kind: "Secret",
       metadata: { name: secretName(name), namespace, labels: { [STATE_LABEL]: kind, "app.kubernetes.io/managed-by": "muster-agent" } },
       type: "muster.dev/state",
       data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString("base64")])),
     };
+  }
+
+  /** Whatever is there: of what was never looked at, and of parts, whose name says what they hold. */
+  async function put(secret: Manifest, isKnown: boolean): Promise<Manifest> {
     try {
-      if (known.has(name) || kind === "shard") {
-        await cluster.replace(SECRETS, manifest);
-        return;
-      }
+      if (isKnown) return await cluster.replace(SECRETS, secret);
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== "KUBE_NOT_FOUND") throw failed("write", error);
+      if (!hasCode(error, "KUBE_NOT_FOUND")) throw error;
     }
     try {
-      await cluster.create(SECRETS, manifest);
+      return await cluster.create(SECRETS, secret);
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== "KUBE_CONFLICT") throw failed("write", error);
-      await cluster.replace(SECRETS, manifest).catch((thrown: unknown) => Promise.reject(failed("write", thrown)));
+      if (!hasCode(error, "KUBE_CONFLICT")) throw error;
+      return cluster.replace(SECRETS, secret);
+    }
+  }
+
+  /** Only if it is as this process saw it last. Throws KUBE_CONFLICT if it is not. */
+  async function exchange(secret: Manifest, version: string | null): Promise<Manifest> {
+    if (version === null) return cluster.create(SECRETS, secret);
+    try {
+      return await cluster.replace(SECRETS, { ...secret, metadata: { ...secret.metadata, resourceVersion: version } });
+    } catch (error) {
+      // Somebody has deleted it.
+      if (!hasCode(error, "KUBE_NOT_FOUND")) throw error;
+      return cluster.create(SECRETS, secret);
+    }
+  }
+
+  async function putRoot(name: string, secret: Manifest): Promise<void> {
+    const version = versions.get(name);
+    const stored = version === undefined ? await put(secret, known.has(name)) : await exchange(secret, version);
+    versions.set(name, String(stored.metadata["resourceVersion"]));
+  }
+
+  /** After a conflict: gives true if it was this process that wrote what is there, in a try whose answer was lost. */
+  async function isOurs(name: string, written: string | undefined): Promise<boolean> {
+    const there = await get(name);
+    const root = there && rootOf(there);
+    if (root) known.set(name, root);
+    else known.delete(name);
+    return written !== undefined && root?.digest === written;
+  }
+
+  async function writeRoot(name: string, root: Root, data: Record<string, Buffer>): Promise<void> {
+    const secret = secretOf(name, data, "root");
+    const sentBefore = sent.get(name);
+    sent.set(name, root.digest);
+    try {
+      await putRoot(name, secret);
+    } catch (error) {
+      if (!hasCode(error, "KUBE_CONFLICT")) throw failed("write", error);
+      if (!(await isOurs(name, sentBefore))) {
+        const message = `Somebody else has written the agent's state ${name} in namespace ${namespace} since this agent looked at it`;
+        throw new CodedError("AGENT_STATE_CONFLICT", message, { cause: error });
+      }
+      await putRoot(name, secret).catch((thrown: unknown) => Promise.reject(failed("write", thrown)));
     }
   }
 
   async function get(name: string): Promise<Record<string, Buffer> | undefined> {
     try {
       const secret = await cluster.get(SECRETS, namespace, secretName(name));
+      versions.set(name, secret ? String(secret.metadata["resourceVersion"]) : null);
       if (!secret) return undefined;
       return Object.fromEntries(
         Object.entries((secret["data"] ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, "base64")]),
@@ -108,7 +165,8 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       const corrupt = (cause?: unknown) =>
         new CodedError("AGENT_STATE_CORRUPT", `The agent's state ${name} in namespace ${namespace} is damaged`, { cause });
       try {
-        const root = JSON.parse((secret["root"] ?? Buffer.alloc(0)).toString()) as Root;
+        const root = rootOf(secret);
+        if (!root) throw corrupt();
         const parts =
           root.shards.length === 0 ? [secret["value"]] : await Promise.all(root.shards.map(async (shard) => (await get(shard))?.["value"]));
         if (parts.some((part) => part === undefined)) throw corrupt();
@@ -132,14 +190,15 @@ export function createStateStore(options: StateStoreOptions): StateStore {
       if (compressed.length > SHARD_BYTES) {
         for (let at = 0; at < compressed.length; at += SHARD_BYTES) {
           const shard = `${name}-${digest.slice(0, 12)}-${shards.length}`;
-          await put(shard, { value: compressed.subarray(at, at + SHARD_BYTES) }, "shard");
+          const part = secretOf(shard, { value: compressed.subarray(at, at + SHARD_BYTES) }, "shard");
+          await put(part, true).catch((thrown: unknown) => Promise.reject(failed("write", thrown)));
           failpoint("agent.afterShardWrite");
           shards.push(shard);
         }
       }
       const root: Root = { digest, shards };
       const rootBytes = Buffer.from(JSON.stringify(root));
-      await put(name, shards.length === 0 ? { root: rootBytes, value: compressed } : { root: rootBytes }, "root");
+      await writeRoot(name, root, shards.length === 0 ? { root: rootBytes, value: compressed } : { root: rootBytes });
       failpoint("agent.afterStateWrite");
       known.set(name, root);
       listed?.add(name);
@@ -148,7 +207,8 @@ export function createStateStore(options: StateStoreOptions): StateStore {
     async names() {
       if (listed) return [...listed];
       try {
-        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL });
+        // Not their content, which is all that the agent keeps.
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
         const names = new Set<string>();
         const used = new Set<string>();
         const shards: string[] = [];
@@ -160,7 +220,7 @@ export function createStateStore(options: StateStoreOptions): StateStore {
           }
           names.add(name);
           // Without a digest, the next write of it is not taken for one that was made already.
-          const root = known.get(name) ?? { digest: "", shards: shardsOf(item) };
+          const root = known.get(name) ?? { digest: "", shards: shardsOf(await get(name)) };
           known.set(name, root);
           for (const shard of root.shards) used.add(shard);
         }
@@ -171,9 +231,32 @@ export function createStateStore(options: StateStoreOptions): StateStore {
         throw failed("list", error);
       }
     },
+    async missing() {
+      try {
+        const { items } = await cluster.list(SECRETS, { namespace, labelSelector: STATE_LABEL, metadataOnly: true });
+        const there = new Set(items.map((item) => item.metadata.name));
+        const gone: string[] = [];
+        for (const [name, { digest, shards }] of known) {
+          if (digest === "" || [name, ...shards].every((part) => there.has(secretName(part)))) continue;
+          const left = shards.filter((shard) => there.has(secretName(shard)));
+          if (left.length > 0 || there.has(secretName(name))) known.set(name, { digest: "", shards: left });
+          else known.delete(name);
+          if (!there.has(secretName(name))) versions.set(name, null);
+          gone.push(name);
+        }
+        return gone;
+      } catch (error) {
+        throw failed("list", error);
+      }
+    },
+    distrust() {
+      for (const [name, { shards }] of known) known.set(name, { digest: "", shards });
+      // They are of a history that is not the cluster's any more.
+      versions.clear();
+    },
     async remove(name) {
       const shards = known.get(name)?.shards ?? [];
-      known.delete(name);
+      for (const memory of [known, versions, sent]) memory.delete(name);
       listed?.delete(name);
       await drop(name);
       for (const shard of shards) await drop(shard);
@@ -181,15 +264,28 @@ export function createStateStore(options: StateStoreOptions): StateStore {
   };
 }
 
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof CodedError && error.code === code;
+}
+
+/** undefined if it is damaged. */
+function rootOf(data: Readonly<Record<string, Buffer>>): Root | undefined {
+  try {
+    const root = JSON.parse((data["root"] ?? Buffer.alloc(0)).toString()) as Partial<Root>;
+    return typeof root.digest === "string" && Array.isArray(root.shards) ? { digest: root.digest, shards: root.shards } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function isRoot(secret: Manifest): boolean {
   const labels = secret.metadata["labels"];
   return isJsonObject(labels) && labels[STATE_LABEL] === "root";
 }
 
-function shardsOf(secret: Manifest): readonly string[] {
+function shardsOf(data: Record<string, Buffer> | undefined): readonly string[] {
   try {
-    const data = secret["data"] as Record<string, string> | undefined;
-    return (JSON.parse(Buffer.from(data?.["root"] ?? "", "base64").toString()) as Root).shards;
+    return (JSON.parse((data?.["root"] ?? "").toString()) as Root).shards;
   } catch {
     return [];
   }

@@ -5,15 +5,12 @@ import {
   DriftKind,
   DriftMode,
   describeObjectRef,
-  formatObjectRef,
   Health,
   type Manifest,
   type ObjectRefText,
-  objectRefOf,
   parseObjectRef,
   type SliceBundle,
   SyncState,
-  splitApiVersion,
 } from "@muster/shared/model";
 import { forEachLimited } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
@@ -28,9 +25,7 @@ import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
 import type { ClusterState } from "./cluster-state.ts";
-
-/** From this many new objects of one type in one namespace on, one list is cheaper than a look at each. */
-const LIST_THRESHOLD = 8;
+import type { LookAhead } from "./look-ahead.ts";
 
 /** What the apply of one bundle did. */
 export interface ApplySummary {
@@ -55,6 +50,8 @@ export interface ApplyPhase {
   readonly logger: Logger;
   /** Applies at once. */
   readonly concurrency: number;
+  /** Of this pass. */
+  readonly lookAhead: LookAhead;
 }
 
 /** One bundle's turn: how its objects are applied, and what came of it so far. */
@@ -92,7 +89,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     bundle: name,
     desired: state.desired,
     options,
-    before: await lookAtNew(phase, needed, signal),
+    before: await phase.lookAhead.at(name, needed, signal),
     wasComplete: state.inventory.applied.get(name) === content.manifestSet.digest,
     counts: {},
     uids: new Map(),
@@ -113,6 +110,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
+  if (state.ahead.has(ref)) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   // What stands in its place now may be somebody else's: the applier is to look.
@@ -166,7 +164,7 @@ async function waitForDefinitions(
   signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
-  const crds = lines.filter((line) => line.manifest.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
+  const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
   if (crds.length === 0) return;
   await forEachLimited(crds, phase.concurrency, async (line) => {
     // One that was waited for in vain must not hold up every later pass.
@@ -193,7 +191,7 @@ function note(phase: ApplyPhase, ref: ObjectRefText, bundle: string, error: Code
 
 function needsApply(phase: ApplyPhase, line: ManifestLine, bundle: string, gated: boolean): boolean {
   const { state, observer } = phase;
-  if (state.mustWait(state.failures, line.ref)) return false;
+  if (state.ahead.has(line.ref) || state.mustWait(state.failures, line.ref)) return false;
   if (!state.isApplied(line)) return !gated;
   const drifted = observer.get(line.ref)?.drift !== undefined;
   if (drifted) return state.driftModes.of(bundle, line.ref) === DriftMode.Correct && state.correctionDelayMs(line.ref) === 0;
@@ -211,35 +209,4 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
     if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
   }
   return undefined;
-}
-
-/** What stands where objects shall be that this process does not know: one list per type and namespace where there are many. */
-async function lookAtNew(
-  phase: ApplyPhase,
-  needed: readonly ManifestLine[],
-  signal: AbortSignal,
-): Promise<Map<ObjectRefText, Manifest | null>> {
-  const { state, discovery, cluster, observer } = phase;
-  const groups = new Map<string, ManifestLine[]>();
-  for (const line of needed) {
-    if (state.inventory.entries.get(line.ref)?.uid !== undefined && observer.get(line.ref)) continue;
-    const ref = parseObjectRef(line.ref);
-    const key = JSON.stringify([ref.group, splitApiVersion(line.manifest.apiVersion).version, ref.kind, ref.namespace]);
-    groups.set(key, [...(groups.get(key) ?? []), line]);
-  }
-  const found = new Map<ObjectRefText, Manifest | null>();
-  for (const lines of groups.values()) {
-    const first = lines[0];
-    if (!first || lines.length < LIST_THRESHOLD) continue;
-    const ref = parseObjectRef(first.ref);
-    try {
-      const type = await discovery.typeOf(ref, splitApiVersion(first.manifest.apiVersion).version);
-      const { items } = await cluster.list(type, type.namespaced ? { namespace: ref.namespace } : {}, signal);
-      const live = new Map(items.map((item) => [formatObjectRef(objectRefOf(item)), item]));
-      for (const line of lines) found.set(line.ref, live.get(line.ref) ?? null);
-    } catch {
-      // Then each object is looked at by itself, and says itself what is wrong.
-    }
-  }
-  return found;
 }

@@ -57,6 +57,8 @@ export class ClusterState {
   readonly pruneFailures = new Map<ObjectRefText, Failure>();
   /** Bundles that wait for another one, with the reason. */
   readonly gates = new Map<string, string>();
+  /** Admission objects that a newer slice has the say in already, though it could not be kept yet (E014). */
+  readonly ahead = new Set<ObjectRefText>();
   held: HeldDeletion | undefined;
   driftModes = new DriftModes(undefined, () => []);
   /** Per bundle, objects that an earlier bundle of the slice has as well. */
@@ -83,6 +85,7 @@ export class ClusterState {
 
   set desired(desired: DesiredState | undefined) {
     this.#desired = desired;
+    this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
     this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
     this.driftModes = new DriftModes(desired, (bundle) => this.linesOf(bundle));

@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { BUNDLE_LABEL, FIELD_MANAGER, formatObjectRef, isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 import { forEachLimited } from "@muster/shared/runtime";
 import { controllerOf } from "../apply/foreign-owner.ts";
-import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { managedFields } from "../observe/field-set.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
@@ -10,36 +10,84 @@ import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 
 /** Lists at once. */
 const CONCURRENCY = 4;
+/** Up to so many namespaces, each is listed by itself rather than the whole cluster. */
+const FEW_NAMESPACES = 3;
+/** Answers that say something of one kind only. */
+const BROKEN_KIND: ReadonlySet<string> = new Set(["KIND_UNAVAILABLE", "KUBE_NOT_FOUND", "KUBE_SERVER"]);
 
-/**
- * What looks like ours in the whole cluster, for an agent that has lost its inventory (E096); reads only. Our label alone proves little,
- * for operators and people copy labels: our apply must own fields too. And even then it may be the object of another fleet in the same
- * cluster, so none of it is deleted without a person's word.
- */
-export async function findOurs(cluster: Cluster, discovery: DiscoveryCache, signal: AbortSignal): Promise<InventoryEntry[]> {
-  const found = await discovery.refresh({ signal });
-  const types = found.all.filter(
-    (type) => ["list", "delete"].every((verb) => type.verbs.includes(verb)) && found.find(type.group, type.kind)?.version === type.version,
-  );
-  const entries: InventoryEntry[] = [];
-  await forEachLimited(types, CONCURRENCY, async (type) => {
-    for (const item of await listMarked(cluster, type, signal)) {
-      const entry = entryOf(item);
-      if (entry) entries.push(entry);
-    }
-  });
-  return entries;
+/** Options of {@link findOurs}. */
+export interface FindOursOptions {
+  readonly cluster: Cluster;
+  readonly discovery: DiscoveryCache;
+  readonly where: Where;
 }
 
-/** What the agent may not look at it may not delete either. */
-async function listMarked(cluster: Cluster, type: ResourceType, signal: AbortSignal): Promise<readonly Manifest[]> {
+/** Where objects of ours are to be looked for. */
+export interface Where {
+  readonly namespaces: readonly string[];
+  /** In other namespaces too, as far as the agent may look there. */
+  readonly elsewhere: boolean;
+  /** Also at kinds that live in no namespace. */
+  readonly clusterScoped: boolean;
+}
+
+/** What was found, and what could not be looked at. */
+export interface FoundObjects {
+  readonly entries: readonly InventoryEntry[];
+  /** Kinds whose server does not answer now. */
+  readonly unseen: readonly string[];
+}
+
+/**
+ * What looks like ours in the cluster, for an agent that has no inventory (E096); reads only. Our label alone proves little, for operators
+ * and people copy labels: our apply must own fields too. And even then it may be the object of another fleet in the same cluster, so none
+ * of it is deleted without a person's word. One kind that cannot be listed holds up nothing: its objects are not found, nor are they lost.
+ */
+export async function findOurs(options: FindOursOptions, signal: AbortSignal): Promise<FoundObjects> {
+  const found = await options.discovery.refresh({ signal });
+  const types = found.all.filter(
+    (type) =>
+      ["list", "delete"].every((verb) => type.verbs.includes(verb)) &&
+      found.find(type.group, type.kind)?.version === type.version &&
+      (type.namespaced || options.where.clusterScoped),
+  );
+  const entries: InventoryEntry[] = [];
+  const unseen: string[] = [];
+  await forEachLimited(types, CONCURRENCY, async (type) => {
+    const items = await listMarked(options, type, signal);
+    if (!items) unseen.push(type.kind);
+    entries.push(...(items ?? []).flatMap((item) => entryOf(item) ?? []));
+  });
+  return { entries, unseen: unseen.sort() };
+}
+
+/** What the agent may not look at it may not delete either. undefined: the server of the kind does not answer. */
+async function listMarked({ cluster, where }: FindOursOptions, type: ResourceType, signal: AbortSignal): Promise<Manifest[] | undefined> {
+  /** undefined: forbidden. */
+  const list = async (scope: ListScope): Promise<readonly Manifest[] | undefined> => {
+    try {
+      return (await cluster.list(type, { ...scope, labelSelector: BUNDLE_LABEL, metadataOnly: true }, signal)).items;
+    } catch (error) {
+      if (CodedError.from(error).code === "KUBE_FORBIDDEN") return undefined;
+      throw error;
+    }
+  };
+  const isThere = (item: Manifest) => !type.namespaced || where.elsewhere || where.namespaces.includes(String(item.metadata["namespace"]));
   try {
-    return (await cluster.list(type, { labelSelector: BUNDLE_LABEL, metadataOnly: true }, signal)).items;
+    const atOnce = where.elsewhere || where.namespaces.length > FEW_NAMESPACES || !type.namespaced ? await list({}) : undefined;
+    if (atOnce || !type.namespaced) return (atOnce ?? []).filter(isThere);
+    const items: Manifest[] = [];
+    for (const namespace of where.namespaces) items.push(...((await list({ namespace })) ?? []));
+    return items;
   } catch (error) {
-    const code = CodedError.from(error).code;
-    if (code === "KUBE_FORBIDDEN" || code === "KIND_UNAVAILABLE") return [];
+    if (isOfOneKind(CodedError.from(error))) return undefined;
     throw error;
   }
+}
+
+/** An aggregated API or a conversion webhook that is down; the latter is answered as “too many requests” once lists come from a cache. */
+function isOfOneKind({ code, message }: CodedError): boolean {
+  return BROKEN_KIND.has(code) || (code === "KUBE_THROTTLED" && message.includes("storage is (re)initializing"));
 }
 
 function entryOf(item: Manifest): InventoryEntry | undefined {

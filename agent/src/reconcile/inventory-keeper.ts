@@ -1,13 +1,22 @@
 import { CodedError } from "@muster/shared/errors";
-import { compareGenerations, DriftMode, type Generation, type ObjectRefText } from "@muster/shared/model";
-import type { Logger } from "@muster/shared/telemetry";
+import { compareGenerations, DriftMode, type Generation, parseObjectRef } from "@muster/shared/model";
+import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
-import { EMPTY_INVENTORY, formatInventory, type Inventory, type InventoryEntry, parseInventory } from "../plan/inventory.ts";
+import {
+  EMPTY_INVENTORY,
+  formatInventory,
+  type Inventory,
+  type InventoryEntry,
+  mergeInventories,
+  parseInventory,
+} from "../plan/inventory.ts";
+import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
 import type { ClusterState } from "./cluster-state.ts";
+import type { FoundObjects, Where } from "./find-ours.ts";
 
 /** Options of {@link createInventoryKeeper}. */
 export interface InventoryKeeperOptions {
@@ -16,7 +25,9 @@ export interface InventoryKeeperOptions {
   readonly logger: Logger;
   readonly failpoint: AgentFailpoint;
   /** What looks like ours in the cluster, for when the inventory is lost. */
-  readonly findOurs: (signal: AbortSignal) => Promise<readonly InventoryEntry[]>;
+  readonly findOurs: (where: Where, signal: AbortSignal) => Promise<FoundObjects>;
+  /** The agent works in these namespaces only; anywhere, if there are none. */
+  readonly watchNamespaces: readonly string[];
   /** Hears what happened. */
   readonly event: (type: string, message: string) => void;
 }
@@ -25,11 +36,17 @@ export interface InventoryKeeperOptions {
 export interface InventoryKeeper {
   /** Reads it, once. Damage or loss gives an empty one that says so; throws AGENT_STATE if it cannot be read now. */
   load(signal: AbortSignal): Promise<void>;
+  /** The same for a slice that is not in force yet; what came back with a snapshot of etcd is left for {@link load}. */
+  know(desired: DesiredState, signal: AbortSignal): Promise<void>;
+  /** true: {@link load} has been done. */
+  readonly loaded: boolean;
+  /** How often the state was found to be an older one. */
+  readonly rewinds: number;
   /**
    * Before a newer slice is kept. If an older one lies there than this process has seen, etcd was restored from a snapshot, and with it came
-   * back objects that were deleted since: the next {@link load} takes the inventory of then into account (E099).
+   * back objects that were deleted since: the next {@link load} takes the inventory of then into account (E099). Gives the newest that was kept.
    */
-  lookForRewind(): Promise<void>;
+  lookForRewind(): Promise<Generation | undefined>;
   /** After a slice was kept. */
   kept(slice: Generation): void;
   /** Before the first apply of an object its entry is written: whatever happens next, the object is known (I5). */
@@ -39,23 +56,48 @@ export interface InventoryKeeper {
   save(inventory: Inventory): Promise<void>;
 }
 
-const INVENTORY = "inventory";
+/** Its name in the {@link StateStore}. */
+export const INVENTORY = "inventory";
+
+const WAITS = "nothing is pruned until a full apply is done, and what left Git before that waits for an approval";
 
 const REWOUND = "The agent's state is older than what it had kept: nothing is pruned until a full apply is done";
 
 export function createInventoryKeeper(options: InventoryKeeperOptions): InventoryKeeper {
   const { state, store, logger, failpoint, event } = options;
   let loaded = false;
+  let loading: Promise<void> | undefined;
+  let rewinds = 0;
+  /** What {@link InventoryKeeper.claim} has gone through already. */
+  let claimed: { readonly desired: DesiredState; readonly inventory: Inventory } | undefined;
   /** The newest slice that this process has seen in the store. */
   let mark: Generation | undefined;
   /** As it was at the time of the snapshot that etcd was restored from. */
   let rewound: Inventory | undefined;
 
-  async function lookForRewind(): Promise<void> {
-    const now = loaded ? await readHighWater(store) : undefined;
-    if (!now) return;
-    if (mark && compareGenerations(now, mark) < 0) rewound ??= await readAgain();
+  async function lookForRewind(): Promise<Generation | undefined> {
+    const now = await readHighWater(store);
+    if (!loaded || !now) return now;
+    if (mark && compareGenerations(now, mark) < 0 && !rewound) {
+      store.distrust();
+      rewound = await readAgain();
+    }
     mark = now;
+    return now;
+  }
+
+  /** Never over what another agent has noted: then both is kept. Gives what was written. */
+  async function write(inventory: Inventory): Promise<Inventory> {
+    try {
+      await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
+      return inventory;
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "AGENT_STATE_CONFLICT") throw error;
+      logger.warn({ [LogField.Code]: error.code }, `${error.message}: what it says is kept too`);
+      const merged = mergeInventories(inventory, await readAgain());
+      await store.write(INVENTORY, Buffer.from(formatInventory(merged)));
+      return merged;
+    }
   }
 
   async function save(inventory: Inventory): Promise<void> {
@@ -63,28 +105,53 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     await lookForRewind();
     // What came with the snapshot must not be written over before it was read.
     if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
-    await store.write(INVENTORY, Buffer.from(formatInventory(inventory)));
-    state.inventory = inventory;
+    state.inventory = await write(inventory);
     failpoint("agent.afterInventoryWrite");
   }
 
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
-  async function lost(how: "damaged" | "missing", error: CodedError | undefined, signal: AbortSignal): Promise<void> {
-    const marked = await options.findOurs(signal);
+  async function lost(
+    how: "damaged" | "missing",
+    desired: DesiredState | undefined,
+    signal: AbortSignal,
+    error?: CodedError,
+  ): Promise<void> {
+    const { entries: marked, unseen } = await options.findOurs(
+      { namespaces: namespacesOf(desired, options), elsewhere: options.watchNamespaces.length === 0, clusterScoped: true },
+      signal,
+    );
     // Of a bundle that this agent does not know: more likely another fleet's in the same cluster than an old one of ours.
-    const bundles = new Set(state.desired?.slice.bundles.map((bundle) => bundle.name));
+    const bundles = new Set(desired?.slice.bundles.map((bundle) => bundle.name));
     const found = marked.filter((entry) => bundles.has(entry.bundle));
     const others = marked.length - found.length;
-    const message = `the inventory is ${how}: ${found.length} objects were found by their label; nothing is pruned until a full apply is done, and what left Git before that waits for an approval${others > 0 ? `; ${others} of unknown bundles are left alone` : ""}`;
+    const message = `the inventory is ${how}: ${found.length} objects were found by their label; ${WAITS}${others > 0 ? `; ${others} of unknown bundles are left alone` : ""}${describeUnseen(unseen)}`;
     logger.error({ code: "AGENT_STATE_CORRUPT", ...(error && { err: error }) }, message);
     event("InventoryLost", message);
-    state.inventory = { ...EMPTY_INVENTORY, entries: new Map(found.map((entry) => [entry.ref, entry])), rebuilt: true };
+    state.inventory = rebuiltFrom(found);
+  }
+
+  /**
+   * An agent without inventory and without slice is new here, or has lost both, which is the same to it. What it had left behind stands
+   * where its bundles have objects now; anywhere else, and without a namespace, the same label is rather another agent's.
+   */
+  async function lookAround(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
+    const namespaces = namespacesOf(desired, options);
+    if (namespaces.length === 0) return;
+    const { entries, unseen } = await options.findOurs({ namespaces, elsewhere: false, clusterScoped: false }, signal);
+    const bundles = new Set(desired?.slice.bundles.map((bundle) => bundle.name));
+    const found = entries.filter((entry) => bundles.has(entry.bundle));
+    if (found.length === 0) return;
+    const message = `there is neither inventory nor slice, as if the agent were new here, but ${found.length} objects were found by their label: its state was lost; ${WAITS}${describeUnseen(unseen)}`;
+    logger.error({ code: "AGENT_STATE_CORRUPT" }, message);
+    event("InventoryLost", message);
+    state.inventory = rebuiltFrom(found);
   }
 
   /** Both of what was known before and what came back: an object that is in neither place is not deleted, it is gone. */
   function takeRewound(then: Inventory): void {
     logger.error({ code: "AGENT_STATE_REWOUND" }, REWOUND);
     event("StateRewound", REWOUND);
+    rewinds += 1;
     const entries = new Map(then.entries);
     for (const [ref, now] of state.inventory.entries) {
       // The object that came back has the UID of then.
@@ -107,55 +174,73 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     }
   }
 
+  async function loadOnce(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
+    try {
+      const bytes = await store.read(INVENTORY);
+      if (bytes) state.inventory = parseInventory(bytes.toString());
+      // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
+      else if (state.resumed) await lost("missing", desired, signal);
+      else await lookAround(desired, signal);
+    } catch (error) {
+      const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
+      if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
+      await lost("damaged", desired, signal, coded);
+    }
+    loaded = true;
+  }
+
+  /** A pass and a slice that cannot be kept may both want it at once. */
+  function know(desired: DesiredState | undefined, signal: AbortSignal): Promise<void> {
+    if (loaded) return Promise.resolve();
+    loading ??= loadOnce(desired, signal).finally(() => {
+      loading = undefined;
+    });
+    return loading;
+  }
+
   return {
     save,
+    know,
     lookForRewind,
+    get loaded() {
+      return loaded;
+    },
+    get rewinds() {
+      return rewinds;
+    },
     kept(slice) {
       mark = slice;
     },
     async load(signal) {
       if (rewound) takeRewound(rewound);
       rewound = undefined;
-      if (loaded) return;
-      try {
-        const bytes = await store.read(INVENTORY);
-        if (bytes) state.inventory = parseInventory(bytes.toString());
-        // A process that was started with a kept slice and finds no inventory has lost it, or had not begun to apply.
-        else if (state.resumed) await lost("missing", undefined, signal);
-      } catch (error) {
-        const coded = CodedError.from(error, "AGENT_STATE_CORRUPT");
-        if (coded.code !== "AGENT_STATE_CORRUPT") throw coded;
-        await lost("damaged", coded, signal);
-      }
-      loaded = true;
+      await know(state.desired, signal);
     },
     async claim(desired) {
-      const entries = new Map(state.inventory.entries);
-      let grown = false;
+      // Most passes have neither a new slice nor a new inventory.
+      if (claimed?.desired === desired && claimed.inventory === state.inventory) return;
+      const draft = new InventoryDraft(state.inventory.entries);
       for (const bundle of desired.slice.bundles) {
         // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
         const prune = contentOf(bundle, desired)?.options.prune ?? true;
-        for (const { ref, manifest } of state.linesOf(bundle.name)) {
-          const orphan = !prune || prunePolicyOf(manifest) === PrunePolicy.Keep;
-          const known = entries.get(ref);
+        for (const { ref, head } of state.linesOf(bundle.name)) {
+          const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
+          const known = draft.get(ref);
           if (known && isClaimOf(known, bundle.name, orphan)) continue;
           const uid = known?.uid;
-          entries.set(ref, { ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
-          grown = true;
+          draft.set({ ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
         }
       }
-      if (grown) await save({ ...state.inventory, entries });
+      if (draft.isChanged) await save({ ...state.inventory, entries: draft.entries });
+      claimed = { desired, inventory: state.inventory };
     },
     async record(summaries) {
-      const entries = new Map(state.inventory.entries);
+      const draft = new InventoryDraft(state.inventory.entries);
+      noteReported(draft, state);
+      noteFinished(draft, state);
+      noteUids(draft, summaries);
       const applied = new Map(state.inventory.applied);
-      let grown = [noteReported(entries, state), noteFinished(entries, state)].includes(true);
-      for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
-        const entry = entries.get(ref);
-        if (!entry || uid === "") continue;
-        entries.set(ref, { ...entry, uid });
-        grown = true;
-      }
+      let grown = draft.isChanged;
       let complete = true;
       for (const bundle of state.desired?.slice.bundles ?? []) {
         const done = state.linesOf(bundle.name).every((line) => state.isApplied(line));
@@ -165,37 +250,56 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
         grown = true;
       }
       const rebuilt = state.inventory.rebuilt && !complete;
-      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries, applied, rebuilt });
+      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries: draft.entries, applied, rebuilt });
     },
   };
 }
 
-/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. Gives true if any was new. */
-function noteReported(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
-  let grown = false;
+/** Until one full apply nothing is pruned. */
+function rebuiltFrom(found: readonly InventoryEntry[]): Inventory {
+  return { ...EMPTY_INVENTORY, entries: new Map(found.map((entry) => [entry.ref, entry])), rebuilt: true };
+}
+
+function describeUnseen(unseen: readonly string[]): string {
+  return unseen.length > 0 ? `; of ${unseen.join(", ")} nothing could be found, for their server does not answer` : "";
+}
+
+/** Where the agent may work or, if that is anywhere, where the slice has objects. */
+function namespacesOf(
+  desired: DesiredState | undefined,
+  { watchNamespaces }: Pick<InventoryKeeperOptions, "watchNamespaces">,
+): readonly string[] {
+  if (watchNamespaces.length > 0) return watchNamespaces;
+  const lines = [...(desired?.bundles.values() ?? [])].flat();
+  return [...new Set(lines.map(({ ref }) => parseObjectRef(ref).namespace))].filter((namespace) => namespace !== "");
+}
+
+function noteUids(draft: InventoryDraft, summaries: readonly ApplySummary[]): void {
+  for (const [ref, uid] of summaries.flatMap((summary) => [...summary.uids])) {
+    const entry = draft.get(ref);
+    if (entry && uid !== "") draft.set({ ...entry, uid });
+  }
+}
+
+/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. */
+function noteReported(draft: InventoryDraft, state: ClusterState): void {
   for (const bundle of state.desired?.slice.bundles ?? []) {
     for (const { ref, digest } of state.linesOf(bundle.name)) {
-      const entry = entries.get(ref);
+      const entry = draft.get(ref);
       const asApplied = state.driftModes.of(bundle.name, ref) === DriftMode.Correct ? undefined : digest;
       if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
       const { applied: _, ...rest } = entry;
-      entries.set(ref, { ...rest, ...(asApplied && { applied: asApplied }) });
-      grown = true;
+      draft.set({ ...rest, ...(asApplied && { applied: asApplied }) });
     }
   }
-  return grown;
 }
 
-/** Notes which Jobs have run: a new process is not to run them again because they have removed themselves (E132). Gives true if any was new. */
-function noteFinished(entries: Map<ObjectRefText, InventoryEntry>, state: ClusterState): boolean {
-  let grown = false;
+/** Notes which Jobs have run: a new process is not to run them again because they have removed themselves (E132). */
+function noteFinished(draft: InventoryDraft, state: ClusterState): void {
   for (const [ref, finished] of state.finished) {
-    const entry = entries.get(ref);
-    if (!entry || entry.finished === finished) continue;
-    entries.set(ref, { ...entry, finished });
-    grown = true;
+    const entry = draft.get(ref);
+    if (entry && entry.finished !== finished) draft.set({ ...entry, finished });
   }
-  return grown;
 }
 
 /**

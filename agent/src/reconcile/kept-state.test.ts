@@ -1,10 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
+import type { ObjectRefText } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { FakeCall } from "../apply/testing/fake-cluster.ts";
 import { loadKeptState } from "../pull/desired-state.ts";
 import { createStateStore } from "../pull/state-store.ts";
 import { configMap, type MadeBundle } from "../pull/testing/slice-maker.ts";
-import { maker, settle, startAgent, stopAgents, values } from "./testing/fake-agent.ts";
+import { maker, settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
 
 afterEach(stopAgents);
 
@@ -73,6 +74,91 @@ describe("what the agent keeps in its cluster", () => {
     second.reconciler.resume(first.reconciler.desired!);
     await second.synced("a");
     expect(second.told).toContainEqual(expect.objectContaining({ type: "InventoryLost", message: expect.stringContaining("missing") }));
+  });
+
+  it("E096: what is deleted of it in mid-run, in whole or in part, is written again as it was, once, and otherwise nothing is written", async () => {
+    const agent = startAgent();
+    const { cluster } = agent;
+    await agent.take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    await agent.take([{ name: "a" }, { name: "b", objects: [configMap("z")] }]);
+    await agent.synced("b");
+    await settle(cluster);
+    const state = () => [...cluster.objects].filter(([ref]) => ref.includes("muster-state-")).map(([ref, { data }]) => [ref, data]);
+    const were = new Map(state() as [ObjectRefText, unknown][]);
+    expect([...were.keys()].map((ref) => ref.split("_")[1]?.replace(/blob-.*/, "blob"))).toEqual(
+      expect.arrayContaining(["muster-state-inventory", "muster-state-slice", "muster-state-kept", "muster-state-high-water"]),
+    );
+    const check = async () => {
+      cluster.calls.splice(0);
+      agent.reconciler.checkState();
+      await settle(cluster);
+      return writes(cluster);
+    };
+    expect(await check()).toEqual([]);
+    for (const gone of [...[...were.keys()].map((ref) => [ref]), [...were.keys()]]) {
+      for (const ref of gone) cluster.take(ref);
+      expect(await check()).toHaveLength(gone.length);
+      expect(new Map(state() as [ObjectRefText, unknown][])).toEqual(were);
+    }
+    expect(await check()).toEqual([]);
+    expect(agent.told.filter(({ type }) => type === "StateMended")).toHaveLength(were.size + 1);
+  });
+
+  it("E096: what cannot be written again at once is written when it can be, and holds up nothing meanwhile", async () => {
+    const agent = startAgent();
+    const { cluster } = agent;
+    await agent.take([{ name: "a", objects: [configMap("x")] }]);
+    await agent.synced("a");
+    await settle(cluster);
+    const ref = "muster-system_muster-state-slice__Secret";
+    cluster.take(ref);
+    cluster.onCall = ({ verb }) => {
+      if (verb === "create") throw new CodedError("KUBE_FORBIDDEN", "no");
+    };
+    agent.reconciler.checkState();
+    await settle(cluster);
+    expect(cluster.objects.has(ref)).toBe(false);
+    cluster.put({ ...cluster.objects.get("web_x__ConfigMap")!, data: { value: "edited" } });
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1" }));
+    cluster.onCall = undefined;
+    agent.reconciler.checkState();
+    await vi.waitFor(() => expect(cluster.objects.has(ref)).toBe(true));
+  });
+
+  it("E096: with inventory and slice lost, what left Git meanwhile is found where the slice has objects, and waits for an approval", async () => {
+    const first = startAgent();
+    await first.take([{ name: "a", objects: [configMap("x"), configMap("y"), configMap("far", "1", "elsewhere")] }]);
+    await first.synced("a");
+    await settle(first.cluster);
+    first.stop();
+    for (const ref of [...first.cluster.objects.keys()]) if (ref.includes("muster-state-")) first.cluster.take(ref);
+    const second = startAgent({ cluster: first.cluster });
+    await second.take([{ name: "a", objects: [configMap("y")] }]);
+    await second.synced("a");
+    await settle(first.cluster);
+    expect(Object.keys(values(first.cluster)).sort()).toEqual(["far", "x", "y"]);
+    expect(second.told).toContainEqual(
+      expect.objectContaining({ type: "InventoryLost", message: expect.stringContaining("neither inventory nor slice") }),
+    );
+    const held = second.reconciler.report(undefined).heldDeletion;
+    expect(held).toMatchObject({ objects: 1, sample: [{ name: "x" }] });
+    await second.take([{ name: "a", objects: [configMap("y")] }], { approvedDeletions: [held!.id] });
+    await vi.waitFor(() => expect(Object.keys(values(first.cluster)).sort()).toEqual(["far", "y"]));
+  });
+
+  it("E096: an agent that is really new says nothing of a loss, and finds nothing of other bundles", async () => {
+    const first = startAgent();
+    await first.take([{ name: "other", objects: [configMap("x")] }]);
+    await first.synced("other");
+    await settle(first.cluster);
+    first.stop();
+    for (const ref of [...first.cluster.objects.keys()]) if (ref.includes("muster-state-")) first.cluster.take(ref);
+    const second = startAgent({ cluster: first.cluster });
+    await second.take([{ name: "a", objects: [configMap("y")] }]);
+    await second.synced("a");
+    await settle(first.cluster);
+    expect(second.events()).not.toContain("InventoryLost");
+    expect([...(await second.inventory()).entries.keys()]).toEqual(["web_y__ConfigMap"]);
   });
 
   it("a manifest set that is kept while old ones are dropped is not taken for one that nobody needs", async () => {

@@ -90,6 +90,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   /** Gives the objects that are gone, or not ours. */
   async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
     const gone: ObjectRefText[] = [];
+    if (plan.released.length + plan.deletions.length === 0) return gone;
     const context = pruneContextOf(plan, desired, state.inventory);
     const kept = new Set(plan.released);
     const mustStay = waitsForSuccessor(state.inventory, desired.slice);
@@ -109,8 +110,17 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     for (const known of [state.pruneFailures, state.terminating]) for (const ref of known.keys()) if (!planned.has(ref)) known.delete(ref);
   }
 
+  /** The plan for one inventory and one slice is always the same, and to make it anew in every pass would cost more than all else. */
+  let last: { readonly inventory: Inventory; readonly desired: DesiredState; readonly plan: PrunePlan } | undefined;
+  function planOf(desired: DesiredState): PrunePlan {
+    const { inventory } = state;
+    if (last?.inventory !== inventory || last.desired !== desired)
+      last = { inventory, desired, plan: planPrune(inventory, desired.slice, ownNamespace) };
+    return last.plan;
+  }
+
   return async (desired, signal) => {
-    const plan = planPrune(state.inventory, desired.slice, ownNamespace);
+    const plan = planOf(desired);
     tellHeld(plan);
     dropOld(new Set([...plan.deletions, ...plan.released].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);

@@ -21,7 +21,7 @@ import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
 import type { Observation, Observer } from "../observe/observer.ts";
-import { type DesiredState, dropUnusedBlobs, keepState } from "../pull/desired-state.ts";
+import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
@@ -29,6 +29,9 @@ import { objectsOfChangedRules } from "./changed-rules.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { findOurs } from "./find-ours.ts";
 import { createInventoryKeeper } from "./inventory-keeper.ts";
+import { keepSlice } from "./keep-slice.ts";
+import { createLookAhead } from "./look-ahead.ts";
+import { createStateMender } from "./mend-state.ts";
 import { createPrunePhase } from "./prune-phase.ts";
 import { createUnlock } from "./unlock.ts";
 import { createWantedManifests } from "./wanted-manifests.ts";
@@ -42,6 +45,8 @@ export interface ReconcilerOptions {
   readonly prune: Pruner;
   readonly store: StateStore;
   readonly ownNamespace: string;
+  /** The agent works in these namespaces only. Default: anywhere. */
+  readonly watchNamespaces?: readonly string[];
   /** Applies at once. */
   readonly concurrency: number;
   readonly clock: Clock;
@@ -59,6 +64,8 @@ export interface Reconciler {
   take(desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>): Promise<void>;
   /** Tries everything again now; with a bundle, applies all of its objects anew. */
   trigger(bundle?: string): void;
+  /** Looks soon whether the kept state is still there; see {@link createStateMender}. */
+  checkState(): void;
   readonly desired: DesiredState | undefined;
   /** An object as the slice in force has it. */
   wanted(bundle: string, ref: ObjectRefText): Manifest | undefined;
@@ -79,12 +86,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const duration = options.metrics.histogram("muster_agent_reconcile_duration_seconds", "Time of a pass that had something to apply");
   const { observer, store, clock, random, logger, failpoint } = options;
   const state = new ClusterState(clock, random);
-  const phase: ApplyPhase = { ...options, state };
   const wakeup = new Wakeup();
   const changeListeners: (() => void)[] = [];
   const driftListeners: ((exception: ObjectException) => void)[] = [];
   const eventListeners: ((event: ReportedEvent) => void)[] = [];
   let blobsToDrop = false;
+  let stateToCheck = false;
   let storing: Promise<void> = Promise.resolve();
 
   /** Keeping a slice and dropping what none needs take turns: a set that was just kept would look unused. */
@@ -115,11 +122,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     logger,
     failpoint,
     event,
-    findOurs: (signal) => findOurs(options.cluster, options.discovery, signal),
+    findOurs: (where, signal) => findOurs({ ...options, where }, signal),
+    watchNamespaces: options.watchNamespaces ?? [],
   });
+  const mender = createStateMender({ state, store, keeper, logger, event });
   const prunePhase = createPrunePhase({ ...options, state, keeper, event });
 
-  const unlock = createUnlock({ ...options, state });
+  const unlock = createUnlock({ ...options, state, keeper });
   let running = AbortSignal.abort();
 
   const drifted = new Set<ObjectRefText>();
@@ -164,8 +173,13 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   /** One pass, as a list of phases. Each may find nothing to do; a pass that finds nothing at all writes nothing. */
   async function pass(signal: AbortSignal): Promise<void> {
+    if (stateToCheck) await alone(() => mender.check());
+    stateToCheck = false;
     // What a lost inventory is made anew from depends on the bundles that there are.
-    if (state.desired) await keeper.load(signal);
+    if (state.desired) {
+      await keeper.load(signal);
+      await alone(() => mender.afterRewind());
+    }
     const desired = state.desired;
     if (!desired || desired.slice.paused) return;
     const started = clock.monotonicMs();
@@ -173,6 +187,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     await keeper.claim(desired);
     failpoint("agent.beforeFirstApply");
     const summaries: ApplySummary[] = [];
+    const phase: ApplyPhase = { ...options, state, lookAhead: createLookAhead({ ...options, state }) };
     for (const bundle of desired.slice.bundles) {
       summaries.push(await applyBundle(phase, bundle, signal));
       // A newer slice does not wait for the rest of an older one.
@@ -247,13 +262,11 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
-        await keeper.lookForRewind();
-        await keepState(store, desired, { fetched, failpoint, ...(state.desired && { before: state.desired }) }).catch(
-          async (refusal: unknown) => {
-            await unlock(refusal, desired, running);
-            throw refusal;
-          },
-        );
+        const before = state.desired && { before: state.desired };
+        await keepSlice(desired, { store, keeper, fetched, failpoint, ...before }).catch(async (refusal: unknown) => {
+          await unlock(refusal, desired, running);
+          throw refusal;
+        });
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
         for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
@@ -271,6 +284,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     trigger(bundle) {
       state.retryNow();
       for (const line of bundle ? state.linesOf(bundle) : []) state.lastApplied.delete(line.ref);
+      wakeup.wake();
+    },
+    checkState() {
+      stateToCheck = true;
       wakeup.wake();
     },
     get desired() {

@@ -63,6 +63,10 @@ export interface Reporter {
 
 /** Milliseconds between two status messages at least. A first change is told at once. */
 const MIN_INTERVAL_MS = 50;
+/** And so many times what it took to look at the state, which grows with the objects: telling must not take the time of doing. */
+const REST_FACTOR = 10;
+/** But no longer than this. */
+const MAX_INTERVAL_MS = 1_000;
 /** Events that wait for a hub that takes them; older ones are dropped, because state is what counts (E246). */
 const MAX_EVENTS = 500;
 /** Objects that were seen a moment ago; beyond it their events must do. */
@@ -130,11 +134,14 @@ export function createReporter(options: ReporterOptions): Reporter {
 
     async function tellStatus(): Promise<void> {
       const taken = events;
+      const beganMs = clock.monotonicMs();
       const delta = statusDelta(
         { facts: source.facts(), cluster: source.cluster(), exceptions: source.exceptions(), seen: [...seen.values()], events: taken },
         told,
       );
-      if (!delta) return;
+      const restMs = Math.min(MAX_INTERVAL_MS, REST_FACTOR * (clock.monotonicMs() - beganMs));
+      const rest = (ms: number) => clock.sleep(ms, both).catch(() => {});
+      if (!delta) return restMs > MIN_INTERVAL_MS ? rest(restMs) : undefined;
       events = [];
       if (taken.length > 0) unacknowledged.push({ sequence: sequence + delta.messages.length, events: taken });
       told = delta.told;
@@ -145,7 +152,7 @@ export function createReporter(options: ReporterOptions): Reporter {
         failpoint("agent.duringStatus");
         await send({ status: message });
       }
-      await clock.sleep(MIN_INTERVAL_MS, both).catch(() => {});
+      await rest(Math.max(MIN_INTERVAL_MS, restMs));
     }
 
     async function untilWelcome(welcomed: Promise<void>, over: AbortSignal): Promise<void> {

@@ -102,11 +102,39 @@ describe("variables of a target", () => {
       at: { file: "app/a.yaml", line: 1 },
     });
   });
-  it("CRDs and objects that ask for it are left alone", async () => {
-    const crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\nspec: {description: '${V}'}\n";
-    const left = configMap("a", { v: "${V:-x}" }).replace("name: a", "name: a\n  annotations: {muster.dev/substitute: disabled}");
-    const rendered = await render({ "app/a.yaml": left, "app/b.yaml": crd });
-    expect(rendered.manifests.map((manifest) => manifest["data"] ?? manifest["spec"])).toEqual([{ v: "${V:-x}" }, { description: "${V}" }]);
+  const crd = (more = "") =>
+    `apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b${more}}\nspec: {description: '\${V}'}\n`;
+  it("E058: are not filled into CRDs, nor into objects that do not want it; into a CRD that does, they are", async () => {
+    const left = (where: string) =>
+      configMap("a", { v: "${V:-x}" }).replace("name: a", `name: a-${where}\n  ${where}: {muster.dev/substitute: disabled}`);
+    const enabled = crd("b, annotations: {muster.dev/substitute: enabled}");
+    const files = { "app/a.yaml": left("annotations"), "app/b.yaml": left("labels"), "app/c.yaml": crd(), "app/d.yaml": enabled };
+    const rendered = await render(files, targetOf({ variables: { V: "filled" } }));
+    expect(rendered.manifests.map((manifest) => manifest["data"] ?? manifest["spec"])).toEqual([
+      { v: "${V:-x}" },
+      { v: "${V:-x}" },
+      { description: "${V}" },
+      { description: "filled" },
+    ]);
+  });
+  it.each(["Disabled", "'false'", "''"])(
+    "E058: what an object says of it with a slip (%s) is refused, not taken for the other",
+    async (said) => {
+      const file = configMap("a").replace("name: a", `name: a\n  annotations: {muster.dev/substitute: ${said}}`);
+      expect(await failure({ "app/a.yaml": file })).toMatchObject({ code: "OBJECT_INVALID", at: { file: "app/a.yaml", line: 1 } });
+    },
+  );
+});
+
+describe("certificates of a target", () => {
+  const service = (caBundle: string) =>
+    `apiVersion: apiregistration.k8s.io/v1\nkind: APIService\nmetadata: {name: v1.x.io}\nspec: {group: x.io, version: v1, caBundle: ${caBundle}}\n`;
+  it("E038: a caBundle that only keeps a place is left out with a remark; one that is a mistake is refused at its object", async () => {
+    const rendered = await render({ "app/a.yaml": service("Cg==") });
+    expect(rendered.manifests.map((manifest) => manifest["spec"])).toEqual([{ group: "x.io", version: "v1" }]);
+    expect(rendered.notices.map(({ type }) => type)).toEqual(["CaBundleDropped"]);
+    const error = await failure({ "app/a.yaml": `# mine\n${service("bm9uZQ==")}` });
+    expect([error.code, error.at]).toEqual(["OBJECT_INVALID", { file: "app/a.yaml", line: 2, source: "fleet" }]);
   });
 });
 

@@ -19,7 +19,14 @@ export interface ClusterCapabilities {
 
 /** A remark that does not stop anything, for example a Helm hook that is skipped. */
 export interface RenderNotice {
-  readonly type: "HelmHookSkipped" | "HelmTestSkipped" | "HelmKeepIgnored" | "LookupEmpty" | "ScopeUnknown" | "DuplicateDropped";
+  readonly type:
+    | "HelmHookSkipped"
+    | "HelmTestSkipped"
+    | "HelmKeepIgnored"
+    | "LookupEmpty"
+    | "ScopeUnknown"
+    | "DuplicateDropped"
+    | "CaBundleDropped";
   readonly message: string;
 }
 

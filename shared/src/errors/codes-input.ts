@@ -67,6 +67,18 @@ export const INPUT_CODES = {
   ),
   FLEET_UNKNOWN_CLUSTER: entry("A document names a cluster that is not declared.", "Check the name, or add the Cluster document."),
   FLEET_DEPENDENCY: entry("dependsOn names a bundle that does not exist, or goes round in a circle.", "Correct dependsOn of the bundle."),
+  EXPRESSION_INVALID: entry(
+    "A CEL expression cannot be read, names something that does not exist, or gives the wrong type.",
+    "Correct it where the message says. `object` is the one variable; shared/docs/expressions.md lists the functions.",
+  ),
+  EXPRESSION_FAILED: entry(
+    "A CEL expression came to no value for an object, mostly because the object lacks a field.",
+    "Ask first whether the field is there: has(object.status.x), or object.?status.?x.orValue(…).",
+  ),
+  EXPRESSION_COST: entry(
+    "A CEL expression takes more steps on an object than are allowed.",
+    "Write it with fewer loops inside one another, or ask for less of the object.",
+  ),
   VARIABLE_UNSET: entry(
     "A ${VARIABLE} has no value for this cluster and no default.",
     "Set it in the cluster, the layer or the bundle, or write ${NAME:=default}.",

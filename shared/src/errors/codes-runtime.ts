@@ -59,6 +59,11 @@ export const RUNTIME_CODES = {
     "Nothing: the newest slice is applied in full, and nothing is pruned before that is done.",
     { retryable: true },
   ),
+  AGENT_STATE_CONFLICT: entry(
+    "Somebody else has written the agent's state since the agent looked at it.",
+    "Once, when one agent takes over from another, it is nothing: the agent looks again. Again and again, two agents run with one identity, or somebody edits the Secrets: stop it.",
+    { retryable: true },
+  ),
   AGENT_STANDBY: entry(
     "Another agent with this cluster's identity writes; this one only waits.",
     "Stop one of the two. If the writer does not answer any more, this one takes over within half a minute.",
@@ -159,8 +164,8 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   PRUNE_PROTECTED: entry(
-    "An object that left Git is of a protected kind or in a protected namespace.",
-    "Delete it by hand, or approve it under spec.deletion.approvals of the Fleet document.",
+    "An object that left Git is in a protected namespace, or has the annotation muster.dev/prune: protect.",
+    "Delete it by hand, or take the annotation off the live object.",
   ),
   DELETION_HELD: entry(
     "More deletions than the budget allows wait for an approval.",

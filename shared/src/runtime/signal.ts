@@ -1,3 +1,5 @@
+import { type Clock, systemClock } from "./clock.ts";
+
 /** A wake-up that is never lost: `wake()` before `wait()` makes the next `wait()` return at once. */
 export class Wakeup {
   #pending = false;
@@ -9,19 +11,16 @@ export class Wakeup {
     this.#resolve?.();
   }
 
-  /** Resolves true when woken, false after `timeoutMs` milliseconds (never, if undefined) or when the signal aborts. */
-  async wait(timeoutMs: number | undefined, signal?: AbortSignal): Promise<boolean> {
+  /** Resolves true when woken, false after `timeoutMs` milliseconds of the clock (never, if undefined) or when the signal aborts. */
+  async wait(timeoutMs: number | undefined, signal?: AbortSignal, clock: Clock = systemClock): Promise<boolean> {
     if (!this.#pending && !signal?.aborted) {
+      const over = new AbortController();
       await new Promise<void>((resolve) => {
-        const timer = timeoutMs === undefined ? undefined : setTimeout(finish, timeoutMs);
-        function finish() {
-          clearTimeout(timer);
-          signal?.removeEventListener("abort", finish);
-          resolve();
-        }
-        this.#resolve = finish;
-        signal?.addEventListener("abort", finish, { once: true });
+        this.#resolve = resolve;
+        signal?.addEventListener("abort", () => resolve(), { once: true, signal: over.signal });
+        if (timeoutMs !== undefined) clock.sleep(timeoutMs, over.signal).then(resolve, () => {});
       });
+      over.abort();
       this.#resolve = undefined;
     }
     const woken = this.#pending;

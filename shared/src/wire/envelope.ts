@@ -4,6 +4,9 @@ import { CodedError } from "../errors/index.ts";
 /** The type that is signed together with the bytes, so that no signature serves for two purposes. */
 export const SLICE_PAYLOAD_TYPE = "application/vnd.muster.slice.v1+json";
 
+/** The same, compressed with zstd: a slice that is too long for a message of NATS as it is. */
+export const COMPRESSED_SLICE_PAYLOAD_TYPE = "application/vnd.muster.slice.v1+json+zstd";
+
 /** A signed payload in the form of DSSE (github.com/secure-systems-lab/dsse). */
 export interface Envelope {
   readonly payloadType: string;
@@ -44,21 +47,28 @@ export function sealEnvelope(payloadType: string, payload: Uint8Array, privateKe
   };
 }
 
+/** Bytes that a pinned key has signed, and as what. */
+export interface OpenedEnvelope {
+  readonly payloadType: string;
+  readonly payload: Buffer;
+}
+
 /**
  * Opens an envelope: gives back the signed bytes if a pinned key signed them.
- * Throws SLICE_MALFORMED for what is no envelope, SLICE_SIGNATURE if no pinned key has signed these bytes as this type.
+ * Throws SLICE_MALFORMED for what is no envelope, SLICE_SIGNATURE if no pinned key has signed these bytes as one of these types.
  */
-export function openEnvelope(text: string, payloadType: string, pinned: readonly KeyObject[]): Buffer {
+export function openEnvelope(text: string, payloadTypes: readonly string[], pinned: readonly KeyObject[]): OpenedEnvelope {
   const envelope = parseEnvelope(text);
-  if (envelope.payloadType !== payloadType) {
-    throw new CodedError("SLICE_SIGNATURE", `The message is of the type ${JSON.stringify(envelope.payloadType.slice(0, 80))}, not a slice`);
+  const { payloadType } = envelope;
+  if (!payloadTypes.includes(payloadType)) {
+    throw new CodedError("SLICE_SIGNATURE", `The message is of the type ${JSON.stringify(payloadType.slice(0, 80))}, not a slice`);
   }
   const payload = Buffer.from(envelope.payload, "base64");
   const signed = preAuthEncoding(payloadType, payload);
   for (const key of pinned) {
     const id = keyId(key);
     for (const signature of envelope.signatures) {
-      if (signature.keyid === id && verify(null, signed, key, Buffer.from(signature.sig, "base64"))) return payload;
+      if (signature.keyid === id && verify(null, signed, key, Buffer.from(signature.sig, "base64"))) return { payloadType, payload };
     }
   }
   const named = envelope.signatures.map((signature) => signature.keyid.slice(0, 16)).join(", ") || "nobody";

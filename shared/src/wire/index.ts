@@ -2,13 +2,13 @@
 export { canonicalJson } from "./canonical.ts";
 export { deletionApprovalId, digestBytes, digestHex, digestJson } from "./digest.ts";
 export { type Envelope, keyId, openEnvelope, preAuthEncoding, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
+export type { ManifestLine } from "./manifest-line.ts";
 export {
   CHUNK_BYTES,
   decodeManifestSet,
   type EncodedManifestSet,
   encodeManifestSet,
   MAX_MANIFEST_SET_BYTES,
-  type ManifestLine,
   manifestSetText,
 } from "./manifest-set.ts";
 export { decodeSlice, encodeSlice, MAX_GENERATION, sliceContentDigest, type VerifiedSlice } from "./slice-codec.ts";

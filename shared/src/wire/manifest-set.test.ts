@@ -1,7 +1,7 @@
 import { zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../model/index.ts";
-import { digestBytes, digestHex } from "./digest.ts";
+import { digestBytes, digestHex, digestJson } from "./digest.ts";
 import { CHUNK_BYTES, decodeManifestSet, encodeManifestSet } from "./manifest-set.ts";
 
 const configMap = (name: string, data: Record<string, string> = {}): Manifest => ({
@@ -30,6 +30,27 @@ describe("manifest sets", () => {
     expect(lines.map((line) => line.ref)).toEqual(["default_a__ConfigMap", "default_b__ConfigMap"]);
     expect(lines[1]?.manifest).toEqual(configMap("b", { k: "v" }));
     expect(lines[0]?.digest).not.toBe(lines[1]?.digest);
+  });
+
+  it("give each object's manifest on demand, in any order, however many blocks they fill", () => {
+    const manifests = Array.from({ length: 40 }, (_, index) =>
+      configMap(`n${String(index).padStart(2, "0")}`, { noise: noise(5_000 + index), ü: "€" }),
+    );
+    const { ref, chunks } = encodeManifestSet(manifests);
+    const lines = decodeManifestSet(ref, Buffer.concat(chunks));
+    for (const at of [39, 0, 20, 19, 0, 38]) expect(lines[at]?.manifest).toEqual(manifests[at]);
+    expect(lines.map((line) => line.digest)).toEqual(manifests.map((manifest) => digestJson(manifest)));
+  });
+
+  it("have at hand what an agent looks at in every pass: identity, version, and annotations that are for it", () => {
+    const annotations = { "muster.dev/prune": "disabled", "helm.sh/resource-policy": "keep", "example.com/note": "x".repeat(1_000) };
+    const { ref, chunks } = encodeManifestSet([{ ...configMap("a"), metadata: { name: "a", namespace: "web", annotations } }]);
+    const [line] = decodeManifestSet(ref, Buffer.concat(chunks));
+    expect(line?.head).toEqual({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "a", namespace: "web", annotations: { "muster.dev/prune": "disabled", "helm.sh/resource-policy": "keep" } },
+    });
   });
 
   it("E217: are cut into chunks that fit into a NATS message", () => {

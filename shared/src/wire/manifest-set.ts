@@ -1,22 +1,17 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { CodedError } from "../errors/index.ts";
-import {
-  type Digest,
-  formatObjectRef,
-  isManifest,
-  type Manifest,
-  type ManifestSetRef,
-  type ObjectRefText,
-  objectRefOf,
-} from "../model/index.ts";
+import { formatObjectRef, isManifest, type Manifest, type ManifestSetRef, type ObjectRefText, objectRefOf } from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
 import { digestBytes, digestHex } from "./digest.ts";
+import { LineWriter, type ManifestLine } from "./manifest-line.ts";
 
 /** Chunk size of a blob in bytes; half of NATS' default max_payload, so that headers always fit. */
 export const CHUNK_BYTES = 512 * 1024;
 
 /** The largest manifest set that an agent decompresses, in bytes. A bomb stops here. */
 export const MAX_MANIFEST_SET_BYTES = 256 * 1024 * 1024;
+
+const NEWLINE = 0x0a;
 
 /** A manifest set: the rendered objects of one target as canonical bytes. */
 export interface EncodedManifestSet {
@@ -51,14 +46,6 @@ export function encodeManifestSet(manifests: readonly Manifest[]): EncodedManife
   };
 }
 
-/** One object of a verified manifest set. */
-export interface ManifestLine {
-  readonly manifest: Manifest;
-  readonly ref: ObjectRefText;
-  /** Digest of the object's canonical JSON: equal digests need no apply. */
-  readonly digest: Digest;
-}
-
 /**
  * Joins, verifies and decodes a blob. Throws BLOB_CORRUPT if the bytes are not what the signed slice names, in any way:
  * another digest, another length, or content that is not a manifest set.
@@ -76,11 +63,18 @@ export function decodeManifestSet(ref: ManifestSetRef, compressed: Uint8Array): 
   }
   if (bytes.length !== ref.bytes || digestBytes(bytes) !== ref.digest) throw corrupt("its bytes have another digest");
   const lines: ManifestLine[] = [];
-  for (const line of bytes.toString("utf8").split("\n")) {
-    if (line === "") continue;
-    const manifest: unknown = JSON.parse(line);
-    if (!isManifest(manifest)) throw corrupt("it holds something that is no Kubernetes object");
-    lines.push({ manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(line) });
+  const writer = new LineWriter();
+  for (let at = 0; at < bytes.length; ) {
+    const newline = bytes.indexOf(NEWLINE, at);
+    const end = newline < 0 ? bytes.length : newline;
+    if (end > at) {
+      const line = bytes.subarray(at, end);
+      const manifest: unknown = JSON.parse(line.toString("utf8"));
+      if (!isManifest(manifest)) throw corrupt("it holds something that is no Kubernetes object");
+      lines.push(writer.add(manifest, line));
+    }
+    at = end + 1;
   }
+  writer.end();
   return lines;
 }

@@ -1,8 +1,10 @@
 import { generateKeyPairSync } from "node:crypto";
+import { zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_DELETION_BUDGET, type Slice, type SliceBundle } from "../model/index.ts";
-import { sealEnvelope } from "./envelope.ts";
+import { digestBytes, digestJson } from "./digest.ts";
+import { COMPRESSED_SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
 import { decodeSlice, encodeSlice, sliceContentDigest } from "./slice-codec.ts";
 
 const hub = generateKeyPairSync("ed25519");
@@ -34,6 +36,27 @@ describe("signed slices", () => {
   it("come back as they were signed", () => {
     const { message, digest } = encodeSlice(slice, hub.privateKey);
     expect(decodeSlice(message, [hub.publicKey])).toEqual({ slice, digest });
+  });
+
+  it("E217: of 50,000 objects fit into a message of NATS, and come back as they were signed", () => {
+    const objects = Array.from({ length: 50_000 }, (_, index) => `team-${index % 97}_service-${index}_apps_Deployment`).sort();
+    const bundle: SliceBundle = {
+      name: "web",
+      state: "desired",
+      manifestSet: { digest: digestBytes("a"), blob: "a".repeat(64), chunks: 1, bytes: 1 },
+      objects,
+      options: { drift: { mode: "correct", ignore: [] }, prune: true, createNamespace: false, dependsOn: [] },
+    };
+    const large: Slice = { ...slice, bundles: [bundle] };
+    const { message, digest } = encodeSlice(large, hub.privateKey);
+    expect(message.length).toBeLessThan(1_000_000);
+    expect(digest).toBe(digestJson(large));
+    expect(decodeSlice(message, [hub.publicKey])).toEqual({ slice: large, digest });
+  });
+
+  it("a signed decompression bomb is refused", () => {
+    const bomb = sealEnvelope(COMPRESSED_SLICE_PAYLOAD_TYPE, zstdCompressSync(Buffer.alloc(64 * 1024 * 1024)), hub.privateKey);
+    expect(code(() => decodeSlice(JSON.stringify(bomb), [hub.publicKey]))).toBe("SLICE_MALFORMED");
   });
 
   it("I14: equal slices are equal bytes", () => {

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { z } from "zod";
 import { CodedError } from "../errors/index.ts";
 import {
@@ -15,7 +16,7 @@ import {
 } from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
 import { digestBytes, digestJson } from "./digest.ts";
-import { openEnvelope, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
+import { COMPRESSED_SLICE_PAYLOAD_TYPE, openEnvelope, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
 
 /** A slice and the digest of its signed bytes. */
 export interface VerifiedSlice {
@@ -26,10 +27,24 @@ export interface VerifiedSlice {
 /** The generation bound of one step, against a fast-forward that would lock an agent out (E208). */
 export const MAX_GENERATION = Number.MAX_SAFE_INTEGER - 1;
 
-/** Signs a slice; the result is the NATS message. Equal slices give equal bytes (ed25519 is deterministic). */
+/**
+ * From this many bytes on a slice is compressed. Most of it is refs of objects, which compress to a fifth and less: as they are,
+ * those of 15,000 objects and more would not fit into a message of NATS, which is 1 MiB by default.
+ */
+const COMPRESS_FROM_BYTES = 64 * 1024;
+
+/** The largest slice that is decompressed, in bytes: refs of 200,000 objects and more. A bomb, for all its signature, stops here. */
+const MAX_SLICE_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Signs a slice; the result is the NATS message. Equal slices give equal bytes (ed25519 and one version of zstd are
+ * deterministic). The digest is that of the slice itself, however it is packed.
+ */
 export function encodeSlice(slice: Slice, privateKey: KeyObject): { message: string; digest: Digest } {
-  const payload = Buffer.from(canonicalJson(slice));
-  return { message: JSON.stringify(sealEnvelope(SLICE_PAYLOAD_TYPE, payload, privateKey)), digest: digestBytes(payload) };
+  const bytes = Buffer.from(canonicalJson(slice));
+  const [type, payload] =
+    bytes.length < COMPRESS_FROM_BYTES ? [SLICE_PAYLOAD_TYPE, bytes] : [COMPRESSED_SLICE_PAYLOAD_TYPE, zstdCompressSync(bytes)];
+  return { message: JSON.stringify(sealEnvelope(type, payload, privateKey)), digest: digestBytes(bytes) };
 }
 
 /**
@@ -37,10 +52,17 @@ export function encodeSlice(slice: Slice, privateKey: KeyObject): { message: str
  * agent's acceptance rules do. Throws SLICE_SIGNATURE or SLICE_MALFORMED.
  */
 export function decodeSlice(message: string, pinned: readonly KeyObject[]): VerifiedSlice {
-  const payload = openEnvelope(message, SLICE_PAYLOAD_TYPE, pinned);
-  const malformed = (why: string) => new CodedError("SLICE_MALFORMED", `The slice is signed but cannot be read: ${why}`);
+  const { payload, payloadType } = openEnvelope(message, [SLICE_PAYLOAD_TYPE, COMPRESSED_SLICE_PAYLOAD_TYPE], pinned);
+  const malformed = (why: string, cause?: unknown) =>
+    new CodedError("SLICE_MALFORMED", `The slice is signed but cannot be read: ${why}`, { cause });
+  let bytes = payload;
+  try {
+    if (payloadType === COMPRESSED_SLICE_PAYLOAD_TYPE) bytes = zstdDecompressSync(payload, { maxOutputLength: MAX_SLICE_BYTES });
+  } catch (error) {
+    throw malformed("it does not decompress", error);
+  }
   // A field that this version does not know may change what the slice means, so it is refused rather than ignored (E273).
-  const parsed = SLICE_SCHEMA.safeParse(JSON.parse(payload.toString("utf8")));
+  const parsed = SLICE_SCHEMA.safeParse(JSON.parse(bytes.toString("utf8")));
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw malformed(issue ? `${issue.path.join(".") || "the document"}: ${issue.message}` : "its form is not known");
@@ -51,7 +73,7 @@ export function decodeSlice(message: string, pinned: readonly KeyObject[]): Veri
     if (names.has(bundle.name)) throw malformed(`it holds the bundle ${bundle.name} twice`);
     names.add(bundle.name);
   }
-  return { slice, digest: digestBytes(payload) };
+  return { slice, digest: digestBytes(bytes) };
 }
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);

@@ -162,7 +162,11 @@ export function createFakeCluster(): FakeCluster {
     },
     async replace(_of, manifest) {
       await ask({ verb: "replace", ref: refOf(manifest) });
-      if (!objects.has(refOf(manifest))) throw new CodedError("KUBE_NOT_FOUND", "it does not exist");
+      const before = objects.get(refOf(manifest));
+      if (!before) throw new CodedError("KUBE_NOT_FOUND", "it does not exist");
+      const asked = manifest.metadata["resourceVersion"];
+      if (asked !== undefined && asked !== before.metadata["resourceVersion"])
+        throw new CodedError("KUBE_CONFLICT", "the object has been modified");
       return store(manifest, "modified");
     },
     async mergePatch(of, namespace, name, patch) {

@@ -4,7 +4,7 @@ import { deletions, isMutating } from "../../../../test/rig/audit-log.ts";
 import { type Clusters, startClusters } from "../../../../test/rig/clusters.ts";
 import { eventually } from "../../../../test/rig/eventually.ts";
 import { type FaultProxy, startFaultProxy } from "../../../../test/rig/fault-proxy.ts";
-import type { AuditMark, KubeApiserver } from "../../../../test/rig/kube-apiserver.ts";
+import type { AuditMark, KubeApiserver, KubeApiserverOptions } from "../../../../test/rig/kube-apiserver.ts";
 import type { Cluster } from "../../kube/cluster.ts";
 import { createCluster } from "../../kube/create-cluster.ts";
 import { configMap, createSliceMaker, type SliceMaker } from "../../pull/testing/slice-maker.ts";
@@ -65,8 +65,8 @@ const OWN_RULES: readonly JsonObject[] = [
   { apiGroups: [""], resources: ["secrets"], verbs: ["get", "list", "create", "update", "delete"] },
 ];
 
-export async function startEdgeCluster(name: string): Promise<EdgeCluster> {
-  const clusters = await startClusters([name]);
+export async function startEdgeCluster(name: string, options: Pick<KubeApiserverOptions, "minor"> = {}): Promise<EdgeCluster> {
+  const clusters = await startClusters([name], options);
   const api = clusters.get(name);
   const proxy = await startFaultProxy(api);
   const agents: ComposedAgent[] = [];

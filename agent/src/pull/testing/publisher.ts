@@ -5,6 +5,8 @@ import type { MadeSlice, SliceMaker } from "./slice-maker.ts";
 /** Puts slices and their blobs into a real JetStream, as a hub does; for tests. */
 export interface Publisher {
   /** Publishes the blobs that are not there yet, then the slice. */
+  /** The blobs alone. */
+  publishBlobs(maker: SliceMaker): Promise<void>;
   publish(maker: SliceMaker, made: MadeSlice, options?: { readonly withoutBlobs?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
@@ -16,15 +18,19 @@ export async function createPublisher(url: string): Promise<Publisher> {
   await manager.streams.add({ name: BLOB_STREAM, subjects: [BLOB_SUBJECTS], allow_direct: true, max_msgs_per_subject: 1 });
   const jetstream = connection.jetstream();
   const published = new Set<string>();
-  return {
-    async publish(maker, made, { withoutBlobs = false } = {}) {
-      for (const [blob, bytes] of withoutBlobs ? [] : maker.blobs) {
-        if (published.has(blob)) continue;
-        for (let chunk = 0; chunk * CHUNK_BYTES < bytes.length; chunk++) {
-          await jetstream.publish(blobSubject(blob, chunk), bytes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES));
-        }
-        published.add(blob);
+  async function publishBlobs(maker: SliceMaker): Promise<void> {
+    for (const [blob, bytes] of maker.blobs) {
+      if (published.has(blob)) continue;
+      for (let chunk = 0; chunk * CHUNK_BYTES < bytes.length; chunk++) {
+        await jetstream.publish(blobSubject(blob, chunk), bytes.subarray(chunk * CHUNK_BYTES, (chunk + 1) * CHUNK_BYTES));
       }
+      published.add(blob);
+    }
+  }
+  return {
+    publishBlobs,
+    async publish(maker, made, { withoutBlobs = false } = {}) {
+      if (!withoutBlobs) await publishBlobs(maker);
       await jetstream.publish(sliceSubject(made.slice.cluster), made.message);
     },
     close: () => connection.close(),

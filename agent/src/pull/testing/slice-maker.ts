@@ -45,8 +45,9 @@ export const DEFAULT_BUNDLE_OPTIONS: BundleOptions = {
   dependsOn: [],
 };
 
-export function createSliceMaker(cluster = "c1"): SliceMaker {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+/** `keys`: those to sign with; default: new ones. */
+export function createSliceMaker(cluster = "c1", keys = generateKeyPairSync("ed25519")): SliceMaker {
+  const { publicKey, privateKey } = keys;
   const blobs = new Map<string, Uint8Array>();
   let generation = 0;
 

@@ -22,6 +22,8 @@ export interface ComposeOptions {
   readonly clock?: Clock;
   /** Milliseconds between two lists of a type. Default as in the agent. */
   readonly relistIntervalMs?: number;
+  /** Bound to these namespaces. Default: anywhere. */
+  readonly watchNamespaces?: readonly string[];
   /** Whether drift is told with values. Default true. */
   readonly driftValues?: boolean;
   /** Where the process may be killed. Default: nowhere. */
@@ -45,12 +47,14 @@ export interface ComposedAgent {
 
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
-  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, driftValues = true, failpoint = () => {} } = options;
+  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], failpoint = () => {} } = options;
+  const { driftValues = true } = options;
   const stop = new AbortController();
   const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({
     ...base,
+    watchNamespaces,
     ...(relistIntervalMs !== undefined && { relistIntervalMs }),
     wantedOf: (bundle, ref) => reconciler.wanted(bundle, ref),
     driftValues,
@@ -62,9 +66,10 @@ export function composeAgent(cluster: Cluster, options: ComposeOptions): Compose
     observer,
     store,
     ownNamespace: namespace,
+    watchNamespaces,
     concurrency: 4,
     failpoint,
-    applier: createApplier({ cluster, discovery, observer, clock, failpoint, ownNamespace: namespace }),
+    applier: createApplier({ cluster, discovery, observer, clock, failpoint, ownNamespace: namespace, watchNamespaces }),
     prune: createPruner({ cluster, discovery, observer }),
   });
   const told: ReportedEvent[] = [];

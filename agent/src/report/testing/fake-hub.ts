@@ -1,11 +1,16 @@
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { type AgentMessage__Output, type HubMessage, loadAgentService } from "@muster/shared/rpc";
 
+/** A status message, as it arrives. */
+export type StatusUpdate = NonNullable<AgentMessage__Output["status"]>;
+
 /** A hub that greets agents, acknowledges what they say, and does nothing with it. */
 export interface FakeHub {
   readonly port: number;
   /** Messages that agents have sent. */
   readonly heard: number;
+  /** Called with every status message. */
+  onStatus(listener: (status: StatusUpdate) => void): void;
   stop(): void;
 }
 
@@ -13,12 +18,14 @@ export interface FakeHub {
 export async function startFakeHub(tls: { readonly cert: Buffer; readonly key: Buffer }): Promise<FakeHub> {
   const hub = new Server();
   let heard = 0;
+  const listeners: ((status: StatusUpdate) => void)[] = [];
   hub.addService(loadAgentService().service, {
     Connect(stream: ServerDuplexStream<AgentMessage__Output, HubMessage>) {
       // Agents are killed while they speak.
       stream.on("error", () => {});
       stream.on("data", (message: AgentMessage__Output) => {
         heard += 1;
+        if (message.status) for (const listener of listeners) listener(message.status);
         if (message.hello) stream.write({ welcome: { hubVersion: "1", heartbeatIntervalMs: 10_000 } });
         else stream.write({ ack: { sequence: message.sequence } });
       });
@@ -33,6 +40,7 @@ export async function startFakeHub(tls: { readonly cert: Buffer; readonly key: B
     get heard() {
       return heard;
     },
+    onStatus: (listener) => void listeners.push(listener),
     stop: () => hub.forceShutdown(),
   };
 }

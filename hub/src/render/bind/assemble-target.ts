@@ -32,7 +32,10 @@ export function assembleTarget({ bundle, rendered, bound, unknown }: TargetParts
     const entry: Entry = { object, source: rendered.objects[index] as RenderedObject };
     const twin = entries.get(object.ref);
     if (twin) notices.push(duplicateNotice(twin, entry));
-    else entries.set(object.ref, entry);
+    else {
+      entries.set(object.ref, entry);
+      if (object.notice) notices.push(object.notice);
+    }
   }
   if (entries.size === 0) throw new CodedError("BUNDLE_EMPTY", `Bundle ${bundle.name} renders to no object`, { at: bundle.at });
   for (const kind of unknown) {

@@ -2,6 +2,8 @@ import { CodedError } from "@muster/shared/errors";
 import { formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
 import type { Variables } from "../../fleet/model.ts";
 import type { RenderedObject } from "../rendered-objects.ts";
+import type { RenderNotice } from "../renderer.ts";
+import { checkCaBundles } from "./ca-bundle.ts";
 import { asManifest, describeLoosely } from "./check-object.ts";
 import { findDuplicateListKey } from "./list-keys.ts";
 import { namespaceOf, normalise } from "./normalise.ts";
@@ -29,6 +31,7 @@ export interface BoundObject {
   readonly bytes: number;
   /** Indices of the patches that matched. */
   readonly patchedBy: readonly number[];
+  readonly notice?: RenderNotice;
 }
 
 /**
@@ -49,7 +52,8 @@ export function bindObject(source: RenderedObject, scope: Scope, binding: Object
     manifest = asManifest(applyPatchSpec(manifest, patch), patch.at);
     patchedBy.push(index);
   }
-  manifest = normalise(manifest, { ...binding, scope, at });
+  const checked = checkCaBundles(normalise(manifest, { ...binding, scope, at }), at);
+  manifest = checked.manifest;
   const duplicate = findDuplicateListKey(manifest);
   if (duplicate !== undefined) {
     throw new CodedError(
@@ -58,5 +62,6 @@ export function bindObject(source: RenderedObject, scope: Scope, binding: Object
       { at, data: { path: duplicate } },
     );
   }
-  return { manifest, ref: formatObjectRef(objectRefOf(manifest)), bytes: checkedSize(manifest, at), patchedBy };
+  const { notice } = checked;
+  return { manifest, ref: formatObjectRef(objectRefOf(manifest)), bytes: checkedSize(manifest, at), patchedBy, ...(notice && { notice }) };
 }

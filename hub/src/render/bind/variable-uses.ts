@@ -1,12 +1,12 @@
 import { CodedError, type InputPosition } from "@muster/shared/errors";
-import { isJsonObject, type JsonObject } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import type { Target, Variables, VariableValue } from "../../fleet/model.ts";
 import { describeLoosely } from "./check-object.ts";
 import { describeExpressionError, ExpressionError } from "./expression.ts";
 import { collectNames } from "./substitute.ts";
 
-/** An object with this annotation and value is left alone. */
-const SUBSTITUTE_ANNOTATION = "muster.dev/substitute";
+/** Annotation or label: `disabled` leaves an object alone, `enabled` fills in the variables of a CRD too. */
+const SUBSTITUTE = "muster.dev/substitute";
 
 /** The variables of a target. Precedence: bundle, then layers in their order, then the cluster. */
 export function variablesOf(target: Target): Variables {
@@ -19,22 +19,35 @@ export function variablesOf(target: Target): Variables {
 
 const usesByObject = new WeakMap<JsonObject, readonly string[]>();
 
-/** Names of the variables that an object refers to, sorted; none if it is left alone. Throws VARIABLE_SYNTAX. */
+/** Names of the variables that an object refers to, sorted; none if it is left alone. Throws VARIABLE_SYNTAX, OBJECT_INVALID. */
 export function variableUses(object: JsonObject, at: InputPosition): readonly string[] {
   let uses = usesByObject.get(object);
   if (!uses) {
+    requireKnownChoice(object, at);
     uses = isLeftAlone(object) ? [] : scan(object, at);
     usesByObject.set(object, uses);
   }
   return uses;
 }
 
-/** CRDs hold `${…}` in descriptions and patterns; nobody means a variable there. */
+/** CRDs hold `${…}` in descriptions and patterns; nobody means a variable there, unless it says so (E058). */
 export function isLeftAlone(object: JsonObject): boolean {
-  if (object["kind"] === "CustomResourceDefinition") return true;
-  const { metadata } = object;
-  const annotations = isJsonObject(metadata) ? metadata["annotations"] : undefined;
-  return isJsonObject(annotations) && annotations[SUBSTITUTE_ANNOTATION] === "disabled";
+  const choices = choicesOf(object);
+  if (choices.includes("disabled")) return true;
+  return object["kind"] === "CustomResourceDefinition" && !choices.includes("enabled");
+}
+
+function choicesOf({ metadata }: JsonObject): JsonValue[] {
+  if (!isJsonObject(metadata)) return [];
+  return [metadata["annotations"], metadata["labels"]].flatMap((map) => (isJsonObject(map) ? (map[SUBSTITUTE] ?? []) : []));
+}
+
+/** A choice with a slip in it must not be the other choice. */
+function requireKnownChoice(object: JsonObject, at: InputPosition): void {
+  const unknown = choicesOf(object).find((choice) => choice !== "enabled" && choice !== "disabled");
+  if (unknown === undefined) return;
+  const why = `has ${JSON.stringify(unknown).slice(0, 80)} in ${SUBSTITUTE}, which takes "enabled" or "disabled"`;
+  throw new CodedError("OBJECT_INVALID", `${describeLoosely(object)} ${why}`, { at });
 }
 
 function scan(object: JsonObject, at: InputPosition): readonly string[] {

@@ -1,0 +1,60 @@
+import { systemClock } from "@muster/shared/runtime";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually } from "../../../test/rig/eventually.ts";
+import { createFakeCluster } from "../apply/testing/fake-cluster.ts";
+import { configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
+import { type ComposedAgent, composeAgent } from "./testing/compose-agent.ts";
+
+const running: ComposedAgent[] = [];
+afterEach(() => {
+  for (const agent of running.splice(0)) agent.stop();
+});
+
+const setUp = () => {
+  const cluster = createFakeCluster();
+  const maker = createSliceMaker();
+  const start = () => {
+    const agent = composeAgent(cluster, { maker, clock: systemClock });
+    running.push(agent);
+    return agent;
+  };
+  const maps = () => [...cluster.objects.values()].filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
+  return { cluster, start, maps };
+};
+const bundle = (...names: string[]) => [{ name: "a", objects: names.map((name) => configMap(name)) }];
+const synced = (agent: ComposedAgent) => eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Synced" }));
+
+describe("E186: two agents that both take themselves for the writer", () => {
+  it("know all that either has made, so that what leaves Git is deleted whoever made it", async () => {
+    const { start, maps } = setUp();
+    const first = start();
+    await first.take(bundle("x"));
+    await synced(first);
+    const second = start();
+    second.reconciler.resume(first.reconciler.desired!);
+    await synced(second);
+    await second.take(bundle("x", "y"));
+    await synced(second);
+    second.stop();
+    // The first has not heard of any of this.
+    await first.take(bundle("x", "z"));
+    await synced(first);
+    await eventually(() => expect(maps().sort()).toEqual(["x", "z"]));
+    await eventually(async () => expect([...(await first.inventory()).entries.keys()]).toHaveLength(2));
+  });
+
+  it("I2: never put an older slice in the place of a newer one", async () => {
+    const { start } = setUp();
+    const first = start();
+    await first.take(bundle("x"), { generation: 1 });
+    await synced(first);
+    const second = start();
+    second.reconciler.resume(first.reconciler.desired!);
+    await second.take(bundle("x", "y"), { generation: 3 });
+    await synced(second);
+    await expect(first.take(bundle("x"), { generation: 2 })).rejects.toMatchObject({ code: "SLICE_STALE" });
+    expect(first.reconciler.desired?.slice.generation).toBe(1);
+    await first.take(bundle("x", "y", "z"), { generation: 4 });
+    await synced(first);
+  });
+});

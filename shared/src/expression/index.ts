@@ -1,0 +1,1 @@
+export { compilePredicate, compileText, type Expression } from "./compile.ts";
