@@ -13,7 +13,7 @@ import { withoutHeld } from "./empty-fields.ts";
 import { type FieldSet, fieldPath, intersect, managedFields, missingIn, ownedFields, step } from "./field-set.ts";
 import { type FieldKeys, leavesOf, valueAt } from "./field-set-parts.ts";
 import { keyOf } from "./ignore-rules.ts";
-import { toldValue } from "./told-values.ts";
+import { toldValues } from "./told-values.ts";
 
 /** Paths that are told at most; the rest is counted by nobody, because an operator reads the first few. */
 const MAX_PATHS = 20;
@@ -62,8 +62,7 @@ export function explainDrift(recorded: FieldSet, live: Manifest, context: DriftC
   const fields = paths.slice(0, MAX_CHANGES).map(([path, keys]): FieldChange => {
     const entry = others.find(({ leaves }) => leaves.some((one) => keyOf(one) === keyOf(keys)))?.entry;
     const by = whoOf(entry ?? guess);
-    const was = toldValue(wantedAt(wanted, keys), wanted, keys);
-    const got = toldValue(valueAt(live, keys), live, keys);
+    const { wanted: was, got } = toldValues({ wanted: wantedAt(wanted, keys), got: valueAt(live, keys) }, live.kind, keys);
     const differs = by.manager !== who.manager || by.at !== who.at;
     return { path, ...(was !== undefined && { wanted: was }), ...(got !== undefined && { got }), ...(differs && by) };
   });
