@@ -170,7 +170,11 @@ export function toObservation(object: ObservedObject): Observation {
   // Asked for each object in every pass and every report: no spreading.
   const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message, sharedWith };
   if (expiring === Health.Current) observation.finished = true;
+<<<<<<< HEAD
   if (ruleProblem !== undefined) observation.ruleProblem = ruleProblem;
+=======
+  if (ruleProblem) observation.ruleProblem = ruleProblem;
+>>>>>>> main
   if (drift) observation.drift = drift;
   return observation;
 }

@@ -47,8 +47,8 @@ export interface ComposedAgent {
 
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
-  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], failpoint = () => {} } = options;
-  const { driftValues = true } = options;
+  const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], driftValues = true } = options;
+  const { failpoint = () => {} } = options;
   const stop = new AbortController();
   const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
