@@ -137,17 +137,20 @@ describe("E038: the preset webhookCaBundle", () => {
   });
   const casOf = (live: Manifest) => (live["webhooks"] as { clientConfig: { caBundle?: string } }[]).map((one) => one.clientConfig.caBundle);
 
-  it.each([undefined, ""])("leaves the injected CA where it is, whether Git has %j of it or not, and corrects what is beside it", async (ca) => {
-    const { namespace, sync, edit, live, seen, drift } = await rig.setUp();
-    const hooks = webhooks(namespace, ca);
-    await sync([hooks], options("correct", ...PRESET));
-    await edit(hooks, "cainjector", { webhooks: webhooks(namespace, CA)["webhooks"] } as JsonObject);
-    await seen(hooks);
-    expect(drift(hooks)).toBeUndefined();
-    await sync([webhooks(namespace, ca, "/b")], options("correct", ...PRESET));
-    expect(casOf(await live(hooks))).toEqual([CA, CA]);
-    await edit(hooks, "kubectl-edit", { webhooks: webhooks(namespace, CA, "/evil")["webhooks"] } as JsonObject);
-    await eventually(async () => expect(JSON.stringify((await live(hooks))["webhooks"])).not.toContain("/evil"));
-    expect(casOf(await live(hooks))).toEqual([CA, CA]);
-  });
+  it.each([undefined, ""])(
+    "leaves the injected CA where it is, whether Git has %j of it or not, and corrects what is beside it",
+    async (ca) => {
+      const { namespace, sync, edit, live, seen, drift } = await rig.setUp();
+      const hooks = webhooks(namespace, ca);
+      await sync([hooks], options("correct", ...PRESET));
+      await edit(hooks, "cainjector", { webhooks: webhooks(namespace, CA)["webhooks"] } as JsonObject);
+      await seen(hooks);
+      expect(drift(hooks)).toBeUndefined();
+      await sync([webhooks(namespace, ca, "/b")], options("correct", ...PRESET));
+      expect(casOf(await live(hooks))).toEqual([CA, CA]);
+      await edit(hooks, "kubectl-edit", { webhooks: webhooks(namespace, CA, "/evil")["webhooks"] } as JsonObject);
+      await eventually(async () => expect(JSON.stringify((await live(hooks))["webhooks"])).not.toContain("/evil"));
+      expect(casOf(await live(hooks))).toEqual([CA, CA]);
+    },
+  );
 });

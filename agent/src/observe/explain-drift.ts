@@ -79,7 +79,9 @@ function wantedAt(wanted: JsonValue | undefined, keys: FieldKeys): JsonValue | u
   let at = wanted;
   for (const key of keys) {
     const found: JsonValue | undefined = at === undefined ? undefined : step(at, key);
-    at = found ?? (key.startsWith("k:") && Array.isArray(at) ? at.find((item) => fits(item, JSON.parse(key.slice(2)) as JsonObject)) : undefined);
+    at =
+      found ??
+      (key.startsWith("k:") && Array.isArray(at) ? at.find((item) => fits(item, JSON.parse(key.slice(2)) as JsonObject)) : undefined);
   }
   return at;
 }

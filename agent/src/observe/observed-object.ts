@@ -1,4 +1,12 @@
-import { type DriftDetail, DriftKind, type FieldOwner, Health, isJsonObject, type Manifest, type ObjectRefText } from "@muster/shared/model";
+import {
+  type DriftDetail,
+  DriftKind,
+  type FieldOwner,
+  Health,
+  isJsonObject,
+  type Manifest,
+  type ObjectRefText,
+} from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
 import type { ResourceType } from "../kube/cluster.ts";
 import { withEmptyFields } from "./empty-fields.ts";
@@ -94,7 +102,8 @@ function comparedFields({ live, manifest, rules }: AppliedObject): FieldSet {
 
 /** Notes also which conditions of ignore rules could not be told. */
 function driftOf(object: ObservedObject, live: Manifest, tell: TellDrift): DriftDetail | undefined {
-  if (!object.loose) return projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live, tell(object));
+  if (!object.loose)
+    return projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live, tell(object));
   object.ruleProblem = undefined;
   const differs = looseDrift(object.fields, object.loose, live, (error) => {
     object.ruleProblem ??= error.message;
@@ -170,11 +179,7 @@ export function toObservation(object: ObservedObject): Observation {
   // Asked for each object in every pass and every report: no spreading.
   const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message, sharedWith };
   if (expiring === Health.Current) observation.finished = true;
-<<<<<<< HEAD
   if (ruleProblem !== undefined) observation.ruleProblem = ruleProblem;
-=======
-  if (ruleProblem) observation.ruleProblem = ruleProblem;
->>>>>>> main
   if (drift) observation.drift = drift;
   return observation;
 }

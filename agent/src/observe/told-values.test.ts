@@ -37,7 +37,12 @@ describe("values of drift", () => {
     ["the password of a URL", `postgres://app:${CANARY}@db/x`, ["f:data", "f:url"], "ConfigMap"],
     ["a private key", `-----BEGIN PRIVATE KEY-----\n${CANARY}`, ["f:data", "f:pem"], "ConfigMap"],
     ["a bearer token", `Bearer ${CANARY}`, ["f:data", "f:header"], "ConfigMap"],
-    ["what kubectl applied last", `{"password":"${CANARY}"}`, ["f:metadata", "f:annotations", "f:kubectl.kubernetes.io/last-applied-configuration"], "X"],
+    [
+      "what kubectl applied last",
+      `{"password":"${CANARY}"}`,
+      ["f:metadata", "f:annotations", "f:kubectl.kubernetes.io/last-applied-configuration"],
+      "X",
+    ],
   ])("tell nothing of %s", (_, value, keys, kind) => {
     const text = told(value, keys, kind);
     expect(text).toContain("***");

@@ -13,11 +13,15 @@ const MASK = "***";
 /** Kinds that hold secrets, also those of other tools: SealedSecret, ExternalSecret, PushSecret. */
 const SECRET_KIND = /secret|credential/i;
 
-const SECRET_WORD = /pass(?:wo?r?d|phrase|code)|secret|token|credential|api-?_?key|(?:private|access|signing|encryption)-?_?key|auth(?:orization)?$|cookie/i;
+const SECRET_WORD =
+  /pass(?:wo?r?d|phrase|code)|secret|token|credential|api-?_?key|(?:private|access|signing|encryption)-?_?key|auth(?:orization)?$|cookie/i;
 /** Of kubectl, and whatever else keeps a whole manifest in an annotation. */
 const WHOLE_MANIFEST = /last-applied|last-configuration/i;
 /** A text with a secret in it: a flag, a line of a file, a key, a token. */
-const SECRET_TEXT = new RegExp(`(?:${SECRET_WORD.source.replace("$", "")})[^\\s=:]{0,40}["']?\\s*[=:]|-----BEGIN|\\bey[JK][\\w-]{8,}|\\b(?:Bearer|Basic)\\s`, "i");
+const SECRET_TEXT = new RegExp(
+  `(?:${SECRET_WORD.source.replace("$", "")})[^\\s=:]{0,40}["']?\\s*[=:]|-----BEGIN|\\bey[JK][\\w-]{8,}|\\b(?:Bearer|Basic)\\s`,
+  "i",
+);
 /** `https://user:password@host`. */
 const USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']+@/gi;
 
@@ -36,7 +40,8 @@ export function toldValues({ wanted, got }: Values<JsonValue | undefined>, kind:
   };
   const [a, b] = [tell(wanted), tell(got)];
   // Of two long texts, where they differ is what is worth telling.
-  const from = a !== undefined && b !== undefined && Math.max(a.length, b.length) > MAX_VALUE ? Math.max(0, firstDifference(a, b) - LEAD) : 0;
+  const from =
+    a !== undefined && b !== undefined && Math.max(a.length, b.length) > MAX_VALUE ? Math.max(0, firstDifference(a, b) - LEAD) : 0;
   return { wanted: cut(a, from), got: cut(b, from) };
 }
 

@@ -48,7 +48,10 @@ export class ChangePrinter<T> {
     const printer = tablePrinter(this.#cli, this.#resource, wide);
     printer.widen(this.#widths);
     if (!this.#started && changed.length === 0) this.#cli.remark(this.#resource.empty);
-    const lines = [...printer.lines(rowsOf(this.#resource, changed, wide), { header: !this.#started }), ...printer.lines(gone, { gone: true })];
+    const lines = [
+      ...printer.lines(rowsOf(this.#resource, changed, wide), { header: !this.#started }),
+      ...printer.lines(gone, { gone: true }),
+    ];
     if (lines.length > 0 && (this.#started || changed.length > 0)) {
       this.#cli.print(lines);
       this.#started = true;

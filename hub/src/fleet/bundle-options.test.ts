@@ -24,6 +24,13 @@ describe("options of a bundle", () => {
     expect(options(own, defaults)).toEqual({ ...options({}), drift: { mode: "off", ignore: [] } });
   });
 
+  test("drift mode off may stand there without quotes, which YAML reads as false", () => {
+    expect(options({ drift: { mode: false } }).drift.mode).toBe("off");
+    expect(options({}, { drift: { mode: false } }).drift.mode).toBe("off");
+    expect(options({ drift: { mode: "report" } }, { drift: { mode: false } }).drift.mode).toBe("report");
+    expect(() => options({ drift: { mode: true } })).toThrow("Invalid");
+  });
+
   test("rules of readiness name the bundle that they are about", () => {
     const ready = [{ group: "apps", kind: "Deployment", expression: "object.status.readyReplicas > 0" }];
     expect(options({ dependsOn: [{ bundle: "db", ready }, { bundle: "net" }] })).toMatchObject({

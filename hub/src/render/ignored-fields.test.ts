@@ -10,7 +10,8 @@ const deployment = (name: string, spec: JsonObject): Manifest => ({
   spec,
 });
 const target = (...manifests: Manifest[]): RenderedTarget => ({ manifests, origins: manifests.map(() => "a.yaml"), notices: [] });
-const messages = (rendered: RenderedTarget, ...ignore: DriftIgnore[]) => noticeIgnoredFields(rendered, ignore).notices.map((one) => one.message);
+const messages = (rendered: RenderedTarget, ...ignore: DriftIgnore[]) =>
+  noticeIgnoredFields(rendered, ignore).notices.map((one) => one.message);
 const REPLICAS: DriftIgnore = { kind: "Deployment", paths: ["/spec/replicas"] };
 
 describe("E023: a field that Git sets and an ignore rule leaves to others", () => {

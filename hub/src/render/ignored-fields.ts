@@ -1,4 +1,12 @@
-import { type DriftIgnore, describeObjectRef, isJsonObject, type JsonValue, type Manifest, objectRefOf, splitApiVersion } from "@muster/shared/model";
+import {
+  type DriftIgnore,
+  describeObjectRef,
+  isJsonObject,
+  type JsonValue,
+  type Manifest,
+  objectRefOf,
+  splitApiVersion,
+} from "@muster/shared/model";
 import type { RenderedTarget, RenderNotice } from "./renderer.ts";
 
 /** Objects that are named. */
