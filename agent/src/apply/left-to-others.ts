@@ -1,5 +1,5 @@
 import { cloneJson, type DriftIgnore, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { type FieldSet, ownedFields, pointerTokens, step } from "../observe/field-set.ts";
+import { type FieldSet, ownedFields, pointerTokens, step, withoutIgnored } from "../observe/field-set.ts";
 import { type FieldKeys, fieldsAt, fieldsOf, isLeaf, valueAt } from "../observe/field-set-parts.ts";
 import { fixedPaths, managedBy, rulesInForce } from "../observe/ignore-rules.ts";
 import { type LeftOut, leafHashes } from "../observe/loose-fields.ts";
@@ -33,8 +33,9 @@ export function leaveToOthers(wanted: Manifest, live: Manifest, rules: readonly 
   }
   keepBundleLabel(manifest, wanted);
   if (guarded) manifest.metadata["resourceVersion"] = live.metadata["resourceVersion"] ?? "";
-  if (left.length === 0) return { manifest };
-  const fields = fieldsOf(left);
+  // What is left to others in any case never comes back.
+  const fields = withoutIgnored(fieldsOf(left), fixedPaths(rules));
+  if (Object.keys(fields).length === 0) return { manifest };
   return { manifest, leftOut: { fields, hashes: leafHashes(wanted, fields) } };
 }
 
