@@ -82,7 +82,14 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const gate = gateOf(phase, options);
   if (gate) state.gates.set(name, gate);
   else state.gates.delete(name);
-  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, name, gate !== undefined));
+  const wasComplete = state.inventory.applied.get(name) === content.manifestSet.digest;
+  const needed = state
+    .linesOf(name)
+    .filter((line) =>
+      options.paused
+        ? isUnseen(phase, line) && isCompared(phase, { bundle: name, options, wasComplete }, line)
+        : needsApply(phase, line, name, gate !== undefined),
+    );
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
@@ -90,7 +97,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     desired: state.desired,
     options,
     before: await phase.lookAhead.at(name, needed, signal),
-    wasComplete: state.inventory.applied.get(name) === content.manifestSet.digest,
+    wasComplete,
     counts: {},
     uids: new Map(),
     corrected: [],
@@ -106,6 +113,24 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   return { bundle: name, counts, uids, corrected, adopted };
 }
 
+/**
+ * An object of ours that was applied as it is to be, by an earlier process if not by this one. What drifted from that is written over in mode
+ * correct only: in the other modes, and in a pause, a new process compares.
+ */
+function isCompared(
+  { state }: ApplyPhase,
+  { bundle, options, wasComplete }: Pick<Turn, "bundle" | "options" | "wasComplete">,
+  { ref, digest }: ManifestLine,
+): boolean {
+  const entry = state.inventory.entries.get(ref);
+  if (entry?.uid === undefined || !(wasComplete || entry.applied === digest)) return false;
+  return options.paused === true || state.driftModes.of(bundle, ref) !== DriftMode.Correct;
+}
+
+function isUnseen({ state }: ApplyPhase, line: ManifestLine): boolean {
+  return !state.isApplied(line) && !state.mustWait(state.failures, line.ref);
+}
+
 /** Applies one object and notes what came of it. Throws only when the signal aborts. */
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
@@ -116,9 +141,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  // What drifted from what was applied is written over in mode correct only; a new process compares.
-  const wasApplied = turn.wasComplete || state.inventory.entries.get(ref)?.applied === line.digest;
-  const dryRun = wasApplied && uid !== undefined && state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct;
+  const dryRun = uid !== undefined && isCompared(phase, turn, line);
+  // A pause that came meanwhile counts at once, and what is compared in one is not written for any reason.
+  if (!dryRun && (state.paused.has(turn.bundle) || state.desired?.slice.paused)) return;
   try {
     const task = {
       line,
@@ -204,7 +229,8 @@ function gateOf(phase: ApplyPhase, options: BundleOptions): string | undefined {
   for (const name of options.dependsOn) {
     const dependency = bundles.find((bundle) => bundle.name === name);
     if (!dependency) return `It depends on the bundle ${name}, which this cluster does not have`;
-    const report = reportBundle(dependency, phase.state, phase.observer);
+    const report = reportBundle(dependency, phase.state, phase.observer, { pausedAsItIs: true });
+    if (report.state !== SyncState.Synced && phase.state.paused.has(name)) return `It depends on the bundle ${name}, which is paused`;
     if (report.state !== SyncState.Synced) return `It depends on the bundle ${name}, which is ${report.state}`;
     if (report.health !== Health.Current) return `It depends on the bundle ${name}, whose health is ${report.health}`;
   }
