@@ -119,6 +119,7 @@ describe("the agent chart in the profile namespaced", () => {
       "MUSTER_CERT_FILE",
       "MUSTER_CLUSTER",
       "MUSTER_CONCURRENCY",
+      "MUSTER_DRIFT_VALUES",
       "MUSTER_HUB_ADDRESS",
       "MUSTER_HUB_CA_FILE",
       "MUSTER_HUB_SERVER_NAME",

@@ -42,21 +42,9 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     what: "A webhook config applied before its backend blocks the agent itself",
   },
   E020: { section: "Server-side apply", what: "Field removed in Git is removed live" },
-  E021: {
-    section: "Server-side apply",
-    what: "…but stays if another manager co-owns it",
-    open: "That a field is owned together with another manager is not shown yet.",
-  },
-  E022: {
-    section: "Server-side apply",
-    what: "Conflict with `kubectl edit`",
-    open: "A policy per conflict is not there yet; there are the drift modes.",
-  },
-  E023: {
-    section: "Server-side apply",
-    what: "HPA/other owner of `spec.replicas`",
-    open: "The hub does not warn when Git sets a field that an ignore rule covers too.",
-  },
+  E021: { section: "Server-side apply", what: "…but stays if another manager co-owns it" },
+  E022: { section: "Server-side apply", what: "Conflict with `kubectl edit`" },
+  E023: { section: "Server-side apply", what: "HPA/other owner of `spec.replicas`" },
   E024: {
     star: true,
     section: "Server-side apply",

@@ -1,5 +1,5 @@
 import { cloneJson, type DriftIgnore, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { type FieldSet, ownedFields, pointerTokens, step } from "../observe/field-set.ts";
+import { type FieldSet, ownedFields, pointerTokens, step, withoutIgnored } from "../observe/field-set.ts";
 import { type FieldKeys, fieldsAt, fieldsOf, isLeaf, valueAt } from "../observe/field-set-parts.ts";
 import { fixedPaths, managedBy, rulesInForce } from "../observe/ignore-rules.ts";
 import { type LeftOut, leafHashes } from "../observe/loose-fields.ts";
@@ -33,34 +33,42 @@ export function leaveToOthers(wanted: Manifest, live: Manifest, rules: readonly 
   }
   keepBundleLabel(manifest, wanted);
   if (guarded) manifest.metadata["resourceVersion"] = live.metadata["resourceVersion"] ?? "";
-  if (left.length === 0) return { manifest };
-  const fields = fieldsOf(left);
+  // What is left to others in any case never comes back.
+  const fields = withoutIgnored(fieldsOf(left), fixedPaths(rules));
+  if (Object.keys(fields).length === 0) return { manifest };
   return { manifest, leftOut: { fields, hashes: leafHashes(wanted, fields) } };
 }
 
 /** Takes out of a value what a field set names. Gives the keys of what it has taken. */
 function strip(value: JsonValue, theirs: FieldSet, ours: FieldSet | undefined, at: FieldKeys = []): FieldKeys[] {
-  const left: FieldKeys[] = [];
-  for (const [key, inner] of Object.entries(theirs)) {
+  return Object.entries(theirs).flatMap(([key, inner]) => {
     const member = key === "." ? undefined : step(value, key);
-    if (member === undefined || !isJsonObject(inner)) continue;
+    if (member === undefined || !isJsonObject(inner)) return [];
     const own = ours?.[key];
-    if (Object.keys(inner).length === 0) {
-      // Of a map that we own members of, it says only that the map exists.
-      if (isJsonObject(own) && !isLeaf(own)) continue;
-      remove(value, key, member);
-      left.push([...at, key]);
-      continue;
-    }
-    const keys = key.startsWith("k:") ? (JSON.parse(key.slice(2)) as JsonObject) : {};
-    const below = Object.fromEntries(Object.entries(inner).filter(([name]) => !Object.hasOwn(keys, name.slice(2))));
-    const found = strip(member, below, isJsonObject(own) ? own : undefined, [...at, key]);
-    if (found.length === 0) continue;
-    left.push(...found);
-    // Of an item only the keys are left, of a map nothing: what remains would be a shell.
-    const isShell = typeof member === "object" && member !== null && Object.keys(member).every((name) => Object.hasOwn(keys, name));
-    if (isShell && (!key.startsWith("k:") || Object.hasOwn(inner, "."))) remove(value, key, member);
-  }
+    const here = [...at, key];
+    if (Object.keys(inner).length > 0) return stripMember(value, key, member, inner, isJsonObject(own) ? own : undefined, here);
+    // Of a map that we own members of, it says only that the map exists.
+    if (isJsonObject(own) && !isLeaf(own)) return [];
+    remove(value, key, member);
+    return [here];
+  });
+}
+
+function stripMember(
+  value: JsonValue,
+  key: string,
+  member: JsonValue,
+  theirs: FieldSet,
+  ours: FieldSet | undefined,
+  at: FieldKeys,
+): FieldKeys[] {
+  const keys = key.startsWith("k:") ? (JSON.parse(key.slice(2)) as JsonObject) : {};
+  // What an item is found by stays as long as the item does.
+  const below = Object.fromEntries(Object.entries(theirs).filter(([name]) => !Object.hasOwn(keys, name.slice(2))));
+  const left = strip(member, below, ours, at);
+  // Of an item only the keys are left, of a map nothing: what remains would be a shell.
+  const isShell = typeof member === "object" && member !== null && Object.keys(member).every((name) => Object.hasOwn(keys, name));
+  if (left.length > 0 && isShell && (!key.startsWith("k:") || Object.hasOwn(theirs, "."))) remove(value, key, member);
   return left;
 }
 

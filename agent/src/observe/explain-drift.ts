@@ -11,9 +11,9 @@ import {
 import { canonicalJson } from "@muster/shared/wire";
 import { withoutHeld } from "./empty-fields.ts";
 import { type FieldSet, fieldPath, intersect, managedFields, missingIn, ownedFields, step } from "./field-set.ts";
-import { type FieldKeys, leavesOf, valueAt } from "./field-set-parts.ts";
+import { type FieldKeys, fieldsAt, leavesOf, union, valueAt } from "./field-set-parts.ts";
 import { keyOf } from "./ignore-rules.ts";
-import { toldValue } from "./told-values.ts";
+import { toldValues } from "./told-values.ts";
 
 /** Paths that are told at most; the rest is counted by nobody, because an operator reads the first few. */
 const MAX_PATHS = 20;
@@ -22,7 +22,7 @@ const MAX_CHANGES = 10;
 
 /** What is known beside the live object. */
 export interface DriftContext {
-  /** Fields that are known to differ; else those are told that another manager owns now or that are gone. */
+  /** Fields that are known to differ. Default: none. */
   readonly certain?: FieldSet;
   /** The object as Git has it, where it is at hand. */
   readonly wanted?: Manifest | undefined;
@@ -41,17 +41,23 @@ interface Taken {
  * of our recorded field set that another manager owns now or that are gone, less those that are as Git has them all the same.
  */
 export function explainDrift(recorded: FieldSet, live: Manifest, context: DriftContext = {}): DriftDetail {
-  const { certain, wanted, tellValues } = context;
-  const ours = withoutHeld(recorded, ownedFields(live));
+  const { certain = {}, wanted, tellValues } = context;
+  const suspect = withoutHeld(recorded, ownedFields(live));
+  const ours = union(suspect, certain);
   const others = managedFields(live)
     // A status is no field of ours; `scale` changes one that may be.
     .filter((entry) => !(entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply") && entry["subresource"] !== "status")
     .map((entry): Taken => ({ entry, leaves: isJsonObject(entry["fieldsV1"]) ? leavesOf(intersect(ours, entry["fieldsV1"])) : [] }))
     .filter(({ leaves }) => leaves.length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));
-  const suspects = certain ? leavesOf(certain) : [...others.flatMap(({ leaves }) => leaves), ...leavesOf(missingIn(live, ours))];
+  const suspects = [
+    ...others.flatMap(({ leaves }) => leaves).filter((keys) => fieldsAt(suspect, keys) !== undefined),
+    ...leavesOf(missingIn(live, suspect)),
+    ...leavesOf(certain),
+  ];
   const byPath = new Map(suspects.map((keys) => [fieldPath(keys), keys]));
-  const differing = wanted && !certain ? [...byPath].filter(([, keys]) => !isEqual(live, wanted, keys)) : [...byPath];
+  const isSame = (keys: FieldKeys) => wanted !== undefined && fieldsAt(certain, keys) === undefined && isEqual(live, wanted, keys);
+  const differing = [...byPath].filter(([, keys]) => !isSame(keys));
   const paths = (differing.length > 0 ? differing : [...byPath]).sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, MAX_PATHS);
   // A removed field leaves no owner; the latest other writer is the best guess at who removed it.
   const guess = latestOther(live);
@@ -62,8 +68,7 @@ export function explainDrift(recorded: FieldSet, live: Manifest, context: DriftC
   const fields = paths.slice(0, MAX_CHANGES).map(([path, keys]): FieldChange => {
     const entry = others.find(({ leaves }) => leaves.some((one) => keyOf(one) === keyOf(keys)))?.entry;
     const by = whoOf(entry ?? guess);
-    const was = toldValue(wantedAt(wanted, keys), wanted, keys);
-    const got = toldValue(valueAt(live, keys), live, keys);
+    const { wanted: was, got } = toldValues({ wanted: wantedAt(wanted, keys), got: valueAt(live, keys) }, live.kind, keys);
     const differs = by.manager !== who.manager || by.at !== who.at;
     return { path, ...(was !== undefined && { wanted: was }), ...(got !== undefined && { got }), ...(differs && by) };
   });

@@ -39,12 +39,12 @@ export function valueAt(value: JsonValue | undefined, keys: FieldKeys): JsonValu
   return at;
 }
 
-/** What a field set says at the end of some keys: a leaf on the way there stands for all below it. */
+/** What a field set says at the end of some keys: a leaf on the way there stands for all below it; the empty set says nothing. */
 export function fieldsAt(fields: FieldSet | undefined, keys: FieldKeys): FieldSet | undefined {
   let at: JsonValue | undefined = fields;
-  for (const key of keys) {
+  for (const [index, key] of keys.entries()) {
     if (!isJsonObject(at)) return undefined;
-    if (Object.keys(at).length === 0) return at;
+    if (index > 0 && Object.keys(at).length === 0) return at;
     at = at[key];
   }
   return isJsonObject(at) ? at : undefined;

@@ -2,7 +2,8 @@ import { FIELD_MANAGER, type JsonObject, type JsonValue, type Manifest } from "@
 import { describe, expect, it } from "vitest";
 import { withEmptyFields } from "./empty-fields.ts";
 import { explainDrift } from "./explain-drift.ts";
-import { fieldPaths, intersect, missingIn, ownedFields, pointerTokens, projectionHash, withoutIgnored } from "./field-set.ts";
+import { type FieldSet, fieldPath, intersect, missingIn, ownedFields, pointerTokens, projectionHash, withoutIgnored } from "./field-set.ts";
+import { leavesOf } from "./field-set-parts.ts";
 
 const FIELDS = {
   "f:metadata": { "f:labels": { "f:app": {}, "f:example.com/tier": {} } },
@@ -49,6 +50,8 @@ const live = (change: (object: JsonObject) => void = () => {}): Manifest => {
 const spec = (object: JsonObject) => object["spec"] as JsonObject;
 const containers = (object: JsonObject) => ((spec(object)["template"] as JsonObject)["spec"] as JsonObject)["containers"] as JsonObject[];
 const hash = (object: Manifest) => projectionHash(object, FIELDS);
+
+const fieldPaths = (fields: FieldSet) => leavesOf(fields).map(fieldPath);
 
 describe("the projection of an object onto the fields that we own", () => {
   it.each<[string, (object: JsonObject) => void]>([

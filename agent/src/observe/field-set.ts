@@ -111,20 +111,7 @@ function keyMatches(have: JsonValue | undefined, want: JsonValue): boolean {
   return have === want || (have === undefined && want === null);
 }
 
-/** All leaf paths of a field set, for people: `.spec.replicas`, `.spec.template.spec.containers[name=web].image`. */
-export function fieldPaths(fields: FieldSet, at = ""): string[] {
-  const paths: string[] = [];
-  for (const [key, inner] of Object.entries(fields)) {
-    if (key === ".") continue;
-    const path = `${at}${formatStep(key)}`;
-    const below = isJsonObject(inner) ? fieldPaths(inner, path) : [];
-    if (below.length === 0) paths.push(path);
-    else paths.push(...below);
-  }
-  return paths;
-}
-
-/** One leaf path for people, from the keys that lead to it. */
+/** A leaf's path for people, from the keys that lead to it: `.spec.template.spec.containers[name=web].image`. */
 export function fieldPath(keys: readonly string[]): string {
   return keys.map(formatStep).join("");
 }

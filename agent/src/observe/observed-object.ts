@@ -15,7 +15,7 @@ import { type FieldSet, ownedFields, projectionHash, withoutIgnored } from "./fi
 import { computeHealth } from "./health.ts";
 import type { HealthRules } from "./health-rules.ts";
 import { fixedPaths } from "./ignore-rules.ts";
-import { type LooseFields, looseDrift, looseFields } from "./loose-fields.ts";
+import { type LooseFields, looseDrift, splitFields } from "./loose-fields.ts";
 import type { AppliedObject, Observation } from "./observer.ts";
 import { sharedFields } from "./shared-fields.ts";
 
@@ -81,14 +81,14 @@ export function recordApplied(
   tell: TellDrift,
   rules?: HealthRules,
 ): void {
-  const fields = comparedFields(applied);
+  const { fixed, loose } = splitFields(comparedFields(applied), applied.rules, applied.live, applied.leftOut);
   object.bundle = applied.bundle;
   object.type = applied.type;
   object.uid = applied.dryRun?.uid ?? String(applied.live.metadata["uid"] ?? "");
   object.resourceVersion = versionOf(applied.live);
-  object.fields = pool.intern(fields);
-  object.hash = projectionHash(applied.live, fields);
-  object.loose = looseFields(applied.rules, applied.live, object.fields, applied.leftOut);
+  object.fields = pool.intern(fixed);
+  object.hash = projectionHash(applied.live, fixed);
+  object.loose = loose;
   object.ruleProblem = undefined;
   object.drift = undefined;
   object.sharedWith = sharedFields(applied.live);
@@ -109,13 +109,14 @@ function comparedFields({ live, manifest, rules }: AppliedObject): FieldSet {
 
 /** Notes also which conditions of ignore rules could not be told. */
 function driftOf(object: ObservedObject, live: Manifest, tell: TellDrift): DriftDetail | undefined {
-  if (!object.loose)
-    return projectionHash(live, object.fields) === object.hash ? undefined : explainDrift(object.fields, live, tell(object));
+  const isFixedSame = projectionHash(live, object.fields) === object.hash;
+  if (!object.loose) return isFixedSame ? undefined : explainDrift(object.fields, live, tell(object));
   object.ruleProblem = undefined;
-  const differs = looseDrift(object.fields, object.loose, live, (error) => {
+  const certain = looseDrift(object.loose, live, (error) => {
     object.ruleProblem ??= error.message;
   });
-  return Object.keys(differs).length === 0 ? undefined : explainDrift(differs, live, { ...tell(object), certain: differs });
+  if (isFixedSame && Object.keys(certain).length === 0) return undefined;
+  return explainDrift(isFixedSame ? {} : object.fields, live, { ...tell(object), certain });
 }
 
 /** Options of {@link recordLive}. */
@@ -194,7 +195,7 @@ export function toObservation(object: ObservedObject): Observation {
   // Asked for each object in every pass and every report: no spreading.
   const observation: Writable<Observation> = { ref, bundle, uid, resourceVersion, health, message, sharedWith };
   if (expiring === Health.Current) observation.finished = true;
-  if (ruleProblem) observation.ruleProblem = ruleProblem;
+  if (ruleProblem !== undefined) observation.ruleProblem = ruleProblem;
   if (drift) observation.drift = drift;
   return observation;
 }

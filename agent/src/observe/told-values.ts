@@ -1,8 +1,11 @@
-import { isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
+import { isJsonObject, type JsonObject, type JsonValue } from "@muster/shared/model";
 import type { FieldKeys } from "./field-set-parts.ts";
 
 /** Longest value that is told, in characters; `…` marks the cut. */
 const MAX_VALUE = 120;
+
+/** What stands before the first difference of two long values, in characters. */
+const LEAD = 30;
 
 /** Stands for what may be secret. No digest either: short secrets can be guessed from it. */
 const MASK = "***";
@@ -22,15 +25,36 @@ const SECRET_TEXT = new RegExp(
 /** `https://user:password@host`. */
 const USER_INFO = /([a-z][a-z0-9+.-]*:\/\/)[^\s/@"']+@/gi;
 
+/** What Git wants of one field, and what there is. */
+type Values<T> = { readonly wanted: T; readonly got: T };
+
 /**
- * A value of one field as JSON for people: cut, and masked where it may be secret; undefined if there is none. Of an object that holds secrets,
- * and below a key that sounds like one, nothing is told but that there is a value.
+ * Values of one field as JSON for people: cut, and masked where they may be secret; undefined where there is none. Of an object that holds
+ * secrets, and below a key that sounds like one, nothing is told but that there is a value.
  */
-export function toldValue(value: JsonValue | undefined, object: Manifest, keys: FieldKeys): string | undefined {
-  if (value === undefined) return undefined;
-  if (SECRET_KIND.test(object.kind) || (typeof value !== "boolean" && keys.some(soundsSecret))) return MASK;
-  const text = JSON.stringify(masked(value)).toWellFormed();
-  return text.length <= MAX_VALUE ? text : `${text.slice(0, MAX_VALUE - 1).toWellFormed()}…`;
+export function toldValues({ wanted, got }: Values<JsonValue | undefined>, kind: string, keys: FieldKeys): Values<string | undefined> {
+  const isSecret = SECRET_KIND.test(kind) || keys.some(soundsSecret);
+  const tell = (value: JsonValue | undefined) => {
+    if (value === undefined) return undefined;
+    return isSecret && typeof value !== "boolean" ? MASK : JSON.stringify(masked(value)).toWellFormed();
+  };
+  const [a, b] = [tell(wanted), tell(got)];
+  // Of two long texts, where they differ is what is worth telling.
+  const from =
+    a !== undefined && b !== undefined && Math.max(a.length, b.length) > MAX_VALUE ? Math.max(0, firstDifference(a, b) - LEAD) : 0;
+  return { wanted: cut(a, from), got: cut(b, from) };
+}
+
+function cut(text: string | undefined, from: number): string | undefined {
+  if (text === undefined || (from === 0 && text.length <= MAX_VALUE)) return text;
+  const rest = from === 0 ? text : `…${text.slice(from)}`;
+  return (rest.length <= MAX_VALUE ? rest : `${rest.slice(0, MAX_VALUE - 1)}…`).toWellFormed();
+}
+
+function firstDifference(a: string, b: string): number {
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at += 1;
+  return at;
 }
 
 /** A key of a field set: the name of a member, or what an item of a list is found by. */

@@ -9,7 +9,7 @@ export const DRIFT_ANNOTATION = "muster.dev/drift";
 export type DriftWord = DriftMode | { readonly misspelt: string };
 
 /** undefined: the object says nothing. */
-export function driftWordOf(object: Manifest): DriftWord | undefined {
+function driftWordOf(object: Manifest): DriftWord | undefined {
   const word = annotationOf(object, DRIFT_ANNOTATION);
   if (word === undefined) return undefined;
   return (Object.values(DriftMode) as string[]).includes(word) ? (word as DriftMode) : { misspelt: word };

@@ -1,4 +1,4 @@
-import type { CodedError, ErrorCode } from "@muster/shared/errors";
+import { CodedError, type ErrorCode } from "@muster/shared/errors";
 import {
   type BundleReport,
   type ClusterReport,
@@ -53,6 +53,7 @@ const MAX_BLOCKERS = 20;
 export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer, options: ReportOptions = {}): BundleReport {
   const lines = state.linesOf(bundle.name);
   const healths: Health[] = [];
+  let ruleProblem: string | undefined;
   let drifted = 0;
   let pending = 0;
   for (const line of lines) {
@@ -60,6 +61,7 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     const observation = seen && state.driftModes.told(seen);
     if (!state.isApplied(line)) pending += 1;
     if (observation?.drift) drifted += 1;
+    if (observation?.ruleProblem !== undefined) ruleProblem ??= describeRuleProblem(observation);
     if (seen && state.driftModes.isLetGo(seen)) continue;
     healths.push(observation?.health ?? (state.isFinished(line) ? Health.Current : Health.Unknown));
   }
@@ -100,7 +102,8 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   /** What nobody has to wait for, and somebody is to know. */
   function remark(): Pick<BundleReport, "reason" | "message"> {
     const error = state.driftModes.firstMisspelt(bundle.name);
-    return error ? { reason: error.code, message: error.message } : {};
+    if (error) return { reason: error.code, message: error.message };
+    return ruleProblem === undefined ? {} : { reason: "DRIFT_IGNORE_FAILED", message: ruleProblem };
   }
 
   /** What a pause keeps back (E100). */
@@ -159,6 +162,15 @@ export function describeFight({ ref, drift }: Observation): string {
   return `${describeObjectRef(parseObjectRef(ref))}: fighting with manager ${drift?.manager ?? "(unknown)"} over ${drift?.paths.slice(0, 5).join(", ") || "the object"}`;
 }
 
+/** A condition in `drift.ignore` that cannot be told of an object: its rule does not count. */
+function describeRuleProblem({ ref, ruleProblem = "" }: Observation): string {
+  return `${describeObjectRef(parseObjectRef(ref))}: a rule of drift.ignore does not count: ${ruleProblem}`;
+}
+
+function ruleError(observation: Observation): CodedError | undefined {
+  return observation.ruleProblem === undefined ? undefined : new CodedError("DRIFT_IGNORE_FAILED", describeRuleProblem(observation));
+}
+
 function duplicated(ref: ObjectRefText): Pick<BundleReport, "state" | "reason" | "message"> {
   const message = `${describeObjectRef(parseObjectRef(ref))} is in an earlier bundle of this cluster as well, which has it now`;
   return { state: SyncState.Failed, reason: "OBJECT_DUPLICATE", message };
@@ -189,7 +201,8 @@ function isApplied(report: BundleReport | undefined): boolean {
 /** One object that is not plainly healthy and in sync. */
 export function toException(seen: Observation, state: ClusterState): ObjectException {
   const observation = state.driftModes.told(seen);
-  const error = state.failures.get(observation.ref)?.error ?? state.driftModes.misspelt(observation.bundle, observation.ref);
+  const error =
+    state.failures.get(observation.ref)?.error ?? state.driftModes.misspelt(observation.bundle, observation.ref) ?? ruleError(observation);
   const isFought = observation.drift !== undefined && state.isFoughtOver(observation.ref);
   const flaps = state.flaps.count(observation.ref);
   const said = flaps > 0 ? describeFlapping(observation, flaps) : observation.message;
@@ -237,8 +250,8 @@ export function inspectObjects(
 }
 
 function isInOrder(seen: Observation, state: ClusterState): boolean {
-  const { ref, bundle, health, drift } = state.driftModes.told(seen);
-  if (state.failures.has(ref) || state.driftModes.misspelt(bundle, ref)) return false;
+  const { ref, bundle, health, drift, ruleProblem } = state.driftModes.told(seen);
+  if (state.failures.has(ref) || state.driftModes.misspelt(bundle, ref) || ruleProblem !== undefined) return false;
   return (health === Health.Current && !drift) || state.driftModes.isLetGo(seen);
 }
 

@@ -12,7 +12,7 @@ export function objectsOfChangedRules(before: DesiredState | undefined, after: D
     const rules = rulesOf(after, bundle.name);
     if (!old || !rules || JSON.stringify(old) === JSON.stringify(rules)) return [];
     return (after.bundles.get(bundle.name) ?? [])
-      .filter(({ manifest }) => JSON.stringify(rulesFor(manifest, old)) !== JSON.stringify(rulesFor(manifest, rules)))
+      .filter(({ head }) => JSON.stringify(rulesFor(head, old)) !== JSON.stringify(rulesFor(head, rules)))
       .map(({ ref }) => ref);
   });
 }

@@ -13,6 +13,7 @@ import type { ManifestLine } from "@muster/shared/wire";
 import { hasLegacyOwner } from "../apply/take-over.ts";
 import { type Cluster, listEach } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import { rulesFor } from "../observe/ignore-rules.ts";
 import type { Observer } from "../observe/observer.ts";
 import { contentOf } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -63,8 +64,8 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
   /** True if more than the identity of an object is looked at although it is ours. */
   function isComparedIn(name: string): (line: ManifestLine) => boolean {
     const options = contentIn(name)?.options;
-    if (!options || options.drift.ignore.length > 0 || options.paused) return () => true;
-    return ({ ref }) => state.driftModes.of(name, ref) !== DriftMode.Correct;
+    if (!options || options.paused) return () => true;
+    return ({ ref, head }) => state.driftModes.of(name, ref) !== DriftMode.Correct || rulesFor(head, options.drift.ignore).length > 0;
   }
 
   /** What bundles after this one are to make in the same place. */

@@ -20,8 +20,9 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
+import { readConditions } from "../observe/condition.ts";
 import type { Observation, Observer } from "../observe/observer.ts";
-import { type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
+import { contentOf, type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
 import { describeFight, type InspectedObject, inspectObjects, reportCluster, reportExceptions, toException } from "./bundle-report.ts";
@@ -200,6 +201,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     readiness.begin();
     const started = clock.monotonicMs();
     await options.discovery.current(signal);
+    await readConditions(desired.slice.bundles.flatMap((bundle) => contentOf(bundle, desired)?.options.drift.ignore ?? []));
     await keeper.claim(desired);
     // A newer slice came meanwhile, of which nothing is claimed yet; from here on its objects would be applied (I5).
     if (state.desired !== desired) return wakeup.wake();

@@ -1,6 +1,6 @@
 import type { Cli } from "./cli.ts";
 import { formatStructured, type OutputFormat } from "./output/structured.ts";
-import { nameOf, tablePrinter } from "./resources/print-resource.ts";
+import { nameOf, rowsOf, tablePrinter } from "./resources/print-resource.ts";
 import type { Resource } from "./resources/resource.ts";
 
 /** Prints a list once, and after that only the items that are new, have changed, or are gone. */
@@ -44,10 +44,14 @@ export class ChangePrinter<T> {
       return;
     }
     // A new printer each time, because its ages are as of now; it goes on with the widths of the last.
-    const printer = tablePrinter(this.#cli, this.#resource, this.#format === "wide");
+    const wide = this.#format === "wide";
+    const printer = tablePrinter(this.#cli, this.#resource, wide);
     printer.widen(this.#widths);
     if (!this.#started && changed.length === 0) this.#cli.remark(this.#resource.empty);
-    const lines = [...printer.lines(changed, { header: !this.#started }), ...printer.lines(gone, { gone: true })];
+    const lines = [
+      ...printer.lines(rowsOf(this.#resource, changed, wide), { header: !this.#started }),
+      ...printer.lines(gone, { gone: true }),
+    ];
     if (lines.length > 0 && (this.#started || changed.length > 0)) {
       this.#cli.print(lines);
       this.#started = true;

@@ -1,8 +1,8 @@
-import { describeObjectRef, type HeldDeletion, type ObjectException, SyncState } from "@muster/shared/model";
+import { type DriftDetail, describeObjectRef, type HeldDeletion, type ObjectException, SyncState } from "@muster/shared/model";
 import type { Cluster, Condition, Target } from "./api-views.ts";
 import { formatAge } from "./output/age.ts";
 import type { Report } from "./output/report.ts";
-import { driftFields } from "./resources/drift.ts";
+import { valueText } from "./resources/drift.ts";
 import { targetReason } from "./resources/targets.ts";
 import { healthWord, isHolding, plural, targetWord } from "./words.ts";
 
@@ -43,13 +43,24 @@ export function addException(report: Report, exception: ObjectException, since: 
     const age = formatAge(drift.at ?? since, nowMs);
     const who = drift.manager ? ` by ${drift.manager}` : "";
     report.item("warn", ref, `${drift.kind}${who}`, { age, code });
-    report.note(driftFields(exception));
+    addChanges(report, drift, nowMs);
     report.note(message ?? "");
     return;
   }
   const word = healthWord(health);
   report.item(code ? "bad" : word.tone, ref, message ?? word.text, { code });
   report.hint(code);
+}
+
+/** What of the fields is known: `.spec.replicas: 5, wanted 2`. Who did it stands above, where it was one. */
+function addChanges(report: Report, drift: DriftDetail, nowMs: number): void {
+  const told = new Set(drift.fields?.map(({ path }) => path));
+  for (const field of drift.fields ?? []) {
+    const { path, manager, at } = field;
+    const who = manager ? ` (${manager}${at ? `, ${formatAge(at, nowMs)} ago` : ""})` : "";
+    report.note(`${path}: ${valueText(field, "got")}, wanted ${valueText(field, "wanted")}${who}`);
+  }
+  report.note(drift.paths.filter((path) => !told.has(path)).join(", "));
 }
 
 /** A target that is not in order, in one item. */

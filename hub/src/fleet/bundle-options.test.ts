@@ -1,7 +1,9 @@
-import type { BundleOptions } from "@muster/shared/model";
+import { compilePredicate } from "@muster/shared/expression";
+import type { BundleOptions, DriftIgnore } from "@muster/shared/model";
 import { describe, expect, test } from "vitest";
 import { optionsOf } from "./bundle-options.ts";
 import { BUNDLE_SCHEMA, FLEET_SCHEMA } from "./document-schemas.ts";
+import { IGNORE_PRESETS } from "./ignore-presets.ts";
 
 const API = { apiVersion: "muster.dev/v1alpha1" } as const;
 
@@ -22,6 +24,13 @@ describe("options of a bundle", () => {
     expect(options({}, defaults)).toMatchObject({ adoption: "never", drift: { mode: "report" }, prune: false, onRemoval: "orphan" });
     const own = { adoption: "ifUnowned", drift: { mode: "off" }, deletion: { prune: true, onRemoval: "delete" } };
     expect(options(own, defaults)).toEqual({ ...options({}), drift: { mode: "off", ignore: [] } });
+  });
+
+  test("drift mode off may stand there without quotes, which YAML reads as false", () => {
+    expect(options({ drift: { mode: false } }).drift.mode).toBe("off");
+    expect(options({}, { drift: { mode: false } }).drift.mode).toBe("off");
+    expect(options({ drift: { mode: "report" } }, { drift: { mode: false } }).drift.mode).toBe("report");
+    expect(() => options({ drift: { mode: true } })).toThrow("Invalid");
   });
 
   test("rules of readiness name the bundle that they are about", () => {
@@ -49,6 +58,12 @@ describe("what drift ignores", () => {
         managers: ["kube-controller-manager"],
       })),
     );
+  });
+
+  test("the conditions of presets are such as an agent can read", () => {
+    const rules: readonly DriftIgnore[] = Object.values(IGNORE_PRESETS).flat();
+    const conditions = rules.flatMap(({ when }) => when ?? []);
+    expect(conditions.map((text) => compilePredicate(text).evaluate({ aggregationRule: {} }))).toEqual([true]);
   });
 
   test("a rule says fields by path, by manager, or both, and under which condition", () => {

@@ -16,7 +16,7 @@ export function optionsOf(spec: BundleSpec, defaults: Defaults): BundleOptions {
   const health = [...(spec.health ?? []), ...(defaults?.health ?? [])].map(({ group = "", ...rule }) => ({ group, ...defined(rule) }));
   return {
     drift: {
-      mode: spec.drift?.mode ?? defaults?.drift?.mode ?? DriftMode.Correct,
+      mode: (spec.drift?.mode ?? defaults?.drift?.mode ?? DriftMode.Correct) || DriftMode.Off,
       ignore: [...(defaults?.drift?.ignore ?? []), ...(spec.drift?.ignore ?? [])].flatMap(toIgnore),
     },
     prune: spec.deletion?.prune ?? defaults?.deletion?.prune ?? true,

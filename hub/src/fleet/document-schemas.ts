@@ -117,7 +117,8 @@ const ignore = z
     "a preset says itself which kinds and fields are meant; beside it stand namespace and name only",
   );
 const drift = z.strictObject({
-  mode: z.enum(Object.values(DriftMode)).optional(),
+  // What stands as a bare `off` in YAML is read as false, by Kubernetes' rules.
+  mode: z.union([z.enum(Object.values(DriftMode)), z.literal(false)]).optional(),
   ignore: z.array(ignore).optional(),
 });
 const adoption = z.enum(Object.values(Adoption));

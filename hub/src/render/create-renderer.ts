@@ -11,6 +11,7 @@ import { chooseRenderer } from "./choose-renderer.ts";
 import { DocumentReader } from "./documents/document-reader.ts";
 import { helmInput } from "./helm/helm-input.ts";
 import { HelmRenderer } from "./helm/render-helm.ts";
+import { noticeIgnoredFields } from "./ignored-fields.ts";
 import { KustomizeRenderer } from "./kustomize/render-kustomize.ts";
 import { RawRenderer, rawManifestPaths } from "./raw/render-raw.ts";
 import { RenderCache } from "./render-cache.ts";
@@ -100,7 +101,8 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
         const files = bundleFilesOf(snapshot, target.bundle.directory);
         const planned = await plan(target, files, capabilities, signal);
         const rendered = await cache.render(planned.plan, signal);
-        return binder.bind({ target, rendered, capabilities, namespace: planned.namespace });
+        const bound = binder.bind({ target, rendered, capabilities, namespace: planned.namespace });
+        return noticeIgnoredFields(bound, target.bundle.options.drift.ignore);
       } catch (error) {
         throw placed(error, target);
       }

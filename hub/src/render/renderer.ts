@@ -25,6 +25,7 @@ export interface RenderNotice {
     | "HelmKeepIgnored"
     | "LookupEmpty"
     | "ScopeUnknown"
+    | "IgnoredFieldSet"
     | "DuplicateDropped"
     | "CaBundleDropped";
   readonly message: string;

@@ -25,7 +25,7 @@ export interface SsaRig {
   /** As the agent sees it. */
   readonly cluster: Cluster;
   /** `options` are those of the first agent of the test. */
-  setUp(options?: Pick<ComposeOptions, "failpoint">): Promise<SsaTest>;
+  setUp(options?: Pick<ComposeOptions, "failpoint" | "driftValues">): Promise<SsaTest>;
   /** Stops the agents of a test. */
   stopAgents(): void;
   stop(): Promise<void>;

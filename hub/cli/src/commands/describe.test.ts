@@ -33,7 +33,10 @@ What is wrong
 
 Drift
   ! Deployment web/podinfo  modified by kubectl-edit  3m12s ago
-      .spec.replicas, .spec.template.spec.containers[0].image
+      .spec.replicas: 5, wanted 2
+      .spec.template.spec.containers[0].image:
+      "ghcr.io/stefanprodan/podinfo:6.9.1-rc.1", wanted
+      "ghcr.io/stefanprodan/podinfo:6.9.0" (kubectl-set, 61m ago)
   ! Service web/podinfo  missing  3m10s ago
 
 About

@@ -36,6 +36,13 @@ eu-west-1   podinfo   Deployment web/podinfo   modified   kubectl-edit   3m10s  
 eu-west-1   podinfo   Service web/podinfo      missing    -              3m10s   -
 `;
 
+const DRIFT_WIDE = `\
+CLUSTER     BUNDLE    OBJECT                   CHANGE     FIELD                                     WANTED                                 GOT                                         BY             WHEN
+eu-west-1   podinfo   Deployment web/podinfo   modified   .spec.replicas                            2                                      5                                           kubectl-edit   3m12s
+eu-west-1   podinfo   Deployment web/podinfo   modified   .spec.template.spec.containers[0].image   "ghcr.io/stefanprodan/podinfo:6.9.0"   "ghcr.io/stefanprodan/podinfo:6.9.1-rc.1"   kubectl-set    61m
+eu-west-1   podinfo   Service web/podinfo      missing    -                                         -                                      -                                           -              3m10s
+`;
+
 describe("muster get", () => {
   it("puts what needs somebody first, and fits into the terminal", async () => {
     const { code, out } = await hub.muster(["get", "targets", "--color=never"], { isTTY: true, columns: 80 });
@@ -52,6 +59,12 @@ describe("muster get", () => {
   it("shows more with -o wide", async () => expect((await hub.muster(["get", "clusters", "-o", "wide"])).out).toBe(CLUSTERS_WIDE));
 
   it("says who changed what", async () => expect((await hub.muster(["get", "drift"])).out).toBe(DRIFT));
+
+  it("says with -o wide what each field is and was to be, and who changed it when, one line each", async () => {
+    expect((await hub.muster(["get", "drift", "-o", "wide"])).out).toBe(DRIFT_WIDE);
+    const narrow = await hub.muster(["get", "drift", "-o", "wide", "--color=never"], { isTTY: true, columns: 120 });
+    for (const line of narrow.out.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+  });
 
   it("gives programs what the API gave: a list, or one thing that was asked for by name", async () => {
     const list = JSON.parse((await hub.muster(["get", "clusters", "-o", "json"])).out) as { items: unknown[] };

@@ -4,7 +4,7 @@ import type { Cli } from "../cli.ts";
 import { fetchNamed } from "../fetch-named.ts";
 import { formatStructured, OUTPUT_FORMATS, type OutputFormat } from "../output/structured.ts";
 import { forEachResource } from "../resources/all-resources.ts";
-import { nameOf, tablePrinter } from "../resources/print-resource.ts";
+import { nameOf, rowsOf, tablePrinter } from "../resources/print-resource.ts";
 import type { ListRequest, Resource } from "../resources/resource.ts";
 
 /** Options of `muster get`. */
@@ -65,7 +65,10 @@ async function getResource<T>(cli: Cli, resource: Resource<T>, name: string | un
   }
   const sorted = [...items].sort(resource.compare);
   if (options.output === "name") cli.print(sorted.map((item) => nameOf(resource, item)));
-  else cli.print(tablePrinter(cli, resource, options.output === "wide").lines(sorted, { header: true }));
+  else {
+    const wide = options.output === "wide";
+    cli.print(tablePrinter(cli, resource, wide).lines(rowsOf(resource, sorted, wide), { header: true }));
+  }
 }
 
 /** What `-o name` prints is taken as a name, too. */

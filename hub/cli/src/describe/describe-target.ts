@@ -47,8 +47,18 @@ const OBJECT_COLUMNS: readonly Column<LiveObject>[] = [
     title: "DRIFT",
     cell: ({ drift }) => (drift ? { text: `${drift.kind}${drift.manager ? ` by ${drift.manager}` : ""}`, tone: "warn" } : ""),
   },
+  {
+    title: "ALSO OWNED BY",
+    cell: ({ sharedWith = [] }) => sharedWith.map(({ manager, paths }) => `${manager}: ${paths.join(", ")}`).join("; "),
+    elastic: true,
+  },
   { title: "MESSAGE", cell: ({ message }) => message, elastic: true },
 ];
+
+/** Hardly any object has an owner beside Muster; then there is no column for it. */
+function columnsFor(objects: readonly LiveObject[]): readonly Column<LiveObject>[] {
+  return objects.some(({ sharedWith }) => sharedWith) ? OBJECT_COLUMNS : OBJECT_COLUMNS.filter(({ title }) => title !== "ALSO OWNED BY");
+}
 
 /** What is wrong first, object by object. */
 export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
@@ -83,7 +93,7 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
   if (objects) {
     report.section(`Objects (${objects.length}), as the agent sees them now`);
     if (page.truncated) report.item("warn", "Not all of them", page.truncated);
-    report.raw(formatTable(OBJECT_COLUMNS, objects, { paint: cli.paint, width: cli.width, indent: 2 }));
+    report.raw(formatTable(columnsFor(objects), objects, { paint: cli.paint, width: cli.width, indent: 2 }));
   }
   addEvents(report, cli, events, ["CLUSTER", "BUNDLE"]);
   return report.lines;

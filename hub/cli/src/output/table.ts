@@ -11,6 +11,8 @@ export interface Column<T> {
   readonly align?: "right";
   /** Only with `-o wide`. */
   readonly wide?: boolean;
+  /** Only without `-o wide`, which says it in another way. */
+  readonly narrow?: boolean;
   /** Gives way first when the terminal is too narrow: is cut, but not below its title and a dozen columns. */
   readonly elastic?: boolean;
   /** Left out when the terminal is so narrow that elastic columns could hardly be read. */

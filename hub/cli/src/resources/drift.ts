@@ -1,4 +1,4 @@
-import { describeObjectRef, Freshness, type ObjectException } from "@muster/shared/model";
+import { describeObjectRef, type FieldChange, Freshness, type ObjectException } from "@muster/shared/model";
 import type { Drift } from "../api-views.ts";
 import { formatAge } from "../output/age.ts";
 import { byRank, filterQuery, type Resource } from "./resource.ts";
@@ -33,13 +33,32 @@ export const DRIFT: Resource<Drift> = {
       cell: (drift) => ({ text: `${drift.drift?.kind ?? "drifted"}${drift.freshness === Freshness.Live ? "" : " (stale)"}`, tone: "warn" }),
       gone: "resolved",
     },
-    { title: "BY", cell: ({ drift }) => drift?.manager ?? "", elastic: true },
-    { title: "SINCE", cell: ({ since }) => formatAge(since, nowMs) },
-    { title: "FIELDS", cell: (drift) => driftFields(drift), elastic: true },
+    { title: "FIELD", cell: (drift) => driftFields(drift), elastic: true, wide: true },
+    { title: "WANTED", cell: ({ drift }) => valueText(drift?.fields?.[0], "wanted"), elastic: true, wide: true },
+    { title: "GOT", cell: ({ drift }) => valueText(drift?.fields?.[0], "got"), elastic: true, wide: true },
+    { title: "BY", cell: ({ drift }) => drift?.fields?.[0]?.manager ?? drift?.manager ?? "", elastic: true, wide: true },
+    { title: "BY", cell: ({ drift }) => drift?.manager ?? "", elastic: true, narrow: true },
+    { title: "WHEN", cell: ({ drift, since }) => formatAge(drift?.fields?.[0]?.at ?? drift?.at ?? since, nowMs), wide: true },
+    { title: "SINCE", cell: ({ since }) => formatAge(since, nowMs), narrow: true },
+    { title: "FIELDS", cell: (drift) => driftFields(drift), elastic: true, narrow: true },
   ],
+  spread: (item) => {
+    const { drift } = item;
+    if (!drift || drift.paths.length === 0) return [item];
+    return drift.paths.map((path) => {
+      const { fields, ...rest } = drift;
+      const field = fields?.find((one) => one.path === path);
+      return { ...item, drift: { ...rest, paths: [path], ...(field && { fields: [field] }) } };
+    });
+  },
 };
 
 /** The paths that differ, joined. */
 export function driftFields({ drift }: ObjectException): string {
   return drift?.paths.join(", ") ?? "";
+}
+
+/** A value of a field; empty if nothing is told of it. */
+export function valueText(field: FieldChange | undefined, which: "wanted" | "got"): string {
+  return field ? (field[which] ?? "(none)") : "";
 }

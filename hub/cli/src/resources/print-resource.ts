@@ -9,6 +9,12 @@ export function nameOf<T>(resource: Resource<T>, item: T): string {
 
 /** A printer of a resource's table, with ages as of now. */
 export function tablePrinter<T>(cli: Cli, resource: Resource<T>, wide: boolean): TablePrinter<T> {
-  const columns = resource.columns(cli.now()).filter((column) => wide || !column.wide);
+  const columns = resource.columns(cli.now()).filter((column) => (wide ? !column.narrow : !column.wide));
   return new TablePrinter(columns, { paint: cli.paint, width: cli.width });
+}
+
+/** The items as rows of its table. */
+export function rowsOf<T>(resource: Resource<T>, items: readonly T[], wide: boolean): readonly T[] {
+  const { spread } = resource;
+  return wide && spread ? items.flatMap(spread) : items;
 }

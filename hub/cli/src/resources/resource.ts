@@ -35,6 +35,8 @@ export interface Resource<T> {
   /** For people: what needs somebody comes first. */
   compare(a: T, b: T): number;
   columns(nowMs: number): readonly Column<T>[];
+  /** With `-o wide`, the rows that an item takes. Default: one. */
+  spread?(item: T): readonly T[];
   /** true: what happened once; that it is no longer told is no change. */
   readonly happened?: boolean;
   /** Said on standard error when the list is empty, because that is good news or needs a word. */

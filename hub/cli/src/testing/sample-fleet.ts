@@ -86,6 +86,16 @@ function sampleTargets(): TargetDetail[] {
             manager: "kubectl-edit",
             at: ago(192),
             paths: [".spec.replicas", ".spec.template.spec.containers[0].image"],
+            fields: [
+              { path: ".spec.replicas", wanted: "2", got: "5" },
+              {
+                path: ".spec.template.spec.containers[0].image",
+                wanted: '"ghcr.io/stefanprodan/podinfo:6.9.0"',
+                got: '"ghcr.io/stefanprodan/podinfo:6.9.1-rc.1"',
+                manager: "kubectl-set",
+                at: ago(3_700),
+              },
+            ],
           },
         },
         { ref: ref("", "Service", "web", "podinfo"), bundle: "podinfo", health: "NotFound", drift: { kind: "missing", paths: [] } },

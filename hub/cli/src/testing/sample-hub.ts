@@ -108,7 +108,17 @@ export async function startSampleHub(
         liveOrThrow(cluster);
         const ref = { group: "apps", kind: "Deployment", namespace: "web", name: "podinfo" };
         return {
-          items: [{ ref, bundle, health: "Current", message: "", uid: "6d1", lastAction: "unchanged" }],
+          items: [
+            {
+              ref,
+              bundle,
+              health: "Current",
+              message: "",
+              uid: "6d1",
+              lastAction: "unchanged",
+              ...(bundle === "podinfo" && { sharedWith: [{ manager: "other-tool", paths: [".metadata.labels.team"] }] }),
+            },
+          ],
           ...(bundle === "guestbook" && { truncated: "12 more objects are not shown" }),
         };
       },
