@@ -21,8 +21,9 @@ import { perAccount } from "../kube/per-account.ts";
 import { ignoredPaths } from "../observe/field-set.ts";
 import { computeHealth } from "../observe/health.ts";
 import type { Observer } from "../observe/observer.ts";
+import { refuseForeign } from "./adoption.ts";
 import { changedPaths } from "./changed-paths.ts";
-import { isMarked, whyNotAdopted } from "./foreign-owner.ts";
+import { isMarked } from "./foreign-owner.ts";
 import { leaveIgnoredFields } from "./ignored-fields.ts";
 import { makeRoom } from "./recreate.ts";
 import { type OwnershipPatch, takeOverFromKubectl, takeOverList } from "./take-over.ts";
@@ -96,9 +97,11 @@ function createApplierAs(options: ApplierOptions): Applier {
     const ignored = ignoredPaths(line.manifest, ignore);
     const { there, found, isNew } = await look(task, type, ignored.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(line.manifest, type));
+    const asApplied = (live: Manifest | undefined) => (live && ignored.length > 0 ? leaveIgnoredFields(wanted, live, ignored) : wanted);
+    if (isNew && found) await refuseForeign({ type, wanted: asApplied(found), live: found, options: task.options }, cluster, signal);
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
-    const manifest = before && ignored.length > 0 ? leaveIgnoredFields(wanted, before, ignored) : wanted;
+    const manifest = asApplied(before);
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
     observer.applied({ ref: line.ref, bundle, type, manifest, live, ignore, ...(dryRun && { dryRun }) });
@@ -113,7 +116,7 @@ function createApplierAs(options: ApplierOptions): Applier {
 
   /**
    * What is there before an apply. What is not known to be ours may be somebody else's and is looked at before it is taken, and
-   * ignored fields are taken from what is there; otherwise the last observation is good enough. Throws ADOPT_REFUSED.
+   * ignored fields are taken from what is there; otherwise the last observation is good enough.
    */
   async function look(task: ApplyTask, type: ResourceType, hasIgnored: boolean, signal: AbortSignal): Promise<Look> {
     const known = observer.get(task.line.ref);
@@ -121,7 +124,6 @@ function createApplierAs(options: ApplierOptions): Applier {
     const ref = parseObjectRef(task.line.ref);
     const found = await whatIsThere(task, type, ref, signal);
     const isNew = found !== undefined && found.metadata["uid"] !== task.uid;
-    if (isNew) refuseForeign(task.line.manifest, found, ref);
     return { there: found && identityOf(found), found, isNew };
   }
 
@@ -170,11 +172,6 @@ function createApplierAs(options: ApplierOptions): Applier {
     const live = path && (await cluster.get(type, ref.namespace, ref.name, signal));
     const taken = live && (await takeOver(task, type, live, takeOverList(live, path), signal));
     if (!taken) throw error;
-  }
-
-  function refuseForeign(manifest: Manifest, before: Manifest, ref: ObjectRef): void {
-    const owner = whyNotAdopted(manifest, before);
-    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} ${owner}`);
   }
 
   function refuseReserved(namespace: string, kind: string, name: string): void {

@@ -63,7 +63,6 @@ export function createPruner(options: PrunerOptions): Pruner {
 }
 
 function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }: PrunerOptions): Pruner {
-
   const prune: Pruner = async (entry, context, signal) => {
     const ref = parseObjectRef(entry.ref);
     const type = await typeOf(ref, signal);

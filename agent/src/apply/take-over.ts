@@ -1,5 +1,5 @@
 import { BUNDLE_LABEL, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { type FieldSet, managedFields } from "../observe/field-set.ts";
+import { type FieldSet, fieldPaths, managedFields } from "../observe/field-set.ts";
 
 /**
  * Managers of `kubectl apply` without --server-side, and of what an object held before its first server-side apply. Neither is
@@ -24,6 +24,15 @@ export function takeOverFromKubectl(live: Manifest, manifest: Manifest): Ownersh
   const metadata = reassign(live, (entry, fields) => (isLegacy(entry) ? { ours: namedPart(fields, named), theirs: {} } : undefined));
   const keeps = annotationsOf(manifest)[LAST_APPLIED] !== undefined || annotationsOf(live)[LAST_APPLIED] === undefined;
   return keeps ? metadata : { ...metadata, annotations: { [LAST_APPLIED]: null } };
+}
+
+/** What `kubectl apply` had set and we do not: gone with our first apply of what became ours. For people: `.data.old`. */
+export function droppedFromKubectl(live: Manifest, manifest: Manifest): string[] {
+  const last = lastApplied(live);
+  return managedFields(live).flatMap((entry) => {
+    const fields = entry["fieldsV1"];
+    return isLegacy(entry) && isJsonObject(fields) ? fieldPaths(minus(namedPart(fields, [last]), namedPart(fields, [manifest]))) : [];
+  });
 }
 
 /** What makes all entries of one list ours, whoever owns them: then our next apply removes those that Git does not have. */
@@ -115,6 +124,20 @@ function memberOf(value: JsonValue | undefined, key: string): JsonValue | undefi
   if (!key.startsWith("k:")) return undefined;
   const keys = Object.entries(JSON.parse(rest) as JsonObject);
   return value.find((item) => isJsonObject(item) && keys.every(([name, want]) => item[name] === want || item[name] === undefined));
+}
+
+/** The leaves of one field set that another has not. */
+function minus(a: FieldSet, b: FieldSet): FieldSet {
+  const rest: FieldSet = {};
+  for (const [key, inner] of Object.entries(a)) {
+    const other = b[key];
+    if (!isJsonObject(inner) || !isJsonObject(other)) rest[key] = inner;
+    else {
+      const below = minus(inner, other);
+      if (Object.keys(below).length > 0) rest[key] = below;
+    }
+  }
+  return rest;
 }
 
 function union(a: FieldSet, b: FieldSet): FieldSet {
