@@ -170,7 +170,7 @@ function createApplierAs(options: ApplierOptions): Applier {
     // Another manager's entry of a list has the name that one of ours is to get: a list that only Git has a say in (E029).
     const path = duplicatedList(error);
     const live = path && (await cluster.get(type, ref.namespace, ref.name, signal));
-    const taken = live && (await takeOver(task, type, live, takeOverList(live, path), signal));
+    const taken = live && (await takeOver(task, type, live, takeOverList(live, path, manifest), signal));
     if (!taken) throw error;
   }
 
@@ -271,9 +271,9 @@ function withoutAggregatedRules(manifest: Manifest): Manifest {
   return rest as Manifest;
 }
 
-/** The list of `spec.ports[1].name`, where a duplicate was found; undefined for a list inside another one. */
+/** The list of `spec.template.spec.containers[0].ports[1].name`, where a duplicate was found; `*` stands for an item of a list on the way. */
 function duplicatedList(error: CodedError): string[] | undefined {
   const fields = error.data["duplicates"];
-  const match = Array.isArray(fields) ? /^([^[\]]+)\[\d+\][^[\]]*$/.exec(String(fields[0])) : null;
-  return match?.[1]?.split(".");
+  const match = Array.isArray(fields) ? /^(.+)\[\d+\][^[\]]*$/.exec(String(fields[0])) : null;
+  return match?.[1]?.split(".").flatMap((name) => (name.endsWith("]") ? [name.slice(0, name.indexOf("[")), "*"] : [name]));
 }
