@@ -17,12 +17,13 @@ function setUp(clock: Clock = systemClock, watchNamespaces: readonly string[] = 
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system", watchNamespaces });
-  const apply = (manifest: Manifest, task: { uid?: string; options?: Partial<BundleOptions> } = {}) =>
+  const apply = (manifest: Manifest, task: { uid?: string; dryRun?: boolean; options?: Partial<BundleOptions> } = {}) =>
     applier.apply(
       {
         line: { manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
         bundle: "a",
         ...(task.uid && { uid: task.uid }),
+        ...(task.dryRun && { dryRun: true }),
         options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
       },
       signal,
@@ -122,6 +123,17 @@ describe("apply", () => {
     await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "NAMESPACE_MISSING" });
     expect((await apply(configMap("x"), { options: { createNamespace: true } })).action).toBe("created");
     expect(cluster.objects.get("_web__Namespace")?.metadata["labels"]).toBeUndefined();
+  });
+
+  it("E004: a missing namespace is not created only to compare", async () => {
+    const { cluster, apply } = setUp();
+    const options = { createNamespace: true };
+    const { uid } = await apply(configMap("x"), { options });
+    cluster.onCall = (call) => {
+      if (call.verb === "apply") throw new CodedError("NAMESPACE_MISSING", "no namespace web");
+    };
+    await expect(apply(configMap("x"), { uid, dryRun: true, options })).rejects.toMatchObject({ code: "NAMESPACE_MISSING" });
+    expect(cluster.objects.has("_web__Namespace")).toBe(false);
   });
 
   it("E269: the agent's own state cannot be applied over", async () => {
