@@ -12,6 +12,7 @@ export const ADOPT_ANNOTATION = "muster.dev/adopt";
 /** An object in Git, and what stands in its place. */
 export interface Adoptee {
   readonly type: ResourceType;
+  readonly inGit: Manifest;
   /** As it would be applied. */
   readonly wanted: Manifest;
   readonly live: Manifest;
@@ -23,16 +24,16 @@ export interface Adoptee {
  * it: operators copy labels to what they make (E090). Where a word in Git would allow it, the error says what would change then.
  */
 export async function refuseForeign(adoptee: Adoptee, cluster: Cluster, signal: AbortSignal): Promise<void> {
-  const { wanted, live } = adoptee;
+  const { inGit, live } = adoptee;
   const what = describeObjectRef(objectRefOf(live));
   const controller = controllerOf(live);
   if (controller) throw new CodedError("ADOPT_REFUSED", `${what} belongs to ${controller}`);
-  const refusal = isMarked(live) ? undefined : whyNotAdopted(wanted, live, adoptee.options);
+  const refusal = isMarked(live) ? undefined : whyNotAdopted(inGit, live, adoptee.options);
   if (refusal) throw new CodedError("ADOPT_REFUSED", `${what} ${refusal}; ${await preview(adoptee, cluster, signal)}`);
 }
 
-function whyNotAdopted(wanted: Manifest, live: Manifest, { adoption = Adoption.IfUnowned }: Adoptee["options"]): string | undefined {
-  const own = annotationOf(wanted, ADOPT_ANNOTATION);
+function whyNotAdopted(inGit: Manifest, live: Manifest, { adoption = Adoption.IfUnowned }: Adoptee["options"]): string | undefined {
+  const own = annotationOf(inGit, ADOPT_ANNOTATION);
   const policy = own ?? adoption;
   if (policy === Adoption.Always) return undefined;
   const owner = toolOf(live);

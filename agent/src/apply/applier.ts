@@ -98,7 +98,8 @@ function createApplierAs(options: ApplierOptions): Applier {
     const { there, found, isNew } = await look(task, type, ignored.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(line.manifest, type));
     const asApplied = (live: Manifest | undefined) => (live && ignored.length > 0 ? leaveIgnoredFields(wanted, live, ignored) : wanted);
-    if (isNew && found) await refuseForeign({ type, wanted: asApplied(found), live: found, options: task.options }, cluster, signal);
+    const adoptee = { type, inGit: line.manifest, options: task.options };
+    if (isNew && found) await refuseForeign({ ...adoptee, wanted: asApplied(found), live: found }, cluster, signal);
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
     const manifest = asApplied(before);
