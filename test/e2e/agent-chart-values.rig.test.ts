@@ -1,4 +1,6 @@
+import type { Manifest } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
+import { parseAllDocuments } from "yaml";
 import { helmRelease } from "./helm.ts";
 
 /** Values in the shape that `muster-hub issue` prints. */
@@ -28,6 +30,34 @@ describe("the values of the agent chart", () => {
     }
   });
 
+  it("let the agent act as just the accounts that are named, each in its own namespace, and as none by default", async () => {
+    const values = { ...issuedValues(), rbac: { profile: "cluster" } };
+    const rolesIn = async (more: object) =>
+      parseAllDocuments(await release.template({ ...values, ...more }))
+        .map((document) => document.toJS() as Manifest | null)
+        .filter((object) => object !== null)
+        .filter(({ metadata }) => metadata.name.endsWith("-impersonate"));
+    expect(await rolesIn({})).toEqual([]);
+    const serviceAccounts = [
+      { namespace: "team-a", name: "deployer" },
+      { namespace: "team-b", name: "deployer" },
+      { namespace: "team-a", name: "db" },
+    ];
+    await release.lint({ ...values, impersonation: { serviceAccounts } });
+    const made = await rolesIn({ impersonation: { serviceAccounts } });
+    expect(made.map(({ kind, metadata }) => `${kind} ${metadata["namespace"]}`).sort()).toEqual([
+      "Role team-a",
+      "Role team-b",
+      "RoleBinding team-a",
+      "RoleBinding team-b",
+    ]);
+    const rule = { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["impersonate"] };
+    expect(made.filter(({ kind }) => kind === "Role").map((role) => role["rules"])).toEqual([
+      [{ ...rule, resourceNames: ["db", "deployer"] }],
+      [{ ...rule, resourceNames: ["deployer"] }],
+    ]);
+  });
+
   it("take every form of a Kubernetes quantity, and a CA of NATS with comments before it", async () => {
     const limits = { cpu: "250m", memory: "512Ki", "ephemeral-storage": "1e3", "example.com/gpu": 1.5 };
     const credentials = { natsCa: "# our CA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" };
@@ -45,6 +75,7 @@ describe("the values of the agent chart", () => {
     ["a unit that is none", { resources: { limits: { memory: "512ki" } } }, /limits\/memory/],
     ["a name that is no DNS label", { fullnameOverride: "Agent_1" }, /fullnameOverride/],
     ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
+    ["an account without a namespace", { impersonation: { serviceAccounts: [{ name: "x" }] } }, /impersonation\/serviceAccounts/],
     ["no private key", { credentials: { tls: { key: "" } } }, /credentials\.tls\.key is required.*muster-hub issue/],
   ])("are refused with a sentence that helps: %s", async (_, change, message) => {
     const values = { ...issuedValues(), rbac: { namespaces: ["web"] } };

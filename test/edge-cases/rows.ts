@@ -25,7 +25,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E008: {
     section: "Ordering, discovery, dependencies",
     what: "Role + RoleBinding + impersonated SA (escalation check order)",
-    open: "Per-bundle ServiceAccount impersonation is not there yet.",
   },
   E009: { section: "Ordering, discovery, dependencies", what: "Cross-bundle dependsOn unmet/absent" },
   E010: { section: "Ordering, discovery, dependencies", what: "dependsOn cycle" },
@@ -33,7 +32,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E012: {
     section: "Ordering, discovery, dependencies",
     what: "Reverse order on delete, prune-last",
-    open: "Across bundles the order of deletion does not follow dependsOn: the inventory does not remember dependencies.",
   },
   E013: { section: "Ordering, discovery, dependencies", what: "Object deleted by someone mid-rollout" },
   E014: {
@@ -61,7 +59,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E029: {
     section: "Server-side apply",
     what: "Service port change, same name",
-    open: "A duplicate in a list inside another list is only reported.",
   },
   E030: { section: "Server-side apply", what: "apiVersion upgrade of a live object" },
   E031: {
@@ -120,7 +117,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E075: {
     section: "Prune, ownership, adoption",
     what: "Objects with finalizers",
-    open: "There is no alarm by age; the message says since when.",
   },
   E076: { star: true, section: "Prune, ownership, adoption", what: "Object deleted & recreated by someone else (new UID) before prune" },
   E077: { section: "Prune, ownership, adoption", what: "Not owned any more (owner label changed)" },
@@ -129,14 +125,12 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E080: {
     section: "Prune, ownership, adoption",
     what: "Move object between namespaces / rename object",
-    open: "The order of creation and deletion is not configurable.",
   },
   E081: { section: "Prune, ownership, adoption", what: "prune:disabled / keep / lifecycle detach annotations" },
   E082: { section: "Prune, ownership, adoption", what: "Prune confirmation" },
   E083: {
     section: "Prune, ownership, adoption",
     what: "kube-system/default/kube-public/agent ns",
-    open: "Our fields are not withdrawn from objects that are protected.",
   },
   E084: { star: true, section: "Prune, ownership, adoption", what: "Namespace pruned while it holds unmanaged objects" },
   E085: { section: "Prune, ownership, adoption", what: "Namespace stuck Terminating; apply into it" },
@@ -149,7 +143,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E092: {
     section: "Prune, ownership, adoption",
     what: "Adopt existing unmanaged object",
-    open: "The diff is told at adoption, not before it; the policy is per object, not per bundle.",
   },
   E093: { section: "Prune, ownership, adoption", what: "Object owned by Helm/Argo/Flux (labels, annotations, finalizers)" },
   E094: { section: "Prune, ownership, adoption", what: "Adopt in place, no delete+recreate" },
@@ -168,12 +161,11 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E100: {
     section: "Prune, ownership, adoption",
     what: "Pausing: paused bundle neither applies nor prunes; delete while paused",
-    open: "Pausing is per cluster, not per bundle.",
+    open: "A bundle that cannot be rendered, and of which the hub has lost the last good state, cannot be paused.",
   },
   E101: {
     section: "Prune, ownership, adoption",
     what: "Bundle/cluster teardown: orphan vs cascade, multi-level",
-    open: "`onRemoval` is not there yet: what a bundle leaves is deleted or released by `prune`.",
   },
   E102: { star: true, section: "Prune, ownership, adoption", what: "Mass deletion by mistake (selector typo, wrong branch)" },
   E103: { section: "Prune, ownership, adoption", what: "Retry storms on undeletable objects" },

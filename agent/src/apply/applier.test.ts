@@ -17,17 +17,18 @@ function setUp(clock: Clock = systemClock, watchNamespaces: readonly string[] = 
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const applier = createApplier({ cluster, discovery, observer, clock: systemClock, ownNamespace: "muster-system", watchNamespaces });
-  const apply = (manifest: Manifest, task: { uid?: string; options?: Partial<BundleOptions> } = {}) =>
+  const apply = (manifest: Manifest, task: { uid?: string; dryRun?: boolean; options?: Partial<BundleOptions> } = {}) =>
     applier.apply(
       {
         line: { manifest, head: manifest, ref: formatObjectRef(objectRefOf(manifest)), digest: digestBytes(JSON.stringify(manifest)) },
         bundle: "a",
         ...(task.uid && { uid: task.uid }),
+        ...(task.dryRun && { dryRun: true }),
         options: { ...DEFAULT_BUNDLE_OPTIONS, ...task.options },
       },
       signal,
     );
-  const verbs = () => cluster.calls.splice(0).map((call) => call.verb);
+  const verbs = () => cluster.calls.splice(0).map((call) => (call.dryRun ? "dry run" : call.verb));
   return { cluster, applier, observer, apply, verbs };
 }
 const labelled = (manifest: Manifest, metadata: Manifest["metadata"] | object): Manifest => ({
@@ -63,6 +64,38 @@ describe("apply", () => {
     expect(await apply(configMap("x"))).toMatchObject({ action: "configured", uid, adopted: expect.arrayContaining([".data.value"]) });
   });
 
+  it("E092: what the bundle says counts, unless the object says otherwise; a refusal says what would change", async () => {
+    const { cluster, apply, verbs } = setUp();
+    const never = { options: { adoption: "never" as const } };
+    cluster.put(configMap("x", "theirs"));
+    await expect(apply(configMap("x"), never)).rejects.toMatchObject({
+      code: "ADOPT_REFUSED",
+      message: "ConfigMap web/x is there already, and its bundle says adoption: never; adopted, it would change at .data.value",
+    });
+    expect(verbs()).toEqual(["get", "dry run"]);
+    expect((await apply(labelled(configMap("x"), { annotations: { "muster.dev/adopt": "ifUnowned" } }), never)).action).toBe("configured");
+    const helm = labelled(configMap("y", "theirs"), { annotations: { "meta.helm.sh/release-name": "web" } });
+    cluster.put(helm);
+    await expect(apply(helm)).rejects.toMatchObject({ message: expect.stringContaining("it would not change") });
+    const always = { options: { adoption: "always" as const } };
+    await expect(apply(labelled(configMap("y"), { annotations: { "muster.dev/adopt": "never" } }), always)).rejects.toMatchObject({
+      code: "ADOPT_REFUSED",
+    });
+    expect((await apply(configMap("y"), always)).action).toBe("configured");
+  });
+
+  it("E092: a refusal also says what the server would have against it", async () => {
+    const { cluster, apply } = setUp();
+    cluster.put(configMap("x", "theirs"));
+    cluster.onCall = ({ dryRun }) => {
+      if (dryRun) throw new CodedError("KUBE_INVALID", "the data is not valid");
+    };
+    await expect(apply(configMap("x"), { options: { adoption: "never" } })).rejects.toMatchObject({
+      code: "ADOPT_REFUSED",
+      message: expect.stringContaining("adopted, it would be refused: the data is not valid"),
+    });
+  });
+
   it.each([
     ["Helm", { annotations: { "meta.helm.sh/release-name": "web" } }],
     ["Argo CD", { annotations: { "argocd.argoproj.io/tracking-id": "web:/ConfigMap:web/x" } }],
@@ -72,14 +105,14 @@ describe("apply", () => {
     const { cluster, apply, verbs } = setUp();
     cluster.put(labelled(configMap("x", "theirs"), metadata));
     await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "ADOPT_REFUSED", message: expect.stringContaining(owner) });
-    expect(verbs()).toEqual(["get"]);
+    expect(verbs()).toEqual(owner === "its controller" ? ["get"] : ["get", "dry run"]);
   });
 
   it("E076: an object that was made anew is somebody else's, also for an agent that has just started", async () => {
     const { cluster, apply, verbs } = setUp();
     cluster.put(labelled(configMap("x", "theirs"), { annotations: { "meta.helm.sh/release-name": "web" } }));
     await expect(apply(configMap("x"), { uid: "as the inventory knows it" })).rejects.toMatchObject({ code: "ADOPT_REFUSED" });
-    expect(verbs()).toEqual(["get"]);
+    expect(verbs()).toEqual(["get", "dry run"]);
   });
 
   it("E004: a missing namespace is an error, or is created if the bundle says so", async () => {
@@ -90,6 +123,17 @@ describe("apply", () => {
     await expect(apply(configMap("x"))).rejects.toMatchObject({ code: "NAMESPACE_MISSING" });
     expect((await apply(configMap("x"), { options: { createNamespace: true } })).action).toBe("created");
     expect(cluster.objects.get("_web__Namespace")?.metadata["labels"]).toBeUndefined();
+  });
+
+  it("E004: a missing namespace is not created only to compare", async () => {
+    const { cluster, apply } = setUp();
+    const options = { createNamespace: true };
+    const { uid } = await apply(configMap("x"), { options });
+    cluster.onCall = (call) => {
+      if (call.verb === "apply") throw new CodedError("NAMESPACE_MISSING", "no namespace web");
+    };
+    await expect(apply(configMap("x"), { uid, dryRun: true, options })).rejects.toMatchObject({ code: "NAMESPACE_MISSING" });
+    expect(cluster.objects.has("_web__Namespace")).toBe(false);
   });
 
   it("E269: the agent's own state cannot be applied over", async () => {

@@ -21,8 +21,9 @@ import { perAccount } from "../kube/per-account.ts";
 import { computeHealth } from "../observe/health.ts";
 import { rulesFor } from "../observe/ignore-rules.ts";
 import type { Observer } from "../observe/observer.ts";
+import { refuseForeign } from "./adoption.ts";
 import { changedPaths } from "./changed-paths.ts";
-import { isMarked, whyNotAdopted } from "./foreign-owner.ts";
+import { isMarked } from "./foreign-owner.ts";
 import { leaveToOthers } from "./left-to-others.ts";
 import { makeRoom } from "./recreate.ts";
 import { type OwnershipPatch, takeOverFromKubectl, takeOverList } from "./take-over.ts";
@@ -93,13 +94,16 @@ function createApplierAs(options: ApplierOptions): Applier {
     refuseReserved(ref.namespace, ref.kind, ref.name);
     const type = await discovery.typeOf(ref, splitApiVersion(line.head.apiVersion).version);
     if (type.namespaced) refuseUnwatched(ref);
-    const desired = line.manifest;
-    const rules = rulesFor(desired, ignore);
+    const inGit = line.manifest;
+    const rules = rulesFor(inGit, ignore);
     const { there, found, isNew } = await look(task, type, rules.length > 0, signal);
-    const wanted = withoutAggregatedRules(inScope(desired, type));
+    const wanted = withoutAggregatedRules(inScope(inGit, type));
+    const asApplied = (live: Manifest | undefined) => (live && rules.length > 0 ? leaveToOthers(wanted, live, rules) : { manifest: wanted });
+    const adoptee = { type, inGit, options: task.options };
+    if (isNew && found) await refuseForeign({ ...adoptee, wanted: asApplied(found).manifest, live: found }, cluster, signal);
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
-    const { manifest, leftOut } = before && rules.length > 0 ? leaveToOthers(wanted, before, rules) : { manifest: wanted };
+    const { manifest, leftOut } = asApplied(before);
     const live = await send(task, type, manifest, signal);
     const dryRun = task.dryRun && task.uid !== undefined ? { uid: task.uid, found: before } : undefined;
     observer.applied({ ref: line.ref, bundle, type, manifest, live, rules, ...(leftOut && { leftOut }), ...(dryRun && { dryRun }) });
@@ -114,7 +118,7 @@ function createApplierAs(options: ApplierOptions): Applier {
 
   /**
    * What is there before an apply. What is not known to be ours may be somebody else's and is looked at before it is taken, and
-   * ignored fields are taken from what is there; otherwise the last observation is good enough. Throws ADOPT_REFUSED.
+   * ignored fields are taken from what is there; otherwise the last observation is good enough.
    */
   async function look(task: ApplyTask, type: ResourceType, hasIgnored: boolean, signal: AbortSignal): Promise<Look> {
     const known = observer.get(task.line.ref);
@@ -122,7 +126,6 @@ function createApplierAs(options: ApplierOptions): Applier {
     const ref = parseObjectRef(task.line.ref);
     const found = await whatIsThere(task, type, ref, signal);
     const isNew = found !== undefined && found.metadata["uid"] !== task.uid;
-    if (isNew) refuseForeign(task.line.manifest, found, ref);
     return { there: found && identityOf(found), found, isNew };
   }
 
@@ -169,13 +172,8 @@ function createApplierAs(options: ApplierOptions): Applier {
     // Another manager's entry of a list has the name that one of ours is to get: a list that only Git has a say in (E029).
     const path = duplicatedList(error);
     const live = path && (await cluster.get(type, ref.namespace, ref.name, signal));
-    const taken = live && (await takeOver(task, type, live, takeOverList(live, path), signal));
+    const taken = live && (await takeOver(task, type, live, takeOverList(live, path, manifest), signal));
     if (!taken) throw error;
-  }
-
-  function refuseForeign(manifest: Manifest, before: Manifest, ref: ObjectRef): void {
-    const owner = whyNotAdopted(manifest, before);
-    if (owner) throw new CodedError("ADOPT_REFUSED", `${describeObjectRef(ref)} ${owner}`);
   }
 
   function refuseReserved(namespace: string, kind: string, name: string): void {
@@ -275,9 +273,9 @@ function withoutAggregatedRules(manifest: Manifest): Manifest {
   return rest as Manifest;
 }
 
-/** The list of `spec.ports[1].name`, where a duplicate was found; undefined for a list inside another one. */
+/** The list of `spec.template.spec.containers[0].ports[1].name`, where a duplicate was found; `*` stands for an item of a list on the way. */
 function duplicatedList(error: CodedError): string[] | undefined {
   const fields = error.data["duplicates"];
-  const match = Array.isArray(fields) ? /^([^[\]]+)\[\d+\][^[\]]*$/.exec(String(fields[0])) : null;
-  return match?.[1]?.split(".");
+  const match = Array.isArray(fields) ? /^(.+)\[\d+\][^[\]]*$/.exec(String(fields[0])) : null;
+  return match?.[1]?.split(".").flatMap((name) => (name.endsWith("]") ? [name.slice(0, name.indexOf("[")), "*"] : [name]));
 }

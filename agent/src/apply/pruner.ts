@@ -28,6 +28,8 @@ export interface PruneResult {
   readonly outcome: "gone" | "terminating" | "released";
   /** For people; empty where there is nothing to add. */
   readonly why: string;
+  /** Since when it is being deleted, RFC 3339. */
+  readonly since?: string;
 }
 
 /** What a deletion has to know of the rest. */
@@ -40,6 +42,8 @@ export interface PruneContext {
   readonly isKnown: (bundle: string) => boolean;
   /** In whose name objects of a bundle are deleted and released; undefined: in our own. */
   readonly accountOf: (bundle: string) => ServiceAccountRef | undefined;
+  /** It stands where nothing is ever deleted (E083). Default: it does not. */
+  readonly isProtected?: boolean;
   /** Git says that the object stays in the cluster. */
   readonly keep: boolean;
 }
@@ -77,6 +81,7 @@ function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }:
       await letGo(live, type, signal);
       return released("it is kept, as its bundle or an annotation says");
     }
+    if (context.isProtected) return withdraw(live, type, signal);
     if (live.metadata["deletionTimestamp"]) return terminating(live);
     const how = await howToDelete(live, context, signal);
     observer.forget(entry.ref);
@@ -105,6 +110,18 @@ function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }:
     }
     if (policy !== PrunePolicy.Cascade) await refuseUnsafeDeletion(live, { cluster, discovery, leaves }, signal);
     return { uid: String(live.metadata["uid"] ?? ""), propagation };
+  }
+
+  /**
+   * A Namespace that others live in was there before us: it gets back its fields as they were without ours (E083). Anything else that stands
+   * in a protected place would be an empty shell without them, and stays as it is until a person deletes it.
+   */
+  async function withdraw(live: Manifest, type: ResourceType, signal: AbortSignal): Promise<PruneResult> {
+    const { name } = live.metadata;
+    if (type.group !== "" || type.kind !== "Namespace")
+      throw new CodedError("PRUNE_PROTECTED", `${describeObjectRef(objectRefOf(live))} is never deleted where it stands`);
+    await cluster.apply(type, { apiVersion: "v1", kind: "Namespace", metadata: { name } }, { force: true, signal });
+    return released("a Namespace that is never deleted; what Git had set on it is withdrawn");
   }
 
   /**
@@ -171,7 +188,8 @@ function whyNotOurs(live: Manifest, entry: InventoryEntry, { isKnown }: PruneCon
 function terminating(live: Manifest): PruneResult {
   const finalizers = live.metadata["finalizers"];
   const names = Array.isArray(finalizers) && finalizers.length > 0 ? `; its finalizers are outstanding: ${finalizers.join(", ")}` : "";
-  return { outcome: "terminating", why: `being deleted since ${String(live.metadata["deletionTimestamp"])}${names}` };
+  const since = String(live.metadata["deletionTimestamp"]);
+  return { outcome: "terminating", why: `being deleted since ${since}${names}`, since };
 }
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["KUBE_DENIED", "KUBE_FORBIDDEN", "ACCOUNT_FORBIDDEN", "IMPERSONATION_FORBIDDEN"]);

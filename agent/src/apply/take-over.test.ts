@@ -68,13 +68,30 @@ describe("E026: taking over from kubectl", () => {
 });
 
 describe("E029: taking over a list", () => {
+  it("inside another one takes it of the items that Git has, and leaves others' items to them", () => {
+    const ports = (container: string): JsonObject => ({
+      [`k:{"name":"${container}"}`]: { ".": {}, "f:ports": { 'k:{"containerPort":80}': { ".": {}, "f:name": {} } } },
+    });
+    const containers = (...names: string[]): JsonObject => ({
+      "f:spec": { "f:containers": Object.assign({}, ...names.map(ports)) as JsonObject },
+    });
+    const wanted = { ...manifest({}), spec: { containers: [{ name: "web", ports: [{ containerPort: 81 }] }] } };
+    const patch = takeOverList(live([entry("x", containers("web", "sidecar"))]), ["spec", "containers", "*", "ports"], wanted);
+    expect(JSON.stringify(ours(patch))).toContain("containerPort");
+    expect(JSON.stringify(ours(patch))).not.toContain("sidecar");
+    const [other] = ((patch?.["managedFields"] ?? []) as JsonObject[]).filter((one) => one["manager"] === "x");
+    expect(other?.["fieldsV1"]).toEqual({
+      "f:spec": { "f:containers": { 'k:{"name":"web"}': { ".": {} }, ...ports("sidecar") } },
+    });
+  });
+
   it("makes all of it ours and nothing else; an entry of which nothing is left goes", () => {
     const list = (name: string): JsonObject => ({ "f:spec": { "f:ports": { [`k:{"port":${name}}`]: { ".": {} } } } });
     const both = { ...data("a"), ...list("80") };
-    const patch = takeOverList(live([entry("x", both), entry("y", list("81")), entry("z", data("c"))]), ["spec", "ports"]);
+    const patch = takeOverList(live([entry("x", both), entry("y", list("81")), entry("z", data("c"))]), ["spec", "ports"], manifest({}));
     expect(ours(patch)?.["fieldsV1"]).toMatchObject({ "f:spec": { "f:ports": { 'k:{"port":80}': {}, 'k:{"port":81}': {} } } });
     const others = ((patch?.["managedFields"] ?? []) as JsonObject[]).filter((one) => one["manager"] !== "muster");
     expect(others).toEqual([entry("x", data("a")), entry("z", data("c"))]);
-    expect(takeOverList(live([entry("x", data("a"))]), ["spec", "ports"])).toBeUndefined();
+    expect(takeOverList(live([entry("x", data("a"))]), ["spec", "ports"], manifest({}))).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
 import { BUNDLE_LABEL, FIELD_MANAGER, isJsonObject, type JsonObject, type JsonValue, type Manifest } from "@muster/shared/model";
-import { type FieldSet, managedFields } from "../observe/field-set.ts";
-import { union } from "../observe/field-set-parts.ts";
+import { type FieldSet, fieldPath, managedFields } from "../observe/field-set.ts";
+import { leavesOf, union } from "../observe/field-set-parts.ts";
 
 /**
  * Managers of `kubectl apply` without --server-side, and of what an object held before its first server-side apply. Neither is
@@ -32,15 +32,42 @@ export function hasLegacyOwner(live: Manifest): boolean {
   return managedFields(live).some(isLegacy);
 }
 
-/** What makes all entries of one list ours, whoever owns them: then our next apply removes those that Git does not have. */
-export function takeOverList(live: Manifest, path: readonly string[]): OwnershipPatch | undefined {
-  const keys = path.map((name) => `f:${name}`);
-  const holders = managedFields(live).filter((entry) => !isOurs(entry) && within(entry["fieldsV1"], keys) !== undefined);
-  if (holders.length === 0) return undefined;
-  return reassign(live, (entry, fields) => {
-    const part = within(fields, keys);
-    return part === undefined || isOurs(entry) ? undefined : { ours: wrap(part, keys), theirs: without(fields, keys) };
+/** What `kubectl apply` had set and we do not: gone with our first apply of what became ours. For people: `.data.old`. */
+export function droppedFromKubectl(live: Manifest, manifest: Manifest): string[] {
+  const last = lastApplied(live);
+  return managedFields(live).flatMap((entry) => {
+    const fields = entry["fieldsV1"];
+    return isLegacy(entry) && isJsonObject(fields) ? leavesOf(minus(namedPart(fields, [last]), namedPart(fields, [manifest]))).map(fieldPath) : [];
   });
+}
+
+/**
+ * What makes all entries of one list ours, whoever owns them: then our next apply removes those that Git does not have. `*` in the path is
+ * every item of a list on the way that Git has too: what others have put beside them stays theirs.
+ */
+export function takeOverList(live: Manifest, path: readonly string[], manifest: Manifest): OwnershipPatch | undefined {
+  const isTaken = managedFields(live).some(
+    (entry) => !isOurs(entry) && Object.keys(listPart(entry["fieldsV1"], path, manifest)).length > 0,
+  );
+  if (!isTaken) return undefined;
+  return reassign(live, (entry, fields) => {
+    const part = listPart(fields, path, manifest);
+    return isOurs(entry) || Object.keys(part).length === 0 ? undefined : { ours: part, theirs: minus(fields, part) };
+  });
+}
+
+/** The part of a field set that is below a path; the keys of each item on the way stay with it. */
+function listPart(fields: JsonValue | undefined, [head, ...rest]: readonly string[], value: JsonValue | undefined): FieldSet {
+  if (!isJsonObject(fields)) return {};
+  if (head === undefined) return fields;
+  const part: FieldSet = {};
+  for (const [key, inner] of Object.entries(fields)) {
+    const member = memberOf(value, key);
+    if (head === "*" ? !key.startsWith("k:") || member === undefined : key !== `f:${head}`) continue;
+    const below = listPart(inner, rest, member);
+    if (Object.keys(below).length > 0) part[key] = below;
+  }
+  return part;
 }
 
 /** Gives every entry that `split` answers for in part to us, and the rest to whom it belongs. */
@@ -123,21 +150,16 @@ function memberOf(value: JsonValue | undefined, key: string): JsonValue | undefi
   return value.find((item) => isJsonObject(item) && keys.every(([name, want]) => item[name] === want || item[name] === undefined));
 }
 
-function within(fields: JsonValue | undefined, keys: readonly string[]): FieldSet | undefined {
-  let found: JsonValue | undefined = fields;
-  for (const key of keys) found = isJsonObject(found) ? found[key] : undefined;
-  return isJsonObject(found) ? found : undefined;
-}
-
-function wrap(fields: FieldSet, keys: readonly string[]): FieldSet {
-  return keys.reduceRight<FieldSet>((inner, key) => ({ [key]: inner }), fields);
-}
-
-function without(fields: FieldSet, keys: readonly string[]): FieldSet {
-  const [head, ...rest] = keys;
-  const inner = head === undefined ? undefined : fields[head];
-  if (head === undefined || !isJsonObject(inner)) return fields;
-  const { [head]: _, ...others } = fields;
-  const below = rest.length === 0 ? {} : without(inner, rest);
-  return Object.keys(below).length === 0 ? others : { ...others, [head]: below };
+/** The leaves of one field set that another has not. */
+function minus(a: FieldSet, b: FieldSet): FieldSet {
+  const rest: FieldSet = {};
+  for (const [key, inner] of Object.entries(a)) {
+    const other = b[key];
+    if (!isJsonObject(inner) || !isJsonObject(other)) rest[key] = inner;
+    else {
+      const below = minus(inner, other);
+      if (Object.keys(below).length > 0) rest[key] = below;
+    }
+  }
+  return rest;
 }

@@ -144,6 +144,30 @@ describe("an object that is there already, on a real API server", () => {
     expect(tenant.deleted()).toEqual([]);
   });
 
+  it("E092: refused by its bundle, it says what an adoption would change, also what kubectl had set and Git has not; the object's word wins", async () => {
+    const { tenant, agent, map } = await newAgent();
+    const applied = { ...map("x", "theirs"), data: { value: "theirs", old: "1" } };
+    const annotations = { "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify(applied) };
+    const path = `/api/v1/namespaces/${tenant.namespace}/configmaps?fieldManager=kubectl-client-side-apply`;
+    const before = await admin().request<Manifest>("POST", path, { ...applied, metadata: { name: "x", annotations } });
+    await theirs(tenant, "z");
+    const never = { adoption: "never" as const };
+    const z = annotated(map("z", "ours"), { "muster.dev/adopt": "ifUnowned" });
+    await agent.take([{ name: "a", objects: [map("x", "ours"), map("y"), z], options: never }]);
+    await eventually(
+      () => expect(agent.bundle("a")).toMatchObject({ state: SyncState.Failed, reason: "ADOPT_REFUSED", failed: 1 }),
+      within,
+    );
+    const told = agent.reconciler.exceptions().find(({ ref }) => ref.name === "x")?.message;
+    expect(told).toMatch(/its bundle says adoption: never; adopted, it would change at \.data\.value, .*\.data\.old$/);
+    expect(told).not.toContain("theirs");
+    expect((await live(tenant.path("x"))).metadata["resourceVersion"]).toBe(before.metadata["resourceVersion"]);
+    expect((await live(tenant.path("z")))["data"]).toEqual({ value: "ours" });
+    await agent.take([{ name: "a", objects: [map("x", "ours"), map("y"), z], options: { adoption: "ifUnowned" } }]);
+    await synced(agent, "a");
+    expect((await live(tenant.path("x")))["data"]).toEqual({ value: "ours" });
+  });
+
   const HELM = { annotations: { "meta.helm.sh/release-name": "web" } };
   it.each<[string, JsonObject, string, string | undefined]>([
     ["nobody", {}, "never", "says never"],

@@ -190,10 +190,10 @@ describe("what a deletion would take along, on a real API server", () => {
     ]);
   });
 
-  it("E083: nothing in kube-system, no system namespace and not the agent's own is ever deleted, and that is told", async () => {
+  it("E083: nothing in kube-system, no system namespace and not the agent's own is ever deleted; namespaces lose what Git had set", async () => {
     const { tenant, agent } = await applied((one) => [
       inNamespace(one.map("of-system"), "kube-system"),
-      namespaceManifest("kube-public"),
+      { ...namespaceManifest("kube-public"), metadata: { name: "kube-public", labels: { "from-git": "yes" } } },
       namespaceManifest("default"),
       namespaceManifest(one.state),
       one.map("y"),
@@ -201,12 +201,19 @@ describe("what a deletion would take along, on a real API server", () => {
     await agent.take([{ name: "a", objects: [tenant.map("y")] }], { deletionBudget: { objects: 100, percent: 100 } });
     await eventually(() => {
       const told = agent.reconciler.exceptions().filter((exception) => exception.code === "PRUNE_PROTECTED");
-      expect(told.map((exception) => exception.ref.name).sort()).toEqual(["default", tenant.state, "kube-public", "of-system"].sort());
+      expect(told.map((exception) => exception.ref.name)).toEqual(["of-system"]);
     });
     await synced(agent, "a");
+    await eventually(async () => expect(await owned(agent)).toEqual(["of-system", "y"]));
+    expect(eventsOf(agent, "kube-public")).toEqual(["Released"]);
+    const live = await admin().request<Manifest>("GET", "/api/v1/namespaces/kube-public");
+    expect(live.metadata["labels"]).toEqual({ "kubernetes.io/metadata.name": "kube-public" });
+    expect(JSON.stringify(live.metadata["managedFields"] ?? [])).not.toContain('"muster"');
     expect(agent.reconciler.report(undefined).heldDeletion).toBeUndefined();
     expect(tenant.deleted()).toEqual([]);
     await admin().request("DELETE", "/api/v1/namespaces/kube-system/configmaps/of-system");
+    agent.reconciler.trigger();
+    await eventually(async () => expect(await owned(agent)).toEqual(["y"]), within);
   });
 
   it("E084: a namespace with objects that do not leave with it is not deleted, though it was approved; they are named", async () => {

@@ -269,6 +269,18 @@ describe("E049: the role of a binding", () => {
   });
 });
 
+describe("E029: the port of a container that keeps its name", () => {
+  it("changes in place, also while another manager owns the old one", async () => {
+    const { namespace, sync, live, applyAs } = await rig.setUp();
+    const web = (containerPort: number) => deployment(namespace, {}, { ports: [{ name: "http", containerPort }] });
+    await sync([web(80)]);
+    await applyAs(web(80), "other-tool");
+    await sync([web(81)]);
+    const { template } = (await live(web(0)))["spec"] as { template: { spec: { containers: { ports: { containerPort: number }[] }[] } } };
+    expect(template.spec.containers.map(({ ports }) => ports.map(({ containerPort }) => containerPort))).toEqual([[81]]);
+  });
+});
+
 describe("E029: the port of a Service that keeps its name", () => {
   const service = (namespace: string, port: number): Manifest => ({
     apiVersion: "v1",

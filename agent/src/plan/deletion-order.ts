@@ -34,7 +34,8 @@ export function byDeletionOrder(bundles: ReadonlyMap<string, BundleMemory>): (a:
 
 /**
  * What must be gone before an object may go: what leaves of bundles that depend on its own. Not their Namespaces and CRDs, which wait
- * themselves for what is in them. `leaving` is all that left Git and is in the cluster still, also what waits for a person.
+ * themselves for what is in them. `leaving` is all that left Git and is in the cluster still, also what waits for a person; `gone`
+ * only grows.
  */
 export function dependentsOf(
   leaving: readonly InventoryEntry[],
@@ -46,12 +47,19 @@ export function dependentsOf(
     byBundle.set(entry.bundle, [...(byBundle.get(entry.bundle) ?? []), entry]);
   }
   const dependencies = new Map([...byBundle.keys()].map((bundle) => [bundle, dependenciesOf(bundle, bundles)]));
+  const left = new Map<string, { readonly entries: readonly InventoryEntry[]; readonly gone: number }>();
+  const dependentsOfBundle = (bundle: string): readonly InventoryEntry[] => {
+    const own = dependenciesOf(bundle, bundles);
+    // Two that depend on each other, which Git never says, have no order.
+    return [...byBundle].flatMap(([name, entries]) => (dependencies.get(name)?.has(bundle) && !own.has(name) ? entries : []));
+  };
   return ({ bundle, ref }, gone) => {
     if (isAdmission(parseObjectRef(ref))) return [];
-    const own = dependenciesOf(bundle, bundles);
-    return [...byBundle].flatMap(([name, entries]) =>
-      // Two that depend on each other, which Git never says, have no order.
-      name !== bundle && dependencies.get(name)?.has(bundle) && !own.has(name) ? entries.filter((entry) => !gone.has(entry.ref)) : [],
-    );
+    const known = left.get(bundle) ?? { entries: dependentsOfBundle(bundle), gone: -1 };
+    // What is gone stays gone, and thousands may ask.
+    const isOld = known.entries.length > 0 && known.gone !== gone.size;
+    const now = isOld ? { entries: known.entries.filter((entry) => !gone.has(entry.ref)), gone: gone.size } : known;
+    left.set(bundle, now);
+    return now.entries;
   };
 }

@@ -188,7 +188,7 @@ describe("prune", () => {
     ];
     const result = plan(inventoryOf(guarded.map((ref) => ({ ref }))), slice([desired("a", [])]));
     expect(result.deletions).toEqual([]);
-    expect([...result.protected].sort()).toEqual([...guarded].sort());
+    expect(refs(result.protected).sort()).toEqual([...guarded].sort());
   });
 
   it("E081: objects of a bundle that does not prune are released, also when the bundle is gone", () => {

@@ -19,7 +19,7 @@ export interface PrunePlan {
   /** Other refs of objects that are wanted: to be forgotten, for the object itself stays. */
   readonly renamed: readonly ObjectRefText[];
   /** Never deleted by us, whatever Git says; they stay in the inventory. */
-  readonly protected: readonly ObjectRefText[];
+  readonly protected: readonly InventoryEntry[];
   /** They left a bundle that is paused, and wait for the end of the pause (E100). */
   readonly frozen: readonly InventoryEntry[];
   /** Deletions that wait for a person. */
@@ -57,7 +57,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
 
   const released: InventoryEntry[] = [];
   const renamed: ObjectRefText[] = [];
-  const untouchable: ObjectRefText[] = [];
+  const untouchable: InventoryEntry[] = [];
   const frozen: InventoryEntry[] = [];
   const candidates: InventoryEntry[] = [];
   for (const entry of inventory.entries.values()) {
@@ -66,7 +66,7 @@ export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: stri
     if (isRenamed(entry)) renamed.push(entry.ref);
     else if (paused.has(entry.bundle)) frozen.push(entry);
     else if (isOrphaned(entry)) released.push(entry);
-    else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
+    else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry);
     else candidates.push(entry);
   }
   const { deletions, held } = holdBack(candidates, inventory, slice, desired.size === 0);
@@ -125,14 +125,19 @@ export function withoutNamespace({ group, kind, name }: ObjectRef): string {
  * What left a bundle may be the old name of an object whose new one is not there yet, and until then it is all there is: while
  * something of its kind is still to be made in its bundle, nothing of the kind goes (E080).
  */
-export function waitsForSuccessor(inventory: Inventory, slice: Slice): (entry: InventoryEntry) => boolean {
+export function waitsForSuccessor(
+  inventory: Inventory,
+  slice: Slice,
+  /** Objects that nothing waits for: they are to be made when what they replace is gone. */
+  replacing: ReadonlySet<ObjectRefText> = new Set(),
+): (entry: InventoryEntry) => boolean {
   const awaited = new Set<string>();
   const keyOf = (bundle: string, { group, kind }: ObjectRef) => `${bundle} ${group}/${kind}`;
   // One object may be known by two API groups, and only its UID tells: while that is not known, the old name is it (E031).
   const nameOf = ({ kind, namespace, name }: ObjectRef) => `${kind} ${namespace} ${name}`;
   for (const bundle of slice.bundles) {
     for (const ref of bundle.state === "desired" ? bundle.objects : [])
-      if (inventory.entries.get(ref)?.uid === undefined)
+      if (inventory.entries.get(ref)?.uid === undefined && !replacing.has(ref))
         awaited.add(keyOf(bundle.name, parseObjectRef(ref))).add(nameOf(parseObjectRef(ref)));
   }
   return ({ bundle, ref }) => awaited.has(keyOf(bundle, parseObjectRef(ref))) || awaited.has(nameOf(parseObjectRef(ref)));

@@ -17,6 +17,8 @@ export type PrunePolicy = (typeof PrunePolicy)[keyof typeof PrunePolicy];
 export const PRUNE_ANNOTATION = "muster.dev/prune";
 /** `background` (default), `foreground` or `orphan`: what becomes of what the object owns (E089). */
 export const PROPAGATION_ANNOTATION = "muster.dev/propagation";
+/** `deleteFirst` on an object in Git: what it replaces in its bundle goes before it is there, where the two cannot be there at once (E080). */
+export const REPLACE_ANNOTATION = "muster.dev/replace";
 /** Helm's word for the same; a chart that had it before Muster came means it still. */
 const HELM_ANNOTATION = "helm.sh/resource-policy";
 

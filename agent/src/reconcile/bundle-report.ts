@@ -65,7 +65,9 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     if (seen && state.driftModes.isLetGo(seen)) continue;
     healths.push(observation?.health ?? (state.isFinished(line) ? Health.Current : Health.Unknown));
   }
-  const failures = [...state.failures.values(), ...state.pruneFailures.values()].filter((failure) => failure.bundle === bundle.name);
+  const failures = [...state.failures.values(), ...state.pruneFailures.values(), ...stuckOf(state)].filter(
+    (failure) => failure.bundle === bundle.name,
+  );
   const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
   // What is applied already waits for nobody.
   const gate = pending > 0 ? (state.gates.get(bundle.name) ?? []) : [];
@@ -130,7 +132,16 @@ function cutShort(error: CodedError): Pick<BundleReport, "state" | "reason" | "m
   return { state: error.retryable ? SyncState.Pending : SyncState.Failed, reason: error.code, message: error.message };
 }
 
-function failing({ error }: Failure, failures: readonly Failure[]): Pick<BundleReport, "state" | "reason" | "message"> {
+/** Deletions that nobody completes. */
+function stuckOf(state: ClusterState): Told[] {
+  return [...state.terminating].flatMap(([ref, { stuck: error }]) =>
+    error ? { error, bundle: state.inventory.entries.get(ref)?.bundle ?? "" } : [],
+  );
+}
+
+type Told = Pick<Failure, "error" | "bundle">;
+
+function failing({ error }: Told, failures: readonly Told[]): Pick<BundleReport, "state" | "reason" | "message"> {
   return { state: WAITING.has(error.code) ? SyncState.Pending : SyncState.Failed, reason: error.code, message: summarize(error, failures) };
 }
 
@@ -146,7 +157,7 @@ function describeGate({ message }: Blocker, count: number): string {
 const TOP_CODES = 5;
 
 /** The first failure in full, and how many there are of each kind: thousands of them are one sentence (E118). */
-function summarize(first: CodedError, failures: readonly Failure[]): string {
+function summarize(first: CodedError, failures: readonly Told[]): string {
   if (failures.length === 1) return first.message;
   const counts = new Map<ErrorCode, number>();
   for (const { error } of failures) counts.set(error.code, (counts.get(error.code) ?? 0) + 1);
@@ -283,12 +294,13 @@ export function reportExceptions(state: ClusterState, observer: Observer): Objec
       message,
     });
   }
-  for (const [ref, { message }] of state.terminating) {
+  for (const [ref, { message, stuck }] of state.terminating) {
     const bundle = state.inventory.entries.get(ref)?.bundle ?? "";
     exceptions.push({
       ref: parseObjectRef(ref),
       bundle,
       health: Health.Terminating,
+      ...(stuck && { code: stuck.code }),
       message: `Left Git; ${message}`,
     });
   }

@@ -1,5 +1,13 @@
-import type { CodedError } from "@muster/shared/errors";
-import type { Action, Digest, HeldDeletion, ObjectRefText, Slice } from "@muster/shared/model";
+import { CodedError } from "@muster/shared/errors";
+import {
+  type Action,
+  type Digest,
+  describeObjectRef,
+  type HeldDeletion,
+  type ObjectRefText,
+  parseObjectRef,
+  type Slice,
+} from "@muster/shared/model";
 import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { askedDelayMs } from "../kube/map-error.ts";
@@ -29,10 +37,15 @@ export interface Blocker {
 export interface Waiting {
   /** For people. */
   readonly message: string;
+  /** It has taken so long that somebody should look. */
+  readonly stuck?: CodedError;
   /** Monotonic milliseconds. */
   retryAtMs: number;
   readonly backoff: Backoff;
 }
+
+/** Finalizers that take longer than this are nobody's work any more, as far as one can tell. Milliseconds. */
+const STUCK_AFTER_MS = 600_000;
 
 /** More corrections of one object in a minute than this are a fight with another controller (E039). */
 const FIGHT_PER_MINUTE = 5;
@@ -87,6 +100,8 @@ export class ClusterState {
   passProblem: CodedError | undefined;
   /** Left Git, but stand where nothing is ever deleted. */
   protected: readonly ObjectRefText[] = [];
+  /** Left Git, stand where nothing is ever deleted, and are looked at now and then: somebody may delete them by hand. */
+  readonly shielded = new Map<ObjectRefText, Pick<Waiting, "retryAtMs" | "backoff">>();
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Map<ObjectRefText, Waiting>();
   readonly #corrections = new Map<ObjectRefText, Corrections>();
@@ -151,10 +166,28 @@ export class ClusterState {
     map.set(ref, { error, bundle, backoff, retryAtMs: this.#clock.monotonicMs() + delay });
   }
 
-  /** Notes that an object is being deleted; it is looked at ever more rarely, for a finalizer may be forgotten by all (E103). */
-  noteTerminating(ref: ObjectRefText, message: string): void {
-    const backoff = this.terminating.get(ref)?.backoff ?? createBackoff({ initialMs: 1_000, maxMs: 30_000, random: this.#random });
-    this.terminating.set(ref, { message, backoff, retryAtMs: this.#clock.monotonicMs() + backoff.next() });
+  /**
+   * Notes that an object is being deleted since a time (RFC 3339); it is looked at ever more rarely, for a finalizer may be forgotten by all
+   * (E103). Gives an error once that has lasted too long (E075).
+   */
+  noteTerminating(ref: ObjectRefText, message: string, since: string): CodedError | undefined {
+    const known = this.terminating.get(ref);
+    const backoff = known?.backoff ?? createBackoff({ initialMs: 1_000, maxMs: 30_000, random: this.#random });
+    const isStuck = this.#clock.wallMs() - Date.parse(since) > STUCK_AFTER_MS;
+    const stuck = isStuck ? new CodedError("PRUNE_STUCK", `${describeObjectRef(parseObjectRef(ref))} left Git; ${message}`) : undefined;
+    this.terminating.set(ref, { message, backoff, retryAtMs: this.#clock.monotonicMs() + backoff.next(), ...(stuck && { stuck }) });
+    return known?.stuck ? undefined : stuck;
+  }
+
+  /** Notes that an object will not be deleted, and when to look at it again. */
+  noteShielded(ref: ObjectRefText): void {
+    const backoff = this.shielded.get(ref)?.backoff ?? createBackoff({ initialMs: 30_000, maxMs: 300_000, random: this.#random });
+    this.shielded.set(ref, { backoff, retryAtMs: this.#clock.monotonicMs() + backoff.next() });
+  }
+
+  /** What is to be looked at again at some time. */
+  get #waiting(): { retryAtMs: number }[] {
+    return [this.failures, this.pruneFailures, this.terminating, this.shielded].flatMap((map) => [...map.values()]);
   }
 
   /** True if a failure, or an object that is being deleted, is to be waited for still. */
@@ -165,8 +198,16 @@ export class ClusterState {
 
   /** Forgets all waiting: somebody asked for a try now. */
   retryNow(): void {
-    for (const waiting of [...this.failures.values(), ...this.pruneFailures.values(), ...this.terminating.values()]) waiting.retryAtMs = 0;
+    for (const waiting of this.#waiting) waiting.retryAtMs = 0;
     this.#corrections.clear();
+  }
+
+  /** Tries these again in the next pass. */
+  retrySoon(refs: Iterable<ObjectRefText>): void {
+    for (const ref of refs) {
+      const failure = this.failures.get(ref);
+      if (failure) failure.retryAtMs = this.#clock.monotonicMs();
+    }
   }
 
   /** Notes a correction of drift. */
@@ -204,9 +245,7 @@ export class ClusterState {
    */
   nextDueMs(passBeganMs: number): number | undefined {
     const now = this.#clock.monotonicMs();
-    const due = [...this.failures.values(), ...this.pruneFailures.values(), ...this.terminating.values()]
-      .filter((waiting) => waiting.retryAtMs > passBeganMs)
-      .map((waiting) => waiting.retryAtMs - now);
+    const due = this.#waiting.filter((waiting) => waiting.retryAtMs > passBeganMs).map((waiting) => waiting.retryAtMs - now);
     if (this.lookAgainAtMs !== undefined) due.push(this.lookAgainAtMs - now);
     for (const [ref, corrections] of this.#corrections) {
       const delay = this.correctionDelayMs(ref);

@@ -7,6 +7,7 @@ import type { Observer } from "../observe/observer.ts";
 import { dependentsOf } from "../plan/deletion-order.ts";
 import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
 import { type PrunePlan, planPrune, waitsForSuccessor, withoutNamespace } from "../plan/plan-prune.ts";
+import { annotationOf, REPLACE_ANNOTATION } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { InventoryKeeper } from "./inventory-keeper.ts";
@@ -32,7 +33,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   function tellHeld(plan: Pick<PrunePlan, "held" | "protected" | "frozen">): void {
     const before = state.held?.id;
     state.held = plan.held;
-    state.protected = plan.protected;
+    state.protected = plan.protected.map((entry) => entry.ref);
     state.frozen = plan.frozen;
     if (!plan.held || plan.held.id === before) return;
     logger.warn({ [LogField.Code]: "DELETION_HELD", [LogField.Count]: plan.held.objects }, plan.held.message);
@@ -65,11 +66,11 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const { ref, bundle } = entry;
     failpoint("agent.beforeDelete");
     try {
-      const { outcome, why } = await prune(entry, context, signal);
+      const { outcome, why, since = "" } = await prune(entry, context, signal);
       failpoint("agent.afterDelete");
       state.pruneFailures.delete(ref);
-      if (outcome === "terminating") state.noteTerminating(ref, why);
-      else state.terminating.delete(ref);
+      const stuck = outcome === "terminating" ? state.noteTerminating(ref, why, since) : void state.terminating.delete(ref);
+      if (stuck) tellBlocked(entry, stuck);
       if (outcome === "gone") event("Pruned", `${describe(ref)} was deleted`, entry);
       if (outcome === "released") event("Released", `${describe(ref)} left Git and stays in the cluster: ${why}`, entry);
       return outcome !== "terminating";
@@ -89,9 +90,35 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   function tellBlocked(entry: InventoryEntry, error: CodedError): void {
     logger.warn({ [LogField.Code]: error.code, [LogField.Bundle]: entry.bundle }, error.message);
     if (error.code === "PRUNE_BLOCKED") event("PruneBlocked", error.message, entry);
+    if (error.code === "PRUNE_STUCK") event("PruneStuck", error.message, entry);
+  }
+
+  /** Gives those that somebody has deleted by hand, or that are not ours any more. */
+  async function lookAtProtected(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<readonly ObjectRefText[]> {
+    const gone: ObjectRefText[] = [];
+    const open = plan.protected.filter((entry) => !state.mustWait(state.shielded, entry.ref));
+    const context = open.length > 0 && pruneContextOf(plan, desired, state.inventory);
+    for (const entry of context ? open : []) {
+      if (state.desired !== desired) break;
+      if (context && (await isGone(entry, { ...context, keep: false, isProtected: true }, signal))) gone.push(entry.ref);
+    }
+    return gone;
+  }
+
+  async function isGone(entry: InventoryEntry, context: PruneContext, signal: AbortSignal): Promise<boolean> {
+    try {
+      const { outcome, why } = await prune(entry, context, signal);
+      if (outcome === "released") event("Released", `${describe(entry.ref)} left Git and stays in the cluster: ${why}`, entry);
+      return outcome !== "terminating";
+    } catch (error) {
+      if (signal.aborted) throw error;
+      state.noteShielded(entry.ref);
+      return false;
+    }
   }
 
   function forget(ref: ObjectRefText): void {
+    state.shielded.delete(ref);
     observer.forget(ref);
     state.lastApplied.delete(ref);
     state.finished.delete(ref);
@@ -118,30 +145,39 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     return true;
   }
 
+  /** Says whether it is an object's turn: what depends on it is gone, and what replaces it is there. */
+  function deletable(plan: PrunePlan, desired: DesiredState, replacing: ReadonlySet<ObjectRefText>) {
+    const mustStay = waitsForSuccessor(state.inventory, desired.slice, replacing);
+    const dependents = dependentsOf([...plan.deletions, ...plan.heldEntries, ...plan.frozen], state.inventory);
+    return (entry: InventoryEntry, gone: ReadonlySet<ObjectRefText>) => !mustWaitFor(dependents(entry, gone), entry) && !mustStay(entry);
+  }
+
   /** Gives the objects that are gone, or not ours. */
   async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ReadonlySet<ObjectRefText>> {
     const gone = new Set<ObjectRefText>();
     if (plan.released.length + plan.deletions.length === 0) return gone;
     const context = pruneContextOf(plan, desired, state.inventory);
     const kept = new Set(plan.released);
-    const mustStay = waitsForSuccessor(state.inventory, desired.slice);
-    const dependents = dependentsOf([...plan.deletions, ...plan.heldEntries, ...plan.frozen], state.inventory);
+    const replacing = replacementsIn(desired);
+    const mayBeDeleted = deletable(plan, desired, replacing);
     for (const entry of [...plan.released, ...plan.deletions]) {
       // A newer slice may want again what this one did not (I3).
       if (state.desired !== desired) break;
       const keep = kept.has(entry);
-      if (!keep && mustWaitFor(dependents(entry, gone), entry)) continue;
+      if (!keep && !mayBeDeleted(entry, gone)) continue;
       if (state.mustWait(state.pruneFailures, entry.ref) || state.mustWait(state.terminating, entry.ref)) continue;
-      if (!keep && mustStay(entry)) continue;
       if (await pruneOne(entry, { ...context, keep }, signal)) gone.add(entry.ref);
     }
+    // What could not be made beside them can be now.
+    if (gone.size > 0) state.retrySoon(replacing);
     return gone;
   }
 
   /** What is not to leave any more neither fails to, nor is waited for. */
   function dropOld(planned: ReadonlySet<ObjectRefText>): void {
     for (const ref of waitsForOthers) if (!planned.has(ref)) waitsForOthers.delete(ref);
-    for (const known of [state.pruneFailures, state.terminating]) for (const ref of known.keys()) if (!planned.has(ref)) known.delete(ref);
+    for (const known of [state.pruneFailures, state.terminating, state.shielded])
+      for (const ref of known.keys()) if (!planned.has(ref)) known.delete(ref);
   }
 
   /** The plan for one inventory and one slice is always the same, and to make it anew in every pass would cost more than all else. */
@@ -156,17 +192,24 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   return async (desired, signal) => {
     const plan = planOf(desired);
     tellHeld(plan);
-    dropOld(new Set([...plan.deletions, ...plan.released].map((entry) => entry.ref)));
+    dropOld(new Set([...plan.deletions, ...plan.released, ...plan.protected].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);
     await forgetApplied(plan.deletions);
-    const gone = await pruneAll(plan, desired, signal);
+    const gone = new Set([...(await pruneAll(plan, desired, signal)), ...(await lookAtProtected(plan, desired, signal))]);
     const leaving = new Set([...plan.renamed, ...gone]);
+    state.protected = state.protected.filter((ref) => !gone.has(ref));
     if (leaving.size === 0) return;
     if (gone.size > 0) logger.info({ [LogField.Count]: gone.size }, `pruned: ${gone.size} deleted or released`);
     failpoint("agent.beforeInventoryShrink");
     for (const ref of leaving) forget(ref);
     await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !leaving.has(ref))) });
   };
+}
+
+/** Objects that Git wants to be made only when those of their kind that left their bundle are gone (E080). */
+function replacementsIn(desired: DesiredState): ReadonlySet<ObjectRefText> {
+  const lines = [...desired.bundles.values()].flat();
+  return new Set(lines.filter(({ manifest }) => annotationOf(manifest, REPLACE_ANNOTATION) === "deleteFirst").map(({ ref }) => ref));
 }
 
 /** What each deletion has to know of the others, and of what stays. */

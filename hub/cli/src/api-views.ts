@@ -77,8 +77,16 @@ export interface Target {
   readonly conditions: readonly Condition[];
 }
 
+/** Whose the objects of a bundle are, where that is not as usual. */
+export interface Ownership {
+  readonly adoption?: string;
+  readonly onRemoval?: string;
+  /** `namespace/name`. */
+  readonly serviceAccount?: string;
+}
+
 /** GET /targets/{bundle}/{cluster}. */
-export interface TargetDetail extends Target {
+export interface TargetDetail extends Target, Ownership {
   readonly exceptions: readonly ObjectException[];
   readonly source?: string;
   readonly directory?: string;
@@ -107,7 +115,7 @@ export interface LiveObject {
 }
 
 /** GET /bundles/{name}. */
-export interface Bundle {
+export interface Bundle extends Ownership {
   readonly name: string;
   readonly source: string;
   readonly directory: string;

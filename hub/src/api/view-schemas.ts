@@ -86,6 +86,7 @@ const targetFields = {
   conditions: z.array(CONDITION),
 };
 export const TARGET = z.object(targetFields).meta({ id: "Target" });
+const ownership = { adoption: text.optional(), onRemoval: text.optional(), serviceAccount: text.optional() };
 export const TARGET_DETAIL = z
   .object({
     ...targetFields,
@@ -94,6 +95,7 @@ export const TARGET_DETAIL = z
     directory: text.optional(),
     layers: z.array(text),
     driftMode: text,
+    ...ownership,
   })
   .meta({ id: "TargetDetail" });
 export const BUNDLE = z
@@ -104,6 +106,7 @@ export const BUNDLE = z
     targets: z.object({ ...counts, unknown: z.int() }),
     dependsOn: z.array(text),
     driftMode: text,
+    ...ownership,
     conditions: z.array(CONDITION),
   })
   .meta({ id: "Bundle" });

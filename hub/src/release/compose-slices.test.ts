@@ -69,6 +69,21 @@ describe("composing slices", () => {
     expect(next.problems).toEqual([{ cluster: "one", bundle: "b", code: "RENDER_HELM", message: "no" }]);
   });
 
+  it("E100: a pause and its end count for a target that fails too, and change nothing else of its entry", () => {
+    const paused = (target: TargetOutcome, is: boolean): TargetOutcome => {
+      const { options } = target.target.bundle;
+      return {
+        ...target,
+        target: { ...target.target, bundle: { ...target.target.bundle, options: { ...options, ...(is && { paused: true }) } } },
+      };
+    };
+    const [entry] = before.get("one")!.bundles;
+    const stopped = composeSlices({ model: model(["a", "b"]), outcomes: [paused(bad("a"), true), good("b", "y")], previous: before });
+    expect(stopped.slices.get("one")?.bundles[0]).toEqual({ ...entry, options: { ...bundle("a").options, paused: true } });
+    const again = composeSlices({ model: model(["a", "b"]), outcomes: [bad("a"), good("b", "y")], previous: published(stopped) });
+    expect(again.slices.get("one")?.bundles[0]).toEqual(entry);
+  });
+
   it("I4: a target that fails and is not known from before is kept, never absent", () => {
     expect(names(composeSlices({ model: model(["a", "b"]), outcomes: [good("a", "x"), bad("b")], previous: new Map() }))).toEqual([
       "a:desired",

@@ -4,6 +4,7 @@ import type { ClusterRecord } from "./cluster-record.ts";
 import type { DesiredState } from "./desired-state.ts";
 import type { EventLog } from "./event-log.ts";
 import type { KnownTarget } from "./known-fleet.ts";
+import { ownershipOf } from "./ownership-view.ts";
 import { type ClusterFold, foldCluster, isTrouble, tally, viewTarget } from "./reported-views.ts";
 import type { RevisionLog } from "./revision-log.ts";
 import type {
@@ -130,6 +131,7 @@ export function createFleetViews(fleet: FleetState): FleetViews {
       targets: tally(viewsOf(fleet.desired.targetsOfBundle.get(name) ?? [], fleet.desired)),
       dependsOn: definition.options.dependsOn,
       driftMode: definition.options.drift.mode,
+      ...ownershipOf(definition.options),
       conditions: fleet.desired.bundleConditions(name),
     };
   }
@@ -185,6 +187,7 @@ export function createFleetViews(fleet: FleetState): FleetViews {
       directory: bundle.directory,
       layers: layers.map((layer) => `${layer.at.file}${layer.at.line === undefined ? "" : `:${layer.at.line}`}`),
       driftMode: bundle.options.drift.mode,
+      ...ownershipOf(bundle.options),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { Freshness, Health, HeldDeletion, Labels, ObjectException, SliceCondition, SyncState } from "@muster/shared/model";
+import type { OwnershipView } from "./ownership-view.ts";
 
 /** A condition as Kubernetes has them; `type` says what is wrong if `status` is True. */
 export interface ConditionView {
@@ -75,7 +76,7 @@ export interface TargetView {
 }
 
 /** A target with its exceptional objects, for `describe`. */
-export interface TargetDetailView extends TargetView {
+export interface TargetDetailView extends TargetView, OwnershipView {
   readonly exceptions: readonly ObjectException[];
   readonly source?: string;
   readonly directory?: string;
@@ -84,7 +85,7 @@ export interface TargetDetailView extends TargetView {
 }
 
 /** One bundle over all of its clusters. */
-export interface BundleView {
+export interface BundleView extends OwnershipView {
   readonly name: string;
   readonly source: string;
   readonly directory: string;

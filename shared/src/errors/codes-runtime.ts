@@ -160,8 +160,8 @@ export const RUNTIME_CODES = {
     retryable: true,
   }),
   ADOPT_REFUSED: entry(
-    "The object exists and belongs to another tool.",
-    "Remove it from the other tool first (Helm, Argo CD, Flux or another manager, as the message says).",
+    "The object exists already, and the bundle does not take it over.",
+    "Remove it from the other tool first, if it has one. Or allow it: `adoption` of the bundle, or the annotation muster.dev/adopt on the object; the message says what would change.",
   ),
   PRUNE_BLOCKED: entry(
     "An object that left Git could not be deleted.",
@@ -169,13 +169,18 @@ export const RUNTIME_CODES = {
     { retryable: true },
   ),
   PRUNE_WAITING: entry(
-    "An object that left Git is deleted when others that left Git too are gone: what lives in the Namespace, or is of the kind.",
+    "An object that left Git is deleted when others that left Git too are gone: what lives in the Namespace, is of the kind, or is of a bundle that depends on its own.",
     "Nothing, unless it lasts: then look at who is to remove the finalizers of the objects that the message names.",
     { retryable: true },
   ),
+  PRUNE_STUCK: entry(
+    "An object that left Git is being deleted for more than ten minutes, because finalizers are outstanding.",
+    "Look at the controller that is to remove the finalizers which the message names; take them off by hand only if it is gone for good.",
+    { retryable: true },
+  ),
   PRUNE_PROTECTED: entry(
-    "An object that left Git is in a protected namespace, or has the annotation muster.dev/prune: protect.",
-    "Delete it by hand, or take the annotation off the live object.",
+    "An object that left Git stands where nothing is ever deleted (in kube-system, or in the agent's own namespace), or has the annotation muster.dev/prune: protect.",
+    "Delete it by hand, or take its label muster.dev/bundle off to keep it; either way the agent forgets it then. With the annotation off it is deleted.",
   ),
   DELETION_HELD: entry(
     "More deletions than the budget allows wait for an approval.",

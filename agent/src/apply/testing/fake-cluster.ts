@@ -16,6 +16,7 @@ import { createDiscovery } from "../../kube/discovery.ts";
 export interface FakeCall {
   readonly verb: "get" | "list" | "apply" | "delete" | "create" | "replace" | "patch";
   readonly ref: ObjectRefText;
+  readonly dryRun?: true;
   /** In whose name, if not the agent's. */
   readonly as?: ServiceAccountRef;
 }
@@ -127,7 +128,7 @@ export function createFakeCluster(): FakeCluster {
     },
     async apply(of, manifest, options) {
       const ref = refOf(manifest);
-      await ask({ verb: "apply", ref });
+      await ask({ verb: "apply", ref, ...(options.dryRun && { dryRun: true }) });
       refuseUnserved(of);
       const before = objects.get(ref);
       const asked = manifest.metadata["resourceVersion"];

@@ -11,6 +11,7 @@ import { TARGETS, type TargetRow } from "../resources/targets.ts";
 import { bundleWord, isHolding, plural } from "../words.ts";
 import { EVENTS_SHOWN } from "./describe-cluster.ts";
 import { addEvents } from "./event-lines.ts";
+import { ownershipFields } from "./ownership-fields.ts";
 
 /** Targets that are told one by one; the table has all of them. */
 const MAX_TOLD = 10;
@@ -72,6 +73,7 @@ export function bundleLines(cli: Cli, { bundle, targets, drift, events }: Bundle
   report.fields([
     ["In Git", bundlePlace(bundle)],
     ["Drift mode", bundle.driftMode],
+    ...ownershipFields(bundle),
     ["Depends on", bundle.dependsOn.join(", ")],
   ]);
   report.section(`Targets (${bundle.targets.synced}/${bundle.targets.total} synced)`);

@@ -10,6 +10,7 @@ import { bundlePlace } from "../resources/bundles.ts";
 import { healthWord, shortDigest, shortRevision, targetWord } from "../words.ts";
 import { addSilence, EVENTS_SHOWN } from "./describe-cluster.ts";
 import { addEvents } from "./event-lines.ts";
+import { ownershipFields } from "./ownership-fields.ts";
 
 /** All that is known of a target. */
 export interface TargetPage {
@@ -89,6 +90,7 @@ export function targetLines(cli: Cli, page: TargetPage): readonly string[] {
     ["Blocked by", (target.blockedBy ?? []).join("; ")],
     ["Layers", target.layers.join(", ")],
     ["Drift mode", target.driftMode],
+    ...ownershipFields(target),
   ]);
   if (objects) {
     report.section(`Objects (${objects.length}), as the agent sees them now`);
