@@ -127,7 +127,13 @@ function driftFromWire(drift: Items<StatusOutput["exceptions"]>["drift"]): Objec
   };
 }
 
-function changeFromWire({ path, wanted, got, manager, at }: NonNullable<Items<StatusOutput["exceptions"]>["drift"]>["fields"][number]): FieldChange {
+function changeFromWire({
+  path,
+  wanted,
+  got,
+  manager,
+  at,
+}: NonNullable<Items<StatusOutput["exceptions"]>["drift"]>["fields"][number]): FieldChange {
   return {
     path: cut(path, MAX_NAME),
     ...(wanted && { wanted: cut(wanted, MAX_VALUE) }),

@@ -50,6 +50,7 @@ export function viewTarget(
     ...(report?.applied && { applied: report.applied }),
     ...(revision && { revision }),
     ...(kept ?? why),
+    ...(told && report?.blockedBy && { blockedBy: report.blockedBy }),
     conditions: desired.targetConditions(bundle, cluster),
   };
 }

@@ -73,6 +73,7 @@ export function bundleLines(cli: Cli, { bundle, targets, drift, events }: Bundle
     ["In Git", bundlePlace(bundle)],
     ["Drift mode", bundle.driftMode],
     ["Depends on", bundle.dependsOn.join(", ")],
+    ["Blocked by", (bundle.blockedBy ?? []).join("; ")],
   ]);
   report.section(`Targets (${bundle.targets.synced}/${bundle.targets.total} synced)`);
   const columns = TARGETS.columns(nowMs).filter(({ title, wide }) => title !== "BUNDLE" && !wide);

@@ -20,6 +20,10 @@ export interface BundleReport {
   'failed'?: (number);
   'reason'?: (string);
   'message'?: (string);
+  /**
+   * What it waits for before it is applied: bundles, and "bundle: object: expression" for what readiness asks of one.
+   */
+  'blockedBy'?: (string)[];
 }
 
 /**
@@ -41,4 +45,8 @@ export interface BundleReport__Output {
   'failed': (number);
   'reason': (string);
   'message': (string);
+  /**
+   * What it waits for before it is applied: bundles, and "bundle: object: expression" for what readiness asks of one.
+   */
+  'blockedBy': (string)[];
 }
