@@ -20,7 +20,7 @@ function snapshotOf({ wanted }: Revision): Snapshot {
       return [ref, { ref, bundle, uid: `uid-${ref}` }];
     }),
   );
-  return { live, inventory: { entries, applied: new Map(), rebuilt: false }, generation: { slice: 5, highWater: 5 } };
+  return { live, inventory: { entries, applied: new Map(), bundles: new Map(), rebuilt: false }, generation: { slice: 5, highWater: 5 } };
 }
 
 const changed = (snapshot: Snapshot, ref: ObjectRefText, change: Partial<LiveObject> | undefined): Snapshot => {

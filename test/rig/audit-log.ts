@@ -7,6 +7,8 @@ export interface AuditEntry {
   /** RFC 3339, when it was answered to the end. */
   readonly endedAt: string;
   readonly user: string;
+  /** In whose name the user asked; empty: in its own. */
+  readonly impersonated: string;
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
@@ -24,6 +26,7 @@ interface RawEntry {
   requestReceivedTimestamp?: string;
   stageTimestamp?: string;
   user?: { username?: string };
+  impersonatedUser?: { username?: string };
   verb?: string;
   userAgent?: string;
   requestURI?: string;
@@ -73,6 +76,7 @@ function toEntry(raw: RawEntry): AuditEntry {
     at: raw.requestReceivedTimestamp ?? "",
     endedAt: raw.stageTimestamp ?? "",
     user: raw.user?.username ?? "",
+    impersonated: raw.impersonatedUser?.username ?? "",
     verb: raw.verb ?? "",
     group: raw.objectRef?.apiGroup ?? "",
     resource: raw.objectRef?.resource ?? "",

@@ -7,6 +7,7 @@ const at = (second: number) => new Date(second * 1_000).toISOString();
 const entry = (verb: string, second: number, change: Partial<AuditEntry> = {}): AuditEntry => ({
   at: at(second),
   user: "agent",
+  impersonated: "",
   verb,
   group: "",
   resource: "configmaps",

@@ -1,4 +1,3 @@
-import { CodedError } from "@muster/shared/errors";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Link, LinkRequest } from "../../agent/src/kube/testing/memory/memory-cluster.ts";
 import type { SeededRandom } from "../rig/seeded-random.ts";

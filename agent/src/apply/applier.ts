@@ -17,6 +17,7 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isUnserved } from "../kube/map-error.ts";
+import { perAccount } from "../kube/per-account.ts";
 import { computeHealth } from "../observe/health.ts";
 import { rulesFor } from "../observe/ignore-rules.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -72,7 +73,17 @@ export interface ApplierOptions {
 
 const NAMESPACES: ResourceType = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, verbs: [] };
 
+/** Each object is applied in the name of its bundle's account, if it has one (E008). */
 export function createApplier(options: ApplierOptions): Applier {
+  const inNameOf = perAccount(options.cluster, (cluster) => createApplierAs({ ...options, cluster }));
+  return {
+    apply: (task, signal) => inNameOf(task.options.serviceAccount).apply(task, signal),
+    // Whether the cluster has a kind is nobody's secret, and asked for all bundles.
+    waitEstablished: (ref, signal, timeoutMs) => inNameOf(undefined).waitEstablished(ref, signal, timeoutMs),
+  };
+}
+
+function createApplierAs(options: ApplierOptions): Applier {
   const { cluster, discovery, observer, clock, ownNamespace, watchNamespaces = [], failpoint = () => {} } = options;
 
   async function apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult> {
@@ -204,7 +215,7 @@ export function createApplier(options: ApplierOptions): Applier {
           await overcome(task, error, signal);
           return apply(again, signal);
         }
-        if (code !== "NAMESPACE_MISSING" || !task.options.createNamespace) throw error;
+        if (code !== "NAMESPACE_MISSING" || !task.options.createNamespace || task.dryRun) throw error;
         await createNamespace(parseObjectRef(task.line.ref).namespace, signal);
         failpoint("agent.afterNamespace");
         return apply(again, signal);

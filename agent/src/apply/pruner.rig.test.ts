@@ -59,7 +59,7 @@ function newPruner(cluster = open()) {
   const discovery = createDiscoveryCache(cluster, systemClock);
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const prune = createPruner({ cluster, discovery, observer });
-  const context = { isWanted: () => false, leaves: () => false, isKnown: () => true, keep: false };
+  const context = { isWanted: () => false, leaves: () => false, isKnown: () => true, accountOf: () => undefined, keep: false };
   return async (live: Manifest) =>
     (await prune({ ref: formatObjectRef(objectRefOf(live)), bundle: "a", uid: String(live.metadata["uid"]) }, context, signal)).outcome;
 }

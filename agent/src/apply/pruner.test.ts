@@ -22,7 +22,7 @@ function setUp(failedGroups: string[] = []) {
   const observer = createObserver({ cluster, clock: systemClock, random: () => 0, logger: silentLogger() });
   const pruner = createPruner({ cluster, discovery: createDiscoveryCache(cluster, clock), observer });
   const prune = async (entry: InventoryEntry, isWanted: () => boolean, signal: AbortSignal) => {
-    const context = { isWanted, leaves: () => false, isKnown: (bundle: string) => bundle === "a", keep: false };
+    const context = { isWanted, leaves: () => false, isKnown: (bundle: string) => bundle === "a", accountOf: () => undefined, keep: false };
     return (await pruner(entry, context, signal)).outcome;
   };
   const ours = (manifest: Manifest) =>

@@ -1,4 +1,4 @@
-import { CodedError } from "@muster/shared/errors";
+import { CodedError, type ErrorCode } from "@muster/shared/errors";
 import {
   BUNDLE_LABEL,
   describeObjectRef,
@@ -8,11 +8,13 @@ import {
   type ObjectRef,
   objectRefOf,
   parseObjectRef,
+  type ServiceAccountRef,
 } from "@muster/shared/model";
 import type { Cluster, DeleteOptions, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { isDefined } from "../kube/is-defined.ts";
 import { isUnserved } from "../kube/map-error.ts";
+import { perAccount } from "../kube/per-account.ts";
 import { isAppliedByUs, managedFields } from "../observe/field-set.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
@@ -36,6 +38,8 @@ export interface PruneContext {
   readonly leaves: (ref: ObjectRef) => boolean;
   /** A bundle that this agent has, or has objects of. */
   readonly isKnown: (bundle: string) => boolean;
+  /** In whose name objects of a bundle are deleted and released; undefined: in our own. */
+  readonly accountOf: (bundle: string) => ServiceAccountRef | undefined;
   /** Git says that the object stays in the cluster. */
   readonly keep: boolean;
 }
@@ -54,8 +58,11 @@ const GONE: PruneResult = { outcome: "gone", why: "" };
 const released = (why: string): PruneResult => ({ outcome: "released", why });
 
 export function createPruner(options: PrunerOptions): Pruner {
-  const { cluster, discovery, observer } = options;
+  const inNameOf = perAccount(options.cluster, (cluster) => createPrunerAs(cluster, options));
+  return (entry, context, signal) => inNameOf(context.accountOf(entry.bundle))(entry, context, signal);
+}
 
+function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }: PrunerOptions): Pruner {
   const prune: Pruner = async (entry, context, signal) => {
     const ref = parseObjectRef(entry.ref);
     const type = await typeOf(ref, signal);
@@ -129,7 +136,8 @@ export function createPruner(options: PrunerOptions): Pruner {
     if (found) return found;
     if (fresh.failedGroups.has(ref.group))
       throw new CodedError("KIND_UNAVAILABLE", `${describeObjectRef(ref)}: the API group ${ref.group} does not answer`);
-    if (await isDefined(cluster, fresh, ref, signal))
+    // About the cluster, not in the bundle's name: who may not look at definitions is told that there is none.
+    if (await isDefined(own, fresh, ref, signal))
       throw new CodedError("PRUNE_BLOCKED", `${describeObjectRef(ref)}: its kind is defined but not served`);
     return undefined;
   }
@@ -166,9 +174,10 @@ function terminating(live: Manifest): PruneResult {
   return { outcome: "terminating", why: `being deleted since ${String(live.metadata["deletionTimestamp"])}${names}` };
 }
 
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["KUBE_DENIED", "KUBE_FORBIDDEN", "ACCOUNT_FORBIDDEN", "IMPERSONATION_FORBIDDEN"]);
+
 /** A refusal is the object's, whoever refuses; its words say who. */
 function blocked(error: unknown): CodedError {
   const coded = CodedError.from(error);
-  const isRefusal = coded.code === "KUBE_DENIED" || coded.code === "KUBE_FORBIDDEN";
-  return isRefusal ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
+  return REFUSALS.has(coded.code) ? new CodedError("PRUNE_BLOCKED", coded.message, { cause: coded }) : coded;
 }

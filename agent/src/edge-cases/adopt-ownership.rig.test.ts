@@ -268,7 +268,7 @@ describe("the memory of what is ours, on a real API server", () => {
         { length: count },
         (_, index): InventoryEntry => ({ ref: `web_object-${index}__ConfigMap`, bundle: "a", uid: randomUUID() }),
       );
-      return { entries: new Map(entries.map((entry) => [entry.ref, entry])), applied: new Map(), rebuilt: false };
+      return { entries: new Map(entries.map((entry) => [entry.ref, entry])), applied: new Map(), bundles: new Map(), rebuilt: false };
     };
     const inventory = large(50_000);
     const open = (of = cluster) => createStateStore({ cluster: of, namespace: tenant.state });

@@ -1,4 +1,4 @@
-import type { JsonObject, Manifest } from "@muster/shared/model";
+import type { JsonObject, Manifest, ServiceAccountRef } from "@muster/shared/model";
 
 /** A resource type as discovery tells it. */
 export interface ResourceType {
@@ -101,7 +101,12 @@ export interface Cluster {
     scope: ListScope & { resourceVersion: string; idleTimeoutMs?: number },
     signal: AbortSignal,
   ): AsyncIterable<WatchEvent>;
-  /** Closes the connection pool. */
+  /**
+   * The same API server, over the same connections, in the name of a ServiceAccount: every request is judged by its rights and none by
+   * ours. Throws IMPERSONATION_FORBIDDEN where we may not act in its name, ACCOUNT_FORBIDDEN where it may not do what is asked.
+   */
+  as(account: ServiceAccountRef): Cluster;
+  /** Closes the connection pool; of a view that {@link as} gave, nothing. */
   close(): Promise<void>;
 }
 

@@ -5,8 +5,9 @@ import type { AgentFailpoint } from "../failpoints.ts";
 import type { ApplyOptions, Cluster, DeleteOptions, ListOptions, ListResult, ResourceType } from "./cluster.ts";
 import { loadCredentials } from "./credentials.ts";
 import { discover } from "./discovery.ts";
+import { impersonating } from "./impersonate.ts";
 import { listPages } from "./list-pages.ts";
-import { createTransport, type KubeRequest } from "./transport.ts";
+import { createTransport, type KubeRequest, type KubeTransport } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
 
 /** Options of {@link createCluster}. */
@@ -31,7 +32,11 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     userAgent: options.userAgent,
     ...(options.connections && { connections: options.connections }),
   });
+  return clusterOver(transport, random);
+}
 
+/** What `as` gives goes through `transport`, and is made from `base`, which speaks for nobody but us. */
+function clusterOver(transport: KubeTransport, random: Random, base: KubeTransport = transport): Cluster {
   const sendObject = async (request: KubeRequest): Promise<Manifest> => {
     const value: unknown = JSON.parse((await transport.send(request)).body);
     if (!isManifest(value)) throw new CodedError("KUBE_SERVER", `${request.verb} ${request.what}: the answer is no object`);
@@ -129,6 +134,7 @@ export function createCluster(options: CreateClusterOptions): Cluster {
     },
     watch: (type, scope, signal) =>
       watchEvents({ transport, path: resourcePath(type, scope.namespace ?? ""), type, scope, signal, random }),
+    as: (account) => clusterOver(impersonating(base, account), random, base),
     close: () => transport.close(),
   };
 

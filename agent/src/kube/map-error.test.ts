@@ -9,6 +9,13 @@ describe("an answer of the API server", () => {
   it.each<[number, string, string]>([
     [401, status("Unauthorized", "Unauthorized"), "KUBE_UNAUTHORIZED"],
     [403, status("Forbidden", 'configmaps "x" is forbidden: User "y" cannot patch resource "configmaps"'), "KUBE_FORBIDDEN"],
+    // A refusal to act in somebody's name, as seen on 1.36 and before.
+    [403, status("Forbidden", 'x is forbidden: User "y" cannot impersonate-on:serviceaccount:get resource "x"'), "KUBE_FORBIDDEN"],
+    [
+      403,
+      status("Forbidden", 'serviceaccounts "x" is forbidden: User "y" cannot impersonate resource "serviceaccounts"'),
+      "KUBE_FORBIDDEN",
+    ],
     [403, status("Forbidden", 'pods "x" is forbidden: exceeded quota: q'), "KUBE_QUOTA"],
     [403, status("Forbidden", 'admission webhook "p" denied the request'), "KUBE_DENIED"],
     [403, status("Forbidden", "x", { causes: [{ reason: "NamespaceTerminating" }] }), "NAMESPACE_TERMINATING"],

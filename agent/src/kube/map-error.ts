@@ -119,7 +119,7 @@ function codeOfForbidden({ details }: KubeStatus, message: string): ErrorCode {
   // The quota plugin answers Forbidden like RBAC does and gives no cause (k8s.io/apiserver plugin/pkg/admission/resourcequota).
   if (/exceeded quota|status unknown for quota/.test(message)) return "KUBE_QUOTA";
   // RBAC's message is made by `responsewriters.Forbidden`: “User "x" cannot get resource …”.
-  return / cannot \w+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
+  return / cannot \S+ (?:resource|path)| is attempting to grant RBAC permissions/.test(message) ? "KUBE_FORBIDDEN" : "KUBE_DENIED";
 }
 
 function codeOfNotFound({ reason, details }: KubeStatus): ErrorCode {

@@ -19,6 +19,8 @@ export interface KubeRequest extends RequestSubject {
   readonly contentType?: string;
   readonly accept?: string;
   readonly signal?: AbortSignal;
+  /** User in whose name it is asked. Default: our own. */
+  readonly impersonate?: string;
   /** Milliseconds until the answer must be complete. Default 30 000. */
   readonly timeoutMs?: number;
 }
@@ -72,6 +74,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
         accept: request.accept ?? "application/json",
         "user-agent": userAgent,
         ...(authorization && { authorization }),
+        ...(request.impersonate && { "impersonate-user": request.impersonate }),
         ...(request.contentType && { "content-type": request.contentType }),
       },
       ...(request.body !== undefined && { body: request.body }),

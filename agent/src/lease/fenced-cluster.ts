@@ -30,6 +30,7 @@ export function fencedCluster(cluster: Cluster, lease: Pick<WriterLease, "ensure
     list: cluster.list,
     watch: cluster.watch,
     close: cluster.close,
+    as: (account) => fencedCluster(cluster.as(account), lease),
     async apply(type, manifest, options) {
       if (!options.dryRun) await ensure(type, options.signal);
       return cluster.apply(type, manifest, options);

@@ -1,4 +1,5 @@
 import type { Digest, ObjectRefText } from "@muster/shared/model";
+import type { BundleMemory } from "./bundle-memory.ts";
 
 /** One object that this agent owns in its cluster. */
 export interface InventoryEntry {
@@ -23,11 +24,13 @@ export interface Inventory {
   readonly entries: ReadonlyMap<ObjectRefText, InventoryEntry>;
   /** Per bundle, the manifest set that was last applied completely. */
   readonly applied: ReadonlyMap<string, Digest>;
+  /** How the objects of each bundle are to leave, once Git has the bundle no more. */
+  readonly bundles: ReadonlyMap<string, BundleMemory>;
   /** true: rebuilt after a loss; nothing is pruned until one full apply has succeeded (E096). */
   readonly rebuilt: boolean;
 }
 
-export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map(), rebuilt: false };
+export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map(), bundles: new Map(), rebuilt: false };
 
 /**
  * What two agents have written side by side: whatever either knows is known, and what one of them forgot because it was gone, the next
@@ -40,13 +43,16 @@ export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory 
     entries.set(ref, { ...entry, ...(uid !== undefined && { uid }) });
   }
   const applied = new Map([...mine.applied].filter(([bundle, digest]) => theirs.applied.get(bundle) === digest));
-  return { entries, applied, rebuilt: mine.rebuilt || theirs.rebuilt };
+  const bundles = new Map([...theirs.bundles, ...mine.bundles]);
+  return { entries, applied, bundles, rebuilt: mine.rebuilt || theirs.rebuilt };
 }
 
 interface Encoded {
   readonly version: 1;
   readonly entries: readonly InventoryEntry[];
   readonly applied: Readonly<Record<string, Digest>>;
+  /** Absent where there is nothing to say, as in what earlier agents have written. */
+  readonly bundles?: Readonly<Record<string, BundleMemory>>;
   readonly rebuilt: boolean;
 }
 
@@ -54,7 +60,8 @@ interface Encoded {
 export function formatInventory(inventory: Inventory): string {
   const entries = [...inventory.entries.values()].sort((a, b) => (a.ref < b.ref ? -1 : 1));
   const applied = Object.fromEntries([...inventory.applied].sort());
-  return JSON.stringify({ version: 1, entries, applied, rebuilt: inventory.rebuilt } satisfies Encoded);
+  const bundles = inventory.bundles.size > 0 && { bundles: Object.fromEntries([...inventory.bundles].sort()) };
+  return JSON.stringify({ version: 1, entries, applied, ...bundles, rebuilt: inventory.rebuilt } satisfies Encoded);
 }
 
 /** Inverse of {@link formatInventory}; throws a SyntaxError on anything else, so that damage is never an empty inventory. */
@@ -64,6 +71,7 @@ export function parseInventory(text: string): Inventory {
   return {
     entries: new Map(value.entries.map((entry) => [entry.ref, entry])),
     applied: new Map(Object.entries(value.applied)),
+    bundles: new Map(Object.entries(value.bundles ?? {})),
     rebuilt: value.rebuilt === true,
   };
 }

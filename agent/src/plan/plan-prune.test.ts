@@ -11,6 +11,7 @@ const namespaceRef = (name: string): ObjectRefText => formatObjectRef({ group: "
 const inventoryOf = (entries: readonly Partial<InventoryEntry>[], rebuilt = false): Inventory => ({
   entries: new Map(entries.map((entry) => [entry.ref ?? "", { bundle: "a", uid: `u-${entry.ref}`, ...entry } as InventoryEntry])),
   applied: new Map(),
+  bundles: new Map(),
   rebuilt,
 });
 const desired = (name: string, objects: readonly ObjectRefText[], prune = true): SliceBundle => ({
@@ -102,7 +103,7 @@ describe("prune", () => {
       for (const bundles of [[], [desired("a", [])]]) {
         const result = plan(inventoryOf([...owned, ...others]), slice(bundles));
         expect(result.deletions).toEqual([]);
-        expect([...result.heldRefs].sort()).toEqual([map("x"), map("y")]);
+        expect(refs(result.heldEntries).sort()).toEqual([map("x"), map("y")]);
       }
     }
   });
@@ -151,7 +152,7 @@ describe("prune", () => {
     const wanted = [desired("a", owned.slice(0, 5))];
     const held = plan(inventory, slice(wanted));
     expect(held.deletions).toEqual([]);
-    expect(held.heldRefs).toHaveLength(55);
+    expect(held.heldEntries).toHaveLength(55);
     const approved = plan(inventory, slice(wanted, { approvedDeletions: [held.held?.id ?? ""] }));
     expect(approved.deletions).toHaveLength(55);
     expect(plan(inventory, slice([desired("a", owned.slice(0, 4))], { approvedDeletions: [held.held?.id ?? ""] })).deletions).toEqual([]);
@@ -172,7 +173,7 @@ describe("prune", () => {
     const inventory = inventoryOf([{ ref: namespaceRef("web") }, { ref: map("x") }, { ref: map("y") }]);
     const result = plan(inventory, slice([desired("a", [map("y")])]));
     expect(refs(result.deletions)).toEqual([map("x")]);
-    expect(result.heldRefs).toEqual([namespaceRef("web")]);
+    expect(refs(result.heldEntries)).toEqual([namespaceRef("web")]);
     const approved = plan(inventory, slice([desired("a", [map("y")])], { approvedDeletions: [result.held?.id ?? ""] }));
     expect(refs(approved.deletions)).toEqual([map("x"), namespaceRef("web")]);
   });

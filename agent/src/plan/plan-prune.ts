@@ -7,8 +7,8 @@ import {
   type Slice,
 } from "@muster/shared/model";
 import { deletionApprovalId } from "@muster/shared/wire";
+import { byDeletionOrder } from "./deletion-order.ts";
 import type { Inventory, InventoryEntry } from "./inventory.ts";
-import { rankOf } from "./ranks.ts";
 
 /** What leaves the cluster, and what does not although it left Git. */
 export interface PrunePlan {
@@ -20,9 +20,11 @@ export interface PrunePlan {
   readonly renamed: readonly ObjectRefText[];
   /** Never deleted by us, whatever Git says; they stay in the inventory. */
   readonly protected: readonly ObjectRefText[];
+  /** They left a bundle that is paused, and wait for the end of the pause (E100). */
+  readonly frozen: readonly InventoryEntry[];
   /** Deletions that wait for a person. */
   readonly held?: HeldDeletion;
-  readonly heldRefs: readonly ObjectRefText[];
+  readonly heldEntries: readonly InventoryEntry[];
 }
 
 /** Namespaces that no slice may delete anything's home of (E083). */
@@ -44,37 +46,51 @@ const SAMPLE = 5;
  * stays: all while a bundle is kept, what is in protected namespaces, and all that is beyond the budget.
  */
 export function planPrune(inventory: Inventory, slice: Slice, ownNamespace: string): PrunePlan {
-  const nothing: PrunePlan = { deletions: [], released: [], renamed: [], protected: [], heldRefs: [] };
+  const nothing: PrunePlan = { deletions: [], released: [], renamed: [], protected: [], frozen: [], heldEntries: [] };
   // What left one bundle may have moved into a kept one, whose objects nobody can tell now: then nothing leaves (E078).
   if (slice.paused || inventory.rebuilt || slice.bundles.some((bundle) => bundle.state === "keep")) return nothing;
   const desired = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" ? bundle.objects : [])));
   const retained = new Set(slice.retained);
-  const orphaning = new Set(
-    slice.bundles.filter((bundle) => bundle.state === "desired" && !bundle.options.prune).map((bundle) => bundle.name),
-  );
-
+  const isOrphaned = orphans(inventory, slice);
+  const paused = new Set(slice.bundles.flatMap((bundle) => (bundle.state === "desired" && bundle.options.paused ? bundle.name : [])));
   const isRenamed = renames(inventory, desired);
 
   const released: InventoryEntry[] = [];
   const renamed: ObjectRefText[] = [];
   const untouchable: ObjectRefText[] = [];
+  const frozen: InventoryEntry[] = [];
   const candidates: InventoryEntry[] = [];
   for (const entry of inventory.entries.values()) {
     if (desired.has(entry.ref) || retained.has(entry.ref)) continue;
     const ref = parseObjectRef(entry.ref);
     if (isRenamed(entry)) renamed.push(entry.ref);
-    else if (entry.orphan || orphaning.has(entry.bundle)) released.push(entry);
+    else if (paused.has(entry.bundle)) frozen.push(entry);
+    else if (isOrphaned(entry)) released.push(entry);
     else if (isUntouchable(ref, ownNamespace)) untouchable.push(entry.ref);
     else candidates.push(entry);
   }
   const { deletions, held } = holdBack(candidates, inventory, slice, desired.size === 0);
   return {
-    deletions: deletions.sort(byDeletionOrder),
+    deletions: deletions.sort(byDeletionOrder(inventory.bundles)),
     released,
     renamed,
     protected: untouchable,
-    heldRefs: held.map((entry) => entry.ref),
-    ...(held.length > 0 && { held: describeHeld(held, inventory.entries.size) }),
+    frozen,
+    heldEntries: held,
+    ...(held.length > 0 && { held: describeHeld(held, inventory) }),
+  };
+}
+
+/**
+ * What stays in the cluster although it left Git: by `prune: false` or an annotation what leaves a bundle or leaves with it, by
+ * `onRemoval: orphan` what leaves with its bundle (E081, E101).
+ */
+function orphans(inventory: Inventory, slice: Slice): (entry: InventoryEntry) => boolean {
+  const prunes = new Map(slice.bundles.map((bundle) => [bundle.name, bundle.state === "desired" && bundle.options.prune]));
+  return ({ bundle, orphan }) => {
+    if (orphan) return true;
+    const isPruned = prunes.get(bundle);
+    return isPruned === undefined ? inventory.bundles.get(bundle)?.orphan === true : !isPruned;
   };
 }
 
@@ -132,10 +148,15 @@ export function isProtectedKind(ref: ObjectRef): boolean {
   return PROTECTED_KINDS.has(`${ref.group}/${ref.kind}`);
 }
 
-/** What is deleted only with an approval: beside the protected kinds, what holds data by its pods' claims (E082), and what may not be ours. */
-function isProtectedEntry(entry: InventoryEntry): boolean {
+/**
+ * Why an object is deleted only with an approval: it may not be ours; somebody had stopped all work on its bundle (E100); others live by it,
+ * or it holds data, a StatefulSet by its pods' claims (E082). undefined: there is no reason.
+ */
+function whyGuarded(entry: InventoryEntry, { bundles }: Inventory): string | undefined {
+  if (entry.found) return "known by their label only, since the inventory was lost";
   const ref = parseObjectRef(entry.ref);
-  return entry.found === true || isProtectedKind(ref) || (ref.group === "apps" && ref.kind === "StatefulSet");
+  if (isProtectedKind(ref) || (ref.group === "apps" && ref.kind === "StatefulSet")) return "of a protected kind";
+  return bundles.get(entry.bundle)?.paused ? "of a bundle that was paused when it left" : undefined;
 }
 
 /** Splits candidates into what may go now and what waits for a person. A slice without any object holds all of it (E070). */
@@ -152,9 +173,9 @@ function holdBack(
   if (open.length > 0 && (emptied || exceedsBudget(open.length, inventory, slice))) {
     return isApproved(open) ? { deletions: [...candidates], held: [] } : { deletions: approvedBefore, held: open };
   }
-  const guarded = open.filter(isProtectedEntry);
+  const { guarded = [], free = [] } = Object.groupBy(open, (entry) => (whyGuarded(entry, inventory) ? "guarded" : "free"));
   if (guarded.length === 0 || isApproved(guarded)) return { deletions: [...candidates], held: [] };
-  return { deletions: [...approvedBefore, ...open.filter((entry) => !isProtectedEntry(entry))], held: guarded };
+  return { deletions: [...approvedBefore, ...free], held: guarded };
 }
 
 /** More than a few objects, or more than a share of the cluster. */
@@ -163,20 +184,14 @@ function exceedsBudget(deletions: number, inventory: Inventory, slice: Slice): b
   return deletions > MIN_PERCENT_DELETIONS && deletions * 100 > inventory.entries.size * slice.deletionBudget.percent;
 }
 
-function describeHeld(held: readonly InventoryEntry[], total: number): HeldDeletion {
+function describeHeld(held: readonly InventoryEntry[], inventory: Inventory): HeldDeletion {
   const id = deletionApprovalId(held.map((entry) => entry.ref));
-  const guarded = held.every((entry) => entry.found) ? "known by their label only, since the inventory was lost" : "of a protected kind";
-  const why = held.every(isProtectedEntry) ? guarded : "beyond the deletion budget";
+  const reasons = held.map((entry) => whyGuarded(entry, inventory));
+  const why = reasons.includes(undefined) ? "beyond the deletion budget" : [...new Set(reasons)].sort().join(", or ");
   return {
     id,
     objects: held.length,
     sample: held.slice(0, SAMPLE).map((entry) => parseObjectRef(entry.ref)),
-    message: `${held.length} of ${total} objects left Git and are ${why}; to delete them, add ${id} to spec.deletion.approvals of the Fleet document`,
+    message: `${held.length} of ${inventory.entries.size} objects left Git and are ${why}; to delete them, add ${id} to spec.deletion.approvals of the Fleet document`,
   };
-}
-
-/** Reverse of the apply order: dependents first; namespaces and CRDs last (E012). */
-function byDeletionOrder(a: InventoryEntry, b: InventoryEntry): number {
-  const difference = rankOf(parseObjectRef(b.ref)) - rankOf(parseObjectRef(a.ref));
-  return difference !== 0 ? difference : a.ref < b.ref ? -1 : 1;
 }

@@ -89,7 +89,14 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const isGated = gate.length > 0;
   if (isGated) state.gates.set(name, gate);
   else state.gates.delete(name);
-  const needed = state.linesOf(name).filter((line) => needsApply(phase, line, name, isGated));
+  const wasComplete = state.inventory.applied.get(name) === content.manifestSet.digest;
+  const needed = state
+    .linesOf(name)
+    .filter((line) =>
+      options.paused
+        ? isUnseen(phase, line) && isCompared(phase, { bundle: name, options, wasComplete }, line)
+        : needsApply(phase, line, name, isGated),
+    );
   if (needed.length === 0) return nothing;
 
   const turn: Turn = {
@@ -98,7 +105,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
     superseded: state.superseded,
     options,
     before: await phase.lookAhead.at(name, needed, signal),
-    wasComplete: state.inventory.applied.get(name) === content.manifestSet.digest,
+    wasComplete,
     counts: {},
     uids: new Map(),
     corrected: [],
@@ -116,6 +123,24 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   return { bundle: name, counts, uids, corrected, adopted };
 }
 
+/**
+ * An object of ours that was applied as it is to be, by an earlier process if not by this one. What drifted from that is written over in mode
+ * correct only: in the other modes, and in a pause, a new process compares.
+ */
+function isCompared(
+  { state }: ApplyPhase,
+  { bundle, options, wasComplete }: Pick<Turn, "bundle" | "options" | "wasComplete">,
+  { ref, digest }: ManifestLine,
+): boolean {
+  const entry = state.inventory.entries.get(ref);
+  if (entry?.uid === undefined || !(wasComplete || entry.applied === digest)) return false;
+  return options.paused === true || state.driftModes.of(bundle, ref) !== DriftMode.Correct;
+}
+
+function isUnseen({ state }: ApplyPhase, line: ManifestLine): boolean {
+  return !state.isApplied(line) && !state.mustWait(state.failures, line.ref);
+}
+
 /** Applies one object and notes what came of it. Throws only when the signal aborts. */
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
@@ -126,9 +151,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   // What stands in its place now may be somebody else's: the applier is to look.
   const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  // What drifted from what was applied is written over in mode correct only; a new process compares.
-  const wasApplied = turn.wasComplete || state.inventory.entries.get(ref)?.applied === line.digest;
-  const dryRun = wasApplied && uid !== undefined && state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct;
+  const dryRun = uid !== undefined && isCompared(phase, turn, line);
+  // A pause that came meanwhile counts at once, and what is compared in one is not written for any reason.
+  if (!dryRun && (state.paused.has(turn.bundle) || state.desired?.slice.paused)) return;
   try {
     const task = {
       line,
@@ -221,11 +246,11 @@ async function gateOf(phase: ApplyPhase, bundle: string, options: BundleOptions,
     const blocked = (why: string) => [{ what: name, message: `It depends on the bundle ${name}, ${why}` }];
     const dependency = bundles.find((one) => one.name === name);
     if (!dependency) return blocked("which this cluster does not have");
-    const report = reportBundle(dependency, state, observer);
-    if (report.state !== SyncState.Synced) return blocked(`which is ${report.state}`);
+    const report = reportBundle(dependency, state, observer, { pausedAsItIs: true });
+    if (report.state !== SyncState.Synced) return blocked(`which is ${state.paused.has(name) ? "paused" : report.state}`);
     return report.health === Health.Current ? [] : blocked(`whose health is ${report.health}`);
   });
   // Objects are asked only where the bundles themselves are in order, and somebody waits for them.
-  const isWaiting = gate.length === 0 && state.linesOf(bundle).some((line) => !state.isApplied(line));
+  const isWaiting = gate.length === 0 && !options.paused && state.linesOf(bundle).some((line) => !state.isApplied(line));
   return isWaiting ? readiness.blockers(rules.of(bundle).ready, signal) : gate;
 }

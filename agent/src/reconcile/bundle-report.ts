@@ -44,8 +44,14 @@ const WAITING: ReadonlySet<ErrorCode> = new Set([
 /** What a bundle waits for is told up to here. */
 const MAX_BLOCKERS = 20;
 
+/** Options of {@link reportBundle}. */
+export interface ReportOptions {
+  /** Where it stands beneath a pause. Default: that it is paused. */
+  readonly pausedAsItIs?: boolean;
+}
+
 /** Where a bundle stands, from what was applied and what is observed. */
-export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer): BundleReport {
+export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer, options: ReportOptions = {}): BundleReport {
   const lines = state.linesOf(bundle.name);
   const healths: Health[] = [];
   let drifted = 0;
@@ -78,7 +84,8 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
 
   /** The first of these that holds says where the bundle stands. */
   function standing(): Pick<BundleReport, "state" | "reason" | "message"> {
-    if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
+    const pause = pausing();
+    if (pause) return pause;
     if (first) return failing(first, failures);
     const [duplicate] = state.duplicates.get(bundle.name) ?? [];
     if (duplicate !== undefined) return duplicated(duplicate);
@@ -95,6 +102,19 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   function remark(): Pick<BundleReport, "reason" | "message"> {
     const error = state.driftModes.firstMisspelt(bundle.name);
     return error ? { reason: error.code, message: error.message } : {};
+  }
+
+  /** What a pause keeps back (E100). */
+  function pausing(): Pick<BundleReport, "state" | "reason" | "message"> | undefined {
+    if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
+    if (!state.paused.has(bundle.name) || options.pausedAsItIs) return undefined;
+    const frozen = state.frozen.filter((entry) => entry.bundle === bundle.name).length;
+    const waits = [
+      ...(pending > 0 ? [`${pending} of ${lines.length} objects are not applied`] : []),
+      ...(drifted > 0 ? [`${drifted} ${drifted === 1 ? "has" : "have"} drifted`] : []),
+      ...(frozen > 0 ? [`${frozen} left Git`] : []),
+    ];
+    return { state: SyncState.Paused, reason: "Paused", message: `paused in Git${waits.length > 0 ? `; ${waits.join(", ")}` : ""}` };
   }
 
   function outOfSync(): Pick<BundleReport, "state" | "reason" | "message"> {
@@ -149,7 +169,10 @@ function duplicated(ref: ObjectRefText): Pick<BundleReport, "state" | "reason" |
 export function reportCluster(state: ClusterState, observer: Observer, sliceProblem: SliceCondition | undefined): ClusterReport {
   const slice = state.desired?.slice;
   const bundles = (slice?.bundles ?? []).map((bundle) => reportBundle(bundle, state, observer));
-  const done = slice !== undefined && bundles.every((bundle) => bundle.state === SyncState.Synced || bundle.state === SyncState.OutOfSync);
+  // A pause takes nothing away from what was applied before it.
+  const isDone = (bundle: SliceBundle, report: BundleReport | undefined) =>
+    isApplied(report) || (state.paused.has(bundle.name) && isApplied(reportBundle(bundle, state, observer, { pausedAsItIs: true })));
+  const done = slice?.bundles.every((bundle, index) => isDone(bundle, bundles[index])) ?? false;
   const generation = slice && { epoch: slice.epoch, generation: slice.generation };
   return {
     ...(generation && { seen: generation }),
@@ -158,6 +181,10 @@ export function reportCluster(state: ClusterState, observer: Observer, sliceProb
     ...(state.held && { heldDeletion: state.held }),
     ...(sliceProblem && { sliceProblem }),
   };
+}
+
+function isApplied(report: BundleReport | undefined): boolean {
+  return report?.state === SyncState.Synced || report?.state === SyncState.OutOfSync;
 }
 
 /** One object that is not plainly healthy and in sync. */

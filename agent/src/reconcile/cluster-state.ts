@@ -3,8 +3,8 @@ import type { Action, Digest, HeldDeletion, ObjectRefText, Slice } from "@muster
 import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { askedDelayMs } from "../kube/map-error.ts";
-import { EMPTY_INVENTORY, type Inventory } from "../plan/inventory.ts";
-import type { DesiredState } from "../pull/desired-state.ts";
+import { EMPTY_INVENTORY, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
+import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { DriftModes } from "./drift-modes.ts";
 import { FlapCounter } from "./flap-counter.ts";
 
@@ -77,6 +77,10 @@ export class ClusterState {
   driftModes = new DriftModes(undefined, () => []);
   /** Per bundle, objects that an earlier bundle of the slice has as well. */
   duplicates: ReadonlyMap<string, ReadonlySet<ObjectRefText>> = new Map();
+  /** Bundles of which nothing is applied, corrected or deleted. */
+  paused: ReadonlySet<string> = new Set();
+  /** What left a paused bundle, and waits for the end of the pause. */
+  frozen: readonly InventoryEntry[] = [];
   /** Why the last pass came to no end; while there is one, no bundle is where Git wants it. */
   passProblem: CodedError | undefined;
   /** Left Git, but stand where nothing is ever deleted. */
@@ -110,6 +114,7 @@ export class ClusterState {
     this.#superseded = new AbortController();
     this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
+    this.paused = desired ? pausedOf(desired) : new Set();
     this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
     this.driftModes = new DriftModes(desired, (bundle) => this.linesOf(bundle));
   }
@@ -228,6 +233,11 @@ function linesByBundle(
       (lines.get(name) ?? []).filter((line) => !refs.has(line.ref)),
     );
   return lines;
+}
+
+/** A kept bundle is paused if it was when Git could tell. */
+function pausedOf(desired: DesiredState): ReadonlySet<string> {
+  return new Set(desired.slice.bundles.filter((bundle) => contentOf(bundle, desired)?.options.paused).map((bundle) => bundle.name));
 }
 
 /** The hub refuses an object that two bundles have. If such a slice comes all the same, the first one has it, or the two would fight (E091). */

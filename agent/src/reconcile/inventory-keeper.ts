@@ -2,6 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { compareGenerations, DriftMode, type Generation, parseObjectRef } from "@muster/shared/model";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
+import { type BundleMemory, worthRemembering } from "../plan/bundle-memory.ts";
 import {
   EMPTY_INVENTORY,
   formatInventory,
@@ -11,10 +12,10 @@ import {
   parseInventory,
 } from "../plan/inventory.ts";
 import { InventoryDraft } from "../plan/inventory-draft.ts";
-import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
-import { contentOf, type DesiredState, readHighWater } from "../pull/desired-state.ts";
+import { type DesiredState, readHighWater } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import type { ApplySummary } from "./apply-phase.ts";
+import { claimObjects } from "./claim-objects.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { FoundObjects, Where } from "./find-ours.ts";
 
@@ -100,13 +101,20 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     }
   }
 
-  async function save(inventory: Inventory): Promise<void> {
+  async function save(wanted: Inventory): Promise<void> {
+    const inventory = { ...wanted, bundles: stillToKnow(wanted) };
     failpoint("agent.beforeInventoryWrite");
     await lookForRewind();
     // What came with the snapshot must not be written over before it was read.
     if (rewound) throw new CodedError("AGENT_STATE_REWOUND", REWOUND);
     state.inventory = await write(inventory);
     failpoint("agent.afterInventoryWrite");
+  }
+
+  function stillToKnow({ bundles, entries }: Inventory): ReadonlyMap<string, BundleMemory> {
+    const present = new Set((state.desired?.slice.bundles ?? []).map((bundle) => bundle.name));
+    for (const { bundle } of entries.values()) present.add(bundle);
+    return worthRemembering(bundles, present);
   }
 
   /** Without its memory the agent prunes nothing until one full apply has made the inventory anew (E096). */
@@ -158,7 +166,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       const uid = then.entries.get(ref)?.uid ?? now.uid;
       entries.set(ref, { ...now, ...(uid !== undefined && { uid }) });
     }
-    state.inventory = { entries, applied: new Map(), rebuilt: true };
+    const bundles = new Map([...then.bundles, ...state.inventory.bundles]);
+    state.inventory = { entries, applied: new Map(), bundles, rebuilt: true };
     // What is in the cluster now is not what was applied.
     state.lastApplied.clear();
   }
@@ -219,19 +228,8 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     async claim(desired) {
       // Most passes have neither a new slice nor a new inventory.
       if (claimed?.desired === desired && claimed.inventory === state.inventory) return;
-      const draft = new InventoryDraft(state.inventory.entries);
-      for (const bundle of desired.slice.bundles) {
-        // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
-        const prune = contentOf(bundle, desired)?.options.prune ?? true;
-        for (const { ref, head } of state.linesOf(bundle.name)) {
-          const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
-          const known = draft.get(ref);
-          if (known && isClaimOf(known, bundle.name, orphan)) continue;
-          const uid = known?.uid;
-          draft.set({ ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
-        }
-      }
-      if (draft.isChanged) await save({ ...state.inventory, entries: draft.entries });
+      const grown = claimObjects(state.inventory, desired, (bundle) => state.linesOf(bundle));
+      if (grown) await save(grown);
       claimed = { desired, inventory: state.inventory };
     },
     async record(summaries) {
@@ -244,13 +242,14 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
       let complete = true;
       for (const bundle of state.desired?.slice.bundles ?? []) {
         const done = state.linesOf(bundle.name).every((line) => state.isApplied(line));
-        complete &&= done;
+        // Of one that is paused nothing is deleted, so nothing of it need be applied before anything else is.
+        complete &&= done || state.paused.has(bundle.name);
         if (!done || bundle.state !== "desired" || applied.get(bundle.name) === bundle.manifestSet.digest) continue;
         applied.set(bundle.name, bundle.manifestSet.digest);
         grown = true;
       }
       const rebuilt = state.inventory.rebuilt && !complete;
-      if (grown || rebuilt !== state.inventory.rebuilt) await save({ entries: draft.entries, applied, rebuilt });
+      if (grown || rebuilt !== state.inventory.rebuilt) await save({ ...state.inventory, entries: draft.entries, applied, rebuilt });
     },
   };
 }
@@ -281,12 +280,13 @@ function noteUids(draft: InventoryDraft, summaries: readonly ApplySummary[]): vo
   }
 }
 
-/** Notes in modes report and off what each object was applied as: a new process is to tell of drift, not to write over it. */
+/** Notes in modes report and off, and in a pause, what each object was applied as: a new process is to tell of drift, not to write over it. */
 function noteReported(draft: InventoryDraft, state: ClusterState): void {
   for (const bundle of state.desired?.slice.bundles ?? []) {
     for (const { ref, digest } of state.linesOf(bundle.name)) {
       const entry = draft.get(ref);
-      const asApplied = state.driftModes.of(bundle.name, ref) === DriftMode.Correct ? undefined : digest;
+      const isCorrected = state.driftModes.of(bundle.name, ref) === DriftMode.Correct && !state.paused.has(bundle.name);
+      const asApplied = isCorrected ? undefined : digest;
       if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
       const { applied: _, ...rest } = entry;
       draft.set({ ...rest, ...(asApplied && { applied: asApplied }) });
@@ -300,12 +300,4 @@ function noteFinished(draft: InventoryDraft, state: ClusterState): void {
     const entry = draft.get(ref);
     if (entry && entry.finished !== finished) draft.set({ ...entry, finished });
   }
-}
-
-/**
- * An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle; nor is one
- * that was only found.
- */
-function isClaimOf(entry: InventoryEntry, bundle: string, orphan: boolean): boolean {
-  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved && !entry.found;
 }

@@ -7,7 +7,6 @@ import {
   type ObjectRefText,
   objectRefOf,
   parseObjectRef,
-  type SliceBundle,
   splitApiVersion,
 } from "@muster/shared/model";
 import type { ManifestLine } from "@muster/shared/wire";
@@ -53,6 +52,20 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
 
   const isUnknown = ({ ref }: ManifestLine) => state.inventory.entries.get(ref)?.uid === undefined || !observer.get(ref);
 
+  const contentIn = (name: string) => {
+    const bundle = state.desired?.slice.bundles.find((one) => one.name === name);
+    return bundle && state.desired && contentOf(bundle, state.desired);
+  };
+  /** What one account may see must not be shown to what works for another: its applier looks itself (E008). */
+  const accountOf = (name: string) => contentIn(name)?.options.serviceAccount;
+
+  /** True if more than the identity of an object is looked at although it is ours. */
+  function isComparedIn(name: string): (line: ManifestLine) => boolean {
+    const options = contentIn(name)?.options;
+    if (!options || options.drift.ignore.length > 0 || options.paused) return () => true;
+    return ({ ref }) => state.driftModes.of(name, ref) !== DriftMode.Correct;
+  }
+
   /** What this bundle and those after it are to make. */
   function newFrom(name: string, needed: readonly ManifestLine[]): Map<string, readonly ManifestLine[]> {
     const found = new Map([[name, needed.filter(isUnknown)]]);
@@ -60,6 +73,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     const bundles = state.desired?.slice.bundles ?? [];
     for (const bundle of bundles.slice(bundles.findIndex((one) => one.name === name) + 1)) {
       if (count >= AHEAD) break;
+      if (accountOf(bundle.name)) continue;
       const lines = state.linesOf(bundle.name).filter((line) => !state.isApplied(line) && isUnknown(line));
       found.set(bundle.name, lines);
       count += lines.length;
@@ -73,12 +87,12 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     for (const [bundle, lines] of newFrom(name, needed)) {
       const found = new Map<ObjectRefText, Manifest | null>();
       looked.set(bundle, found);
-      const isCompared = comparesWith(state, bundle);
+      const isCompared = isComparedIn(bundle);
       for (const line of lines) {
         const ref = parseObjectRef(line.ref);
         const key = JSON.stringify([ref.group, splitApiVersion(line.head.apiVersion).version, ref.kind, ref.namespace]);
         const group = groups.get(key) ?? [];
-        group.push({ line, found, isCompared });
+        group.push({ line, found, isCompared: isCompared(line) });
         groups.set(key, group);
       }
     }
@@ -116,6 +130,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
 
   return {
     async at(bundle, needed, signal) {
+      if (accountOf(bundle)) return new Map();
       if (!looked.has(bundle)) await look(bundle, needed, signal);
       const found = looked.get(bundle) ?? new Map();
       looked.delete(bundle);
@@ -129,13 +144,6 @@ interface Wanted {
   readonly line: ManifestLine;
   readonly found: Map<ObjectRefText, Manifest | null>;
   readonly isCompared: boolean;
-}
-
-/** True if more than the identity of an object of the bundle is looked at although it is ours. */
-function comparesWith(state: ClusterState, name: SliceBundle["name"]): boolean {
-  const bundle = state.desired?.slice.bundles.find((one) => one.name === name);
-  const drift = bundle && state.desired && contentOf(bundle, state.desired)?.options.drift;
-  return drift === undefined || drift.mode === DriftMode.Report || drift.ignore.length > 0;
 }
 
 /** An object of which only this is looked at: no value of it stays in memory. */

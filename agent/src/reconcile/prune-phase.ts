@@ -1,12 +1,13 @@
 import { CodedError } from "@muster/shared/errors";
-import { describeObjectRef, formatObjectRef, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
+import { describeObjectRef, formatObjectRef, type ObjectRefText, parseObjectRef, type ServiceAccountRef } from "@muster/shared/model";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { PruneContext, Pruner } from "../apply/pruner.ts";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Observer } from "../observe/observer.ts";
+import { dependentsOf } from "../plan/deletion-order.ts";
 import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
 import { type PrunePlan, planPrune, waitsForSuccessor, withoutNamespace } from "../plan/plan-prune.ts";
-import type { DesiredState } from "../pull/desired-state.ts";
+import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { InventoryKeeper } from "./inventory-keeper.ts";
 
@@ -28,10 +29,11 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   const { state, keeper, prune, observer, ownNamespace, logger, failpoint, event } = options;
 
   /** Says what waits for a person, once for each set. */
-  function tellHeld(plan: Pick<PrunePlan, "held" | "protected">): void {
+  function tellHeld(plan: Pick<PrunePlan, "held" | "protected" | "frozen">): void {
     const before = state.held?.id;
     state.held = plan.held;
     state.protected = plan.protected;
+    state.frozen = plan.frozen;
     if (!plan.held || plan.held.id === before) return;
     logger.warn({ [LogField.Code]: "DELETION_HELD", [LogField.Count]: plan.held.objects }, plan.held.message);
     event("DeletionHeld", plan.held.message);
@@ -87,26 +89,48 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     state.failures.delete(ref);
   }
 
+  /** Of what waits for others of its kind nobody knows when: it is looked at in every pass, and costs nothing. */
+  const waitsForOthers = new Set<ObjectRefText>();
+
+  /** Notes that an object waits for the bundles that depend on its own; gives true if it does (E012). */
+  function mustWaitFor(dependents: readonly InventoryEntry[], { ref, bundle }: InventoryEntry): boolean {
+    const waited = waitsForOthers.delete(ref);
+    if (dependents.length === 0) {
+      if (waited) state.pruneFailures.delete(ref);
+      return false;
+    }
+    waitsForOthers.add(ref);
+    const error = new CodedError(
+      "PRUNE_WAITING",
+      `${describe(ref)} waits for what depends on its bundle to be gone: ${namesOf(dependents)}`,
+    );
+    if (!waited || state.pruneFailures.get(ref)?.error.message !== error.message) state.fail(state.pruneFailures, ref, bundle, error);
+    return true;
+  }
+
   /** Gives the objects that are gone, or not ours. */
-  async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ObjectRefText[]> {
-    const gone: ObjectRefText[] = [];
+  async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ReadonlySet<ObjectRefText>> {
+    const gone = new Set<ObjectRefText>();
     if (plan.released.length + plan.deletions.length === 0) return gone;
     const context = pruneContextOf(plan, desired, state.inventory);
     const kept = new Set(plan.released);
     const mustStay = waitsForSuccessor(state.inventory, desired.slice);
+    const dependents = dependentsOf([...plan.deletions, ...plan.heldEntries, ...plan.frozen], state.inventory);
     for (const entry of [...plan.released, ...plan.deletions]) {
       // A newer slice may want again what this one did not (I3).
       if (state.desired !== desired) break;
       const keep = kept.has(entry);
+      if (!keep && mustWaitFor(dependents(entry, gone), entry)) continue;
       if (state.mustWait(state.pruneFailures, entry.ref) || state.mustWait(state.terminating, entry.ref)) continue;
       if (!keep && mustStay(entry)) continue;
-      if (await pruneOne(entry, { ...context, keep }, signal)) gone.push(entry.ref);
+      if (await pruneOne(entry, { ...context, keep }, signal)) gone.add(entry.ref);
     }
     return gone;
   }
 
   /** What is not to leave any more neither fails to, nor is waited for. */
   function dropOld(planned: ReadonlySet<ObjectRefText>): void {
+    for (const ref of waitsForOthers) if (!planned.has(ref)) waitsForOthers.delete(ref);
     for (const known of [state.pruneFailures, state.terminating]) for (const ref of known.keys()) if (!planned.has(ref)) known.delete(ref);
   }
 
@@ -127,7 +151,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const gone = await pruneAll(plan, desired, signal);
     const leaving = new Set([...plan.renamed, ...gone]);
     if (leaving.size === 0) return;
-    if (gone.length > 0) logger.info({ [LogField.Count]: gone.length }, `pruned: ${gone.length} deleted or released`);
+    if (gone.size > 0) logger.info({ [LogField.Count]: gone.size }, `pruned: ${gone.size} deleted or released`);
     failpoint("agent.beforeInventoryShrink");
     for (const ref of leaving) forget(ref);
     await keeper.save({ ...state.inventory, entries: new Map([...state.inventory.entries].filter(([ref]) => !leaving.has(ref))) });
@@ -139,12 +163,26 @@ export function pruneContextOf(plan: PrunePlan, desired: DesiredState, inventory
   const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map(({ ref }) => withoutNamespace(parseObjectRef(ref)))));
   const leaving = new Set(plan.deletions.map((entry) => entry.ref));
   const bundles = new Set([...inventory.entries.values()].map((entry) => entry.bundle));
-  for (const { name } of desired.slice.bundles) bundles.add(name);
+  const accounts = new Map<string, ServiceAccountRef | undefined>();
+  for (const bundle of desired.slice.bundles) {
+    bundles.add(bundle.name);
+    const content = contentOf(bundle, desired);
+    if (content) accounts.set(bundle.name, content.options.serviceAccount);
+  }
   return {
     isWanted: (ref) => wanted.has(withoutNamespace(ref)),
     leaves: (ref) => leaving.has(formatObjectRef(ref)),
     isKnown: (bundle) => bundles.has(bundle),
+    accountOf: (bundle) => (accounts.has(bundle) ? accounts.get(bundle) : inventory.bundles.get(bundle)?.serviceAccount),
   };
+}
+
+/** Objects that are named at most. */
+const SAMPLE = 5;
+
+function namesOf(entries: readonly InventoryEntry[]): string {
+  const names = entries.map(({ ref, bundle }) => `${describe(ref)} of the bundle ${bundle}`).sort();
+  return `${names.slice(0, SAMPLE).join(", ")}${names.length > SAMPLE ? ` and ${names.length - SAMPLE} more` : ""}`;
 }
 
 function describe(ref: ObjectRefText): string {

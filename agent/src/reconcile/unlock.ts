@@ -58,7 +58,7 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
       // What is new may refuse even more; it has its turn when the slice is kept.
       const isChanged = ({ ref, digest }: ManifestLine) =>
         isAdmission(ref) && state.inventory.entries.has(ref) && inForce.get(ref) !== digest;
-      if (!content) return [];
+      if (!content || content.options.paused) return [];
       const { options } = content;
       return (desired.bundles.get(bundle.name) ?? []).filter(isChanged).map((line) => {
         const uid = state.inventory.entries.get(line.ref)?.uid;

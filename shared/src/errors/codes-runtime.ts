@@ -83,6 +83,16 @@ export const RUNTIME_CODES = {
     "Widen the agent's role (chart value `rbac`), or move the object to a namespace that it may manage.",
     { retryable: true, exitCode: 4 },
   ),
+  ACCOUNT_FORBIDDEN: entry(
+    "The ServiceAccount in whose name the bundle is applied may not do this.",
+    "Bind the ServiceAccount that the message names to a role with this right; nothing is done with the agent's own rights instead.",
+    { retryable: true, exitCode: 4 },
+  ),
+  IMPERSONATION_FORBIDDEN: entry(
+    "The agent may not act as the ServiceAccount that the bundle names.",
+    "Add it to `impersonation.serviceAccounts` of the agent's chart, or correct `serviceAccount` of the bundle.",
+    { retryable: true, exitCode: 4 },
+  ),
   KUBE_NOT_FOUND: entry(
     "The object, its namespace or its kind does not exist.",
     "A namespace must be declared or created; see `createNamespace` of the bundle.",
@@ -136,7 +146,7 @@ export const RUNTIME_CODES = {
   ),
   NAMESPACE_MISSING: entry(
     "The object's namespace does not exist.",
-    "Declare the Namespace, or set `createNamespace: true` in the bundle.",
+    "Declare the Namespace, or set `createNamespace: ifAbsent` in the bundle.",
     { retryable: true },
   ),
   NAMESPACE_NOT_WATCHED: entry(

@@ -46,6 +46,7 @@ export {
   MIN_PERCENT_DELETIONS,
   OnRemoval,
   type ReadinessRule,
+  type ServiceAccountRef,
   type Slice,
   type SliceBundle,
   type SliceContent,

@@ -88,10 +88,16 @@ export const MIN_PERCENT_DELETIONS = 10;
 /** Used where no Fleet document says otherwise. */
 export const DEFAULT_DELETION_BUDGET: DeletionBudget = { objects: 50, percent: 20 };
 
+/** An identity of a cluster's own. */
+export interface ServiceAccountRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** How the agent treats one bundle. What is absent stands in no slice, so that a slice only needs an agent that knows what it uses. */
 export interface BundleOptions {
   readonly drift: { readonly mode: DriftMode; readonly ignore: readonly DriftIgnore[] };
-  /** false: objects that leave the bundle stay in the cluster and leave the inventory. */
+  /** false: objects that leave the bundle, or leave with it, stay in the cluster and leave the inventory. */
   readonly prune: boolean;
   /** true: the agent creates the namespaces that objects need and nobody declares. Such namespaces are never pruned. */
   readonly createNamespace: boolean;
@@ -105,10 +111,10 @@ export interface BundleOptions {
   readonly paused?: true;
   /** Default {@link Adoption.IfUnowned}. */
   readonly adoption?: Adoption;
-  /** Default {@link OnRemoval.Delete}; what leaves a bundle that stays goes by `prune`. */
+  /** Default {@link OnRemoval.Delete}, as far as `prune` allows; what leaves a bundle that stays goes by `prune` alone. */
   readonly onRemoval?: OnRemoval;
   /** The ServiceAccount in whose name everything of the bundle is done. Default: the agent's own. */
-  readonly serviceAccount?: { readonly namespace: string; readonly name: string };
+  readonly serviceAccount?: ServiceAccountRef;
 }
 
 /** Where the bytes of a manifest set are: a content-addressed blob in chunks. */

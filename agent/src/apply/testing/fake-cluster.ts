@@ -7,6 +7,7 @@ import {
   type Manifest,
   type ObjectRefText,
   objectRefOf,
+  type ServiceAccountRef,
 } from "@muster/shared/model";
 import type { Cluster, Discovery, ListScope, ResourceType, WatchEvent } from "../../kube/cluster.ts";
 import { createDiscovery } from "../../kube/discovery.ts";
@@ -15,6 +16,8 @@ import { createDiscovery } from "../../kube/discovery.ts";
 export interface FakeCall {
   readonly verb: "get" | "list" | "apply" | "delete" | "create" | "replace" | "patch";
   readonly ref: ObjectRefText;
+  /** In whose name, if not the agent's. */
+  readonly as?: ServiceAccountRef;
 }
 
 /** An API server in memory: enough of one for fast tests of what the agent decides. Rig tests have the real one. */
@@ -77,7 +80,9 @@ export function createFakeCluster(): FakeCluster {
     tell({ type: verb, object: cloneJson(live) });
     return cloneJson(live);
   };
-  async function ask(call: FakeCall): Promise<void> {
+  let speaker: ServiceAccountRef | undefined;
+  async function ask(asked: FakeCall): Promise<void> {
+    const call = { ...asked, ...(speaker && { as: speaker }) };
     calls.push(call);
     await fake.onCall?.(call);
     await Promise.resolve();
@@ -201,6 +206,25 @@ export function createFakeCluster(): FakeCluster {
       } finally {
         watchers.delete(watcher);
       }
+    },
+    as(account) {
+      // Every request is noted before anything else has a turn.
+      const inItsName =
+        <A extends unknown[], R>(method: (...args: A) => R) =>
+        (...args: A): R => {
+          speaker = account;
+          try {
+            return method(...args);
+          } finally {
+            speaker = undefined;
+          }
+        };
+      const { get, list, apply, delete: remove, create, replace, mergePatch } = fake;
+      const verbs = { get, list, apply, delete: remove, create, replace, mergePatch };
+      return {
+        ...fake,
+        ...(Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, inItsName(verb as never)])) as typeof verbs),
+      };
     },
     close: async () => {},
   };

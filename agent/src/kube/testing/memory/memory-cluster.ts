@@ -66,6 +66,8 @@ export function createMemoryCluster(api: MemoryApi, link: Link = directLink(api)
     mergePatch: (type, namespace, name, patch, signal) =>
       link.request(about("patch", type, namespace, name, true), () => api.mergePatch(type, namespace, name, patch, author), signal),
     watch: (type, scope, signal) => watch(type, scope, signal),
+    // Here everybody may do everything; what a ServiceAccount may not do is tested on a real API server.
+    as: () => createMemoryCluster(api, link, manager),
     close: async () => {},
   };
 

@@ -1,0 +1,54 @@
+import type { SliceBundle } from "@muster/shared/model";
+import type { ManifestLine } from "@muster/shared/wire";
+import { memoryOf } from "../plan/bundle-memory.ts";
+import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
+import { InventoryDraft } from "../plan/inventory-draft.ts";
+import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
+import { contentOf, type DesiredState } from "../pull/desired-state.ts";
+
+/** The inventory with an entry for all that a slice wants, and with what it says of its bundles; undefined if all of it is known. */
+export function claimObjects(
+  inventory: Inventory,
+  desired: DesiredState,
+  linesOf: (bundle: string) => readonly ManifestLine[],
+): Inventory | undefined {
+  const draft = new InventoryDraft(inventory.entries);
+  const bundles = new Map(inventory.bundles);
+  let grown = false;
+  for (const bundle of desired.slice.bundles) {
+    // One that is kept owns what it owned as the last good slice said, also what has moved back into it.
+    const options = contentOf(bundle, desired)?.options;
+    const memory = options && memoryOf(options);
+    if (memory && JSON.stringify(memory) !== JSON.stringify(bundles.get(bundle.name) ?? {})) {
+      bundles.set(bundle.name, memory);
+      grown = true;
+    }
+    for (const line of linesOf(bundle.name)) {
+      const prune = options?.prune ?? true;
+      claimObject(draft, line, { bundle, prune, paused: options?.paused ?? false });
+    }
+  }
+  return grown || draft.isChanged ? { ...inventory, entries: draft.entries, bundles } : undefined;
+}
+
+function claimObject(
+  draft: InventoryDraft,
+  { ref, head }: ManifestLine,
+  { bundle, prune, paused }: { readonly bundle: SliceBundle; readonly prune: boolean; readonly paused: boolean },
+): void {
+  const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
+  const known = draft.get(ref);
+  if (known && isClaimOf(known, bundle.name, orphan)) return;
+  // Of a paused bundle nothing is created; what has moved into it is its own from now on (E100).
+  if (paused && (!known || known.found)) return;
+  const uid = known?.uid;
+  draft.set({ ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
+}
+
+/**
+ * An object that is wanted again loses the approval of its deletion, so an approved entry is not yet the claim of a bundle; nor is one
+ * that was only found.
+ */
+function isClaimOf(entry: InventoryEntry, bundle: string, orphan: boolean): boolean {
+  return entry.bundle === bundle && (entry.orphan ?? false) === orphan && !entry.approved && !entry.found;
+}
