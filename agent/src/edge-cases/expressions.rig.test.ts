@@ -76,7 +76,7 @@ describe("what an expression says of live objects", () => {
         state: "Pending",
         reason: "DEPENDENCY_NOT_READY",
         message: expect.stringContaining(`${expression} is false`),
-        blockedBy: [expect.stringMatching(/^db: Widget .*x: object\.status\.ready >= object\.spec\.wanted$/)],
+        blockedBy: [expect.stringMatching(/^db: Widget\S* .*x: object\.status\.ready >= object\.spec\.wanted$/)],
       }),
     );
     expect(await live()).toEqual({});
