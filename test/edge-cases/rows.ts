@@ -206,14 +206,10 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E132: { section: "Health", what: "Job with TTL vanished" },
   E133: { section: "Health", what: "Suspended Job/CronJob, scaled to zero" },
   E134: { section: "Health", what: "CR without status vs with Ready=Unknown" },
-  E135: { section: "Health", what: "Custom CEL/expr health; invalid expr terminal", open: "Health by CEL is not there yet." },
-  E136: {
-    section: "Health",
-    what: "New revision arrives during wait",
-    open: "A newer slice still waits for up to 10 s behind a definition that does not become established.",
-  },
+  E135: { section: "Health", what: "Custom CEL/expr health; invalid expr terminal" },
+  E136: { section: "Health", what: "New revision arrives during wait" },
   E137: { section: "Health", what: "Empty set waits forever" },
-  E138: { section: "Health", what: "Flapping health", open: "Health is told as it is; flapping is not counted yet." },
+  E138: { section: "Health", what: "Flapping health" },
   E139: { section: "Health", what: "Terminating object reported Healthy" },
   E140: {
     section: "Health",

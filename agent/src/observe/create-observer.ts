@@ -60,6 +60,8 @@ export function createObserver(options: ObserverOptions): Observer {
   const loops: Promise<void>[] = [];
   const rules = new Map<string, HealthRules>();
   const relists = new Map<string, Wakeup>();
+  /** Objects whose health is by rules that are not in force any more. */
+  const unjudged = new Set<ObservedObject>();
   let awaited: ReadonlySet<ObjectRefText> = new Set();
   let running: AbortSignal | undefined;
   let sequence = 0;
@@ -113,7 +115,7 @@ export function createObserver(options: ObserverOptions): Observer {
   function see(live: Manifest): void {
     const object = objects.get(formatObjectRef(objectRefOf(live)));
     // The echo of our own apply, and most of what a relist shows.
-    if (!object || (object.applying === 0 && describes(object, live))) return;
+    if (!object || (object.applying === 0 && describes(object, live) && !unjudged.has(object))) return;
     if (object.applying > 0) {
       if (object.waiting === undefined || object.waiting === "deleted" || !isOlder(versionOf(live), versionOf(object.waiting)))
         object.waiting = live;
@@ -123,8 +125,9 @@ export function createObserver(options: ObserverOptions): Observer {
   /** Rules may say something else of objects that have not changed: lists show them again. */
   function lookAgain(bundle: string, kinds: ReadonlySet<string>): void {
     for (const [key, set] of byType) {
-      const isMeant = [...set].some(({ bundle: its, type }) => its === bundle && kinds.has(`${type.group}/${type.kind}`));
-      if (!isMeant) continue;
+      const meant = [...set].filter(({ bundle: its, type }) => its === bundle && kinds.has(`${type.group}/${type.kind}`));
+      if (meant.length === 0) continue;
+      for (const object of meant) unjudged.add(object);
       for (const [watched, relist] of relists) if (watched.startsWith(`${key} `)) relist.wake();
     }
   }
@@ -132,6 +135,7 @@ export function createObserver(options: ObserverOptions): Observer {
   /** Of an object that our own code fails on nothing is claimed; the watch of its type goes on (E121). */
   function record(object: ObservedObject, live: Manifest, isNewest = false): boolean {
     const before = object.resourceVersion;
+    unjudged.delete(object);
     try {
       const changed = recordLive(object, live, tell, { isNewest, health: rules.get(object.bundle) });
       return changed || (awaited.has(object.ref) && object.resourceVersion !== before);
@@ -239,6 +243,7 @@ export function createObserver(options: ObserverOptions): Observer {
       const object = objects.get(ref);
       if (!object) return;
       objects.delete(ref);
+      unjudged.delete(object);
       byType.get(keyOf(object.type))?.delete(object);
     },
     get(ref) {

@@ -253,6 +253,6 @@ async function gateOf(phase: ApplyPhase, bundle: string, options: BundleOptions,
     return report.health === Health.Current ? [] : blocked(`whose health is ${report.health}`);
   });
   // Objects are asked only where the bundles themselves are in order, and somebody waits for them.
-  const isWaiting = gate.length === 0 && state.linesOf(bundle).some((line) => !state.isApplied(line));
+  const isWaiting = gate.length === 0 && !options.paused && state.linesOf(bundle).some((line) => !state.isApplied(line));
   return isWaiting ? readiness.blockers(rules.of(bundle).ready, signal) : gate;
 }

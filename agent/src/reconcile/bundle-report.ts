@@ -41,13 +41,14 @@ const WAITING: ReadonlySet<ErrorCode> = new Set([
   "KUBE_QUOTA",
 ]);
 
+/** What a bundle waits for is told up to here. */
+const MAX_BLOCKERS = 20;
+
 /** Options of {@link reportBundle}. */
 export interface ReportOptions {
   /** Where it stands beneath a pause. Default: that it is paused. */
   readonly pausedAsItIs?: boolean;
 }
-/** What a bundle waits for is told up to here. */
-const MAX_BLOCKERS = 20;
 
 /** Where a bundle stands, from what was applied and what is observed. */
 export function reportBundle(bundle: SliceBundle, state: ClusterState, observer: Observer, options: ReportOptions = {}): BundleReport {

@@ -74,6 +74,7 @@ export interface Target {
   readonly revision?: string;
   readonly reason?: string;
   readonly message?: string;
+  readonly blockedBy?: readonly string[];
   readonly conditions: readonly Condition[];
 }
 
@@ -121,6 +122,7 @@ export interface Bundle extends Ownership {
   readonly directory: string;
   readonly targets: TargetCounts & { readonly unknown: number };
   readonly dependsOn: readonly string[];
+  readonly blockedBy?: readonly string[];
   readonly driftMode: string;
   readonly conditions: readonly Condition[];
 }

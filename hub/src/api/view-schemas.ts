@@ -105,6 +105,7 @@ export const BUNDLE = z
     directory: text,
     targets: z.object({ ...counts, unknown: z.int() }),
     dependsOn: z.array(text),
+    blockedBy: z.array(text).optional().describe("What it waits for on some cluster, as targets say it; at most 20"),
     driftMode: text,
     ...ownership,
     conditions: z.array(CONDITION),

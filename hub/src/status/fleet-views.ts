@@ -19,6 +19,9 @@ import type {
   TargetView,
 } from "./views.ts";
 
+/** What a bundle waits for is told of up to here, over all of its clusters. */
+const MAX_BLOCKERS = 20;
+
 /** What the answers are made of. All of it changes while the hub runs; nothing is changed here. */
 export interface FleetState {
   readonly records: ReadonlyMap<string, ClusterRecord>;
@@ -124,12 +127,15 @@ export function createFleetViews(fleet: FleetState): FleetViews {
   function bundleView(name: string): BundleView | undefined {
     const definition = fleet.desired?.known.bundles.get(name);
     if (!definition || !fleet.desired) return undefined;
+    const targets = viewsOf(fleet.desired.targetsOfBundle.get(name) ?? [], fleet.desired);
+    const blockedBy = [...new Set(targets.flatMap((target) => target.blockedBy ?? []))].sort();
     return {
       name,
       source: definition.source,
       directory: definition.directory,
-      targets: tally(viewsOf(fleet.desired.targetsOfBundle.get(name) ?? [], fleet.desired)),
+      targets: tally(targets),
       dependsOn: definition.options.dependsOn,
+      ...(blockedBy.length > 0 && { blockedBy: blockedBy.slice(0, MAX_BLOCKERS) }),
       driftMode: definition.options.drift.mode,
       ...ownershipOf(definition.options),
       conditions: fleet.desired.bundleConditions(name),

@@ -51,6 +51,7 @@ export function viewTarget(
     ...(report?.applied && { applied: report.applied }),
     ...(revision && { revision }),
     ...(kept ?? why),
+    ...(told && report?.blockedBy && { blockedBy: report.blockedBy }),
     conditions: desired.targetConditions(bundle, cluster),
   };
 }

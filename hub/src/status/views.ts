@@ -98,6 +98,8 @@ export interface BundleView extends OwnershipView {
     readonly unknown: number;
   };
   readonly dependsOn: readonly string[];
+  /** What it waits for on some cluster, as targets say it; at most 20. */
+  readonly blockedBy?: readonly string[];
   /** Unknown if the bundle is held, and nothing sound was ever seen of it. */
   readonly driftMode: string;
   readonly conditions: readonly ConditionView[];

@@ -75,6 +75,7 @@ export function bundleLines(cli: Cli, { bundle, targets, drift, events }: Bundle
     ["Drift mode", bundle.driftMode],
     ...ownershipFields(bundle),
     ["Depends on", bundle.dependsOn.join(", ")],
+    ["Blocked by", (bundle.blockedBy ?? []).join("; ")],
   ]);
   report.section(`Targets (${bundle.targets.synced}/${bundle.targets.total} synced)`);
   const columns = TARGETS.columns(nowMs).filter(({ title, wide }) => title !== "BUNDLE" && !wide);

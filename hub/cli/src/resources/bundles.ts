@@ -33,6 +33,7 @@ export const BUNDLES: Resource<Bundle> = {
     { title: "DIRECTORY", cell: (bundle) => bundlePlace(bundle), elastic: true, optional: true },
     { title: "DRIFT MODE", cell: ({ driftMode }) => driftMode, wide: true },
     { title: "DEPENDS ON", cell: ({ dependsOn }) => dependsOn.join(","), wide: true, elastic: true },
+    { title: "BLOCKED BY", cell: ({ blockedBy = [] }) => blockedBy.join("; "), wide: true, elastic: true },
   ],
 };
 
