@@ -97,8 +97,10 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
   const pinned = [KEYS.publicKey, ...(sabotage.trustsStrangers ? [STRANGERS_KEYS.publicKey] : [])];
   const maker = createSliceMaker(CLUSTER, KEYS);
   const memory = createAgentMemory(api, pinned);
-  const oracle = createOracle({ api, memory, nowMs: () => time.nowMs });
-  const strangers = createStrangers(api, chances.strangers);
+  const nowMs = () => time.nowMs;
+  const strangers = createStrangers(api, chances.strangers, nowMs);
+  const oracle = createOracle({ api, memory, nowMs, touchedMs: (ref) => strangers.touchedMs(ref) });
+
   const broker = createBroker(maker, time, chances.broker);
   const hub = createHubEar(time, chances.broker);
   const agents: AgentProcess[] = [];
@@ -120,7 +122,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
     requests += 1;
     const target = request.isWrite ? look(carried) : undefined;
     if (target && world.interference > 0 && chances.strangers.chance(world.interference))
-      note(`somebody just before: ${strangers.act(target)}`);
+      note(`somebody just before: ${request.verb === "delete" ? strangers.usurp(target) : strangers.act(target)}`);
     const before = request.isWrite ? look(carried) : undefined;
     try {
       const answer = carried.work();
