@@ -40,7 +40,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "deletes whatever has the name",
     sabotage: {
-      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.3 },
+      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.7 },
       cluster: (cluster) => ({
         ...cluster,
         async delete(type, namespace, name, options) {
@@ -88,7 +88,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "knows no deletion budget",
-    sabotage: { ignoresBudget: true, focus: { names: ["map-1", "map-2", "map-3", "map-4", "map-5", "map-6", "secret"] } },
+    sabotage: {
+      ignoresBudget: true,
+      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], budget: { objects: 1, percent: 100 } },
+    },
   },
   { name: "believes whoever signs", sabotage: { trustsStrangers: true } },
   {

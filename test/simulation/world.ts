@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest } from "@muster/shared/model";
+import type { DeletionBudget, Manifest } from "@muster/shared/model";
 import type { Cluster } from "../../agent/src/kube/cluster.ts";
 import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import { createMemoryApi, type MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
@@ -38,7 +38,12 @@ export interface Sabotage {
   /** It believes whoever signs. */
   readonly trustsStrangers?: boolean;
   /** Where it shows soonest: what Git has, how often others interfere, and how often the aggregated API server is down. */
-  readonly focus?: { readonly names?: readonly Name[]; readonly interference?: number; readonly aggregatedDown?: number };
+  readonly focus?: {
+    readonly names?: readonly Name[];
+    readonly budget?: DeletionBudget;
+    readonly interference?: number;
+    readonly aggregatedDown?: number;
+  };
 }
 
 /** A cluster with its agents, the broker and the hub that they hear, and everybody else. */
