@@ -1,5 +1,6 @@
 import {
   type BundleOptions,
+  type DeletionBudget,
   formatObjectRef,
   type JsonObject,
   type Manifest,
@@ -33,8 +34,13 @@ export interface RandomGit {
   approve(id: string): Commit;
 }
 
-/** `names`: what there may be. */
-export function createRandomGit(random: SeededRandom, names: readonly Name[] = NAMES): RandomGit {
+/** Options of {@link createRandomGit}; what is not given is left to chance. */
+export interface RandomGitOptions {
+  readonly names?: readonly Name[];
+  readonly budget?: DeletionBudget;
+}
+
+export function createRandomGit(random: SeededRandom, { names = NAMES, budget }: RandomGitOptions = {}): RandomGit {
   const places = new Map<Name, Place>();
   const optionsOf = new Map<string, Partial<BundleOptions>>();
   const known = new Set<string>();
@@ -71,6 +77,11 @@ export function createRandomGit(random: SeededRandom, names: readonly Name[] = N
     return [...places].filter(([, place]) => place.bundle === bundle).flatMap(([name, { value }]) => WISHES[name].manifests(value));
   }
 
+  function rollBudget(): DeletionBudget {
+    if (random.chance(0.7)) return { objects: 50, percent: 100 };
+    return { objects: 1 + random.below(5), percent: random.pick([10, 50, 100]) };
+  }
+
   function empty(): void {
     // A bundle that loses all it has, or a fleet repository that renders to nothing.
     const bundle = random.chance(0.5) ? random.pick(BUNDLES) : undefined;
@@ -102,9 +113,7 @@ export function createRandomGit(random: SeededRandom, names: readonly Name[] = N
       const retained = random.chance(0.08) ? retainedOf(last, bundles) : [];
       const more: Partial<Slice> = {
         paused: random.chance(calm ? 0.03 : 0.08),
-        deletionBudget: random.chance(0.7)
-          ? { objects: 50, percent: 100 }
-          : { objects: 1 + random.below(5), percent: random.pick([10, 50, 100]) },
+        deletionBudget: budget ?? rollBudget(),
         ...(retained.length > 0 && { retained }),
       };
       last = { bundles, more };

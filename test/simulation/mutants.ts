@@ -6,8 +6,6 @@ import type { Sabotage } from "./world.ts";
 /** An agent that is broken on purpose, and what it breaks. */
 export interface Mutant {
   readonly name: string;
-  /** Seeds in which it must show. Default 40, of which the first is 1. */
-  readonly within?: number;
   readonly sabotage: Sabotage;
 }
 
@@ -42,7 +40,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "deletes whatever has the name",
     sabotage: {
-      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.3 },
+      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.7 },
       cluster: (cluster) => ({
         ...cluster,
         async delete(type, namespace, name, options) {
@@ -88,27 +86,18 @@ export const MUTANTS: readonly Mutant[] = [
         withGet(cluster, (_, live) => live().catch((error: unknown) => (isUnavailable(error) ? undefined : Promise.reject(error)))),
     },
   },
-  { name: "knows no deletion budget", sabotage: { ignoresBudget: true, focus: { names: ["map-1", "map-2", "map-3", "map-4", "map-5", "map-6", "secret"] } } },
+  {
+    name: "knows no deletion budget",
+    sabotage: {
+      ignoresBudget: true,
+      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], budget: { objects: 1, percent: 100 } },
+    },
+  },
   { name: "believes whoever signs", sabotage: { trustsStrangers: true } },
   {
     name: "forgets which slices it has taken",
     sabotage: {
       cluster: (cluster) => withState(cluster, async (manifest, write) => (isState(manifest, "slice", "high-water") ? manifest : write())),
-    },
-  },
-  {
-    name: "sees nothing in a namespace, or of a kind, that it deletes",
-    sabotage: {
-      focus: { names: ["space", "map-1", "widgets"] },
-      cluster: (cluster) => ({
-        ...cluster,
-        list: async (type, options, signal) => {
-          const found = await cluster.list(type, options, signal);
-          return options.metadataOnly && !options.labelSelector && type.kind !== "CustomResourceDefinition"
-            ? { ...found, items: [] }
-            : found;
-        },
-      }),
     },
   },
   {

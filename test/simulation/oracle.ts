@@ -58,6 +58,8 @@ export interface OracleOptions {
   readonly api: MemoryApi;
   readonly memory: AgentMemory;
   readonly nowMs: () => number;
+  /** When somebody else last did something to an object. */
+  readonly touchedMs: (ref: ObjectRefText) => number | undefined;
 }
 
 /** What an agent has decided it may do within this time, though the slice that it went by is not the newest any more. Milliseconds. */
@@ -65,7 +67,7 @@ const LAG_MS = 60_000;
 
 const PROTECTED_KINDS = new Set(["Namespace", "CustomResourceDefinition"]);
 
-export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
+export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): Oracle {
   const findings: Finding[] = [];
   const commits = new Map<number, { readonly slice: Slice; readonly commit: Commit }>();
   /** Every manifest that some slice wanted, by ref. */
@@ -84,6 +86,11 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
   /** What may still be in force for somebody who decided a moment ago. */
   function mayReign() {
     return reigns.filter(({ untilMs }) => untilMs > nowMs() - LAG_MS);
+  }
+
+  /** Somebody may have changed it between an agent's look and its write: only the UID is a precondition of both. */
+  function isTouched(ref: ObjectRefText): boolean {
+    return (touchedMs(ref) ?? Number.NEGATIVE_INFINITY) > nowMs() - LAG_MS;
   }
 
   function judgeState({ request }: AgentWrite): void {
@@ -161,7 +168,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     const entry = entries.get(ref);
     if (request.uid !== before.metadata["uid"]) blame("its UID is not the one that was named");
     if (!ours.has(String(before.metadata["uid"]))) blame("it was never ours");
-    if (!isMarked(before)) blame("it is not ours any more");
+    if (!isMarked(before) && !isTouched(ref)) blame("it is not ours any more");
     const inside = dependentsOf(before).find((one) => !entries.has(formatObjectRef(objectRefOf(one))));
     if (inside) blame(`with it goes ${formatObjectRef(objectRefOf(inside))}, which is not ours`);
     if (!entry) return blame("it is not in the inventory");
@@ -192,7 +199,7 @@ export function createOracle({ api, memory, nowMs }: OracleOptions): Oracle {
     if (paused) return "the slice pauses the cluster";
     if (expectation.covers(ref)) return "the slice has it (I4)";
     const policy = annotationsOf(live)["muster.dev/prune"];
-    if (policy !== undefined && policy !== "enabled") return "its annotation says that it stays";
+    if (policy !== undefined && policy !== "enabled" && !isTouched(ref)) return "its annotation says that it stays";
     if (entry.orphan || isOrphaned(entry, slice)) return "its bundle said that it stays";
     const { namespace } = parseObjectRef(ref);
     if (namespace === AGENT_NAMESPACE || namespace === "kube-system") return "it stands where nothing is ever deleted";

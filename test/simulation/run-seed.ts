@@ -33,9 +33,10 @@ export async function runSeed(seed: number, sabotage?: Sabotage): Promise<SeedRe
   const random = createSeededRandom(seed);
   const world = createWorld(chancesOf(seed), sabotage);
   const focus = sabotage?.focus ?? {};
-  const git = createRandomGit(random, focus.names);
+  const git = createRandomGit(random, focus);
   const convergedMs: number[] = [];
   try {
+    world.interference = focus.interference ?? 0;
     begin(world, random);
     const rounds = 1 + random.below(3);
     for (let round = 0; round < rounds && world.oracle.findings.length === 0; round += 1) {

@@ -20,12 +20,17 @@ export interface Strangers {
   readonly disturbed: Pick<ReadonlySet<ObjectRefText>, "has">;
   /** Does something to an object, by default to any; gives what. */
   act(target?: Manifest): string;
+  /** Puts another object in the place of one. */
+  usurp(target: Manifest): string;
+  /** When they last did something to an object, in milliseconds since the beginning. */
+  touchedMs(ref: ObjectRefText): number | undefined;
   /** Tidies up what would keep an agent from coming to rest: finalizers, and namespaces that are not there. */
   leave(): void;
 }
 
-export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers {
-  const disturbed = new Set<ObjectRefText>();
+export function createStrangers(api: MemoryApi, random: SeededRandom, nowMs: () => number): Strangers {
+  const touched = new Map<ObjectRefText, number>();
+  const disturbed = { add: (ref: ObjectRefText) => void touched.set(ref, nowMs()), has: (ref: ObjectRefText) => touched.has(ref) };
   let count = 0;
   /** All that lives there was disturbed with it. */
   let isHomeless = false;
@@ -179,6 +184,16 @@ export function createStrangers(api: MemoryApi, random: SeededRandom): Strangers
 
   return {
     disturbed: { has: (ref) => disturbed.has(ref) || (isHomeless && ref.startsWith(`${WEB}_`)) },
+    touchedMs: (ref) => touched.get(ref),
+    usurp(target) {
+      const type = typeOf(target);
+      const ref = formatObjectRef(objectRefOf(target));
+      if (!type || target.metadata["namespace"] === AGENT_NAMESPACE || target.kind === "Namespace" || type.group.startsWith("apiext"))
+        return "nothing";
+      disturbed.add(ref);
+      replace(type, target, {});
+      return `${ref} made anew`;
+    },
     act(target) {
       if (!target && random.chance(0.02)) return destroyHome();
       const object = target ?? random.pick(candidates().length > 0 ? candidates() : [...api.store.all()]);

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest } from "@muster/shared/model";
+import type { DeletionBudget, Manifest } from "@muster/shared/model";
 import type { Cluster } from "../../agent/src/kube/cluster.ts";
 import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import { createMemoryApi, type MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
@@ -38,7 +38,12 @@ export interface Sabotage {
   /** It believes whoever signs. */
   readonly trustsStrangers?: boolean;
   /** Where it shows soonest: what Git has, how often others interfere, and how often the aggregated API server is down. */
-  readonly focus?: { readonly names?: readonly Name[]; readonly interference?: number; readonly aggregatedDown?: number };
+  readonly focus?: {
+    readonly names?: readonly Name[];
+    readonly budget?: DeletionBudget;
+    readonly interference?: number;
+    readonly aggregatedDown?: number;
+  };
 }
 
 /** A cluster with its agents, the broker and the hub that they hear, and everybody else. */
@@ -97,8 +102,10 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
   const pinned = [KEYS.publicKey, ...(sabotage.trustsStrangers ? [STRANGERS_KEYS.publicKey] : [])];
   const maker = createSliceMaker(CLUSTER, KEYS);
   const memory = createAgentMemory(api, pinned);
-  const oracle = createOracle({ api, memory, nowMs: () => time.nowMs });
-  const strangers = createStrangers(api, chances.strangers);
+  const nowMs = () => time.nowMs;
+  const strangers = createStrangers(api, chances.strangers, nowMs);
+  const oracle = createOracle({ api, memory, nowMs, touchedMs: (ref) => strangers.touchedMs(ref) });
+
   const broker = createBroker(maker, time, chances.broker);
   const hub = createHubEar(time, chances.broker);
   const agents: AgentProcess[] = [];
@@ -120,7 +127,7 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
     requests += 1;
     const target = request.isWrite ? look(carried) : undefined;
     if (target && world.interference > 0 && chances.strangers.chance(world.interference))
-      note(`somebody just before: ${strangers.act(target)}`);
+      note(`somebody just before: ${request.verb === "delete" ? strangers.usurp(target) : strangers.act(target)}`);
     const before = request.isWrite ? look(carried) : undefined;
     try {
       const answer = carried.work();
