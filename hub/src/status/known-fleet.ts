@@ -1,6 +1,7 @@
 import type { InputPosition } from "@muster/shared/errors";
 import type { Labels, Slice } from "@muster/shared/model";
 import { type FleetModel, provesAbsence } from "../fleet/model.ts";
+import type { OwnershipOptions } from "./ownership-view.ts";
 
 /** What is shown of a cluster's definition. */
 export interface KnownCluster {
@@ -14,7 +15,7 @@ export interface KnownBundle {
   readonly name: string;
   readonly source: string;
   readonly directory: string;
-  readonly options: { readonly dependsOn: readonly string[]; readonly drift: { readonly mode: string } };
+  readonly options: OwnershipOptions & { readonly dependsOn: readonly string[]; readonly drift: { readonly mode: string } };
 }
 
 /** A (bundle, cluster) pair that is shown. */

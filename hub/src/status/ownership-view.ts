@@ -10,7 +10,10 @@ export interface OwnershipView {
   readonly serviceAccount?: string;
 }
 
-export function ownershipOf({ adoption, onRemoval, serviceAccount }: BundleOptions): OwnershipView {
+/** The options of a bundle that say it. */
+export type OwnershipOptions = Pick<BundleOptions, "adoption" | "onRemoval" | "serviceAccount">;
+
+export function ownershipOf({ adoption, onRemoval, serviceAccount }: OwnershipOptions): OwnershipView {
   return {
     ...(adoption && adoption !== Adoption.IfUnowned && { adoption }),
     ...(onRemoval && onRemoval !== OnRemoval.Delete && { onRemoval }),
