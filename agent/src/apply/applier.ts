@@ -98,7 +98,8 @@ function createApplierAs(options: ApplierOptions): Applier {
     const rules = rulesFor(inGit, ignore);
     const { there, found, isNew } = await look(task, type, rules.length > 0, signal);
     const wanted = withoutAggregatedRules(inScope(inGit, type));
-    const asApplied = (live: Manifest | undefined) => (live && rules.length > 0 ? leaveToOthers(wanted, live, rules) : { manifest: wanted });
+    const asApplied = (live: Manifest | undefined) =>
+      live && rules.length > 0 ? leaveToOthers(wanted, live, rules) : { manifest: wanted };
     const adoptee = { type, inGit, options: task.options };
     if (isNew && found) await refuseForeign({ ...adoptee, wanted: asApplied(found).manifest, live: found }, cluster, signal);
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).

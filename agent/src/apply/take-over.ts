@@ -37,7 +37,9 @@ export function droppedFromKubectl(live: Manifest, manifest: Manifest): string[]
   const last = lastApplied(live);
   return managedFields(live).flatMap((entry) => {
     const fields = entry["fieldsV1"];
-    return isLegacy(entry) && isJsonObject(fields) ? leavesOf(minus(namedPart(fields, [last]), namedPart(fields, [manifest]))).map(fieldPath) : [];
+    return isLegacy(entry) && isJsonObject(fields)
+      ? leavesOf(minus(namedPart(fields, [last]), namedPart(fields, [manifest]))).map(fieldPath)
+      : [];
   });
 }
 
