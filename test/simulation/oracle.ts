@@ -103,15 +103,16 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   function judgeSlice(): void {
     const slice = memory.slice();
     const known = slice && commits.get(slice.generation);
-    if (!slice) return say("I2", "the kept slice is gone");
-    if (!known) return say("I1", `a slice of generation ${slice.generation} was kept that nobody has published`);
+    if (!slice) say("I2", "the kept slice is gone");
+    else if (!known) say("I1", `a slice of generation ${slice.generation} was kept that nobody has published`);
+    if (!slice || !known) return;
     const last = reigns.at(-1);
     if (last && last.slice.generation > slice.generation)
       say("I2", `generation ${last.slice.generation} was kept, then ${slice.generation}`);
     if (last && last.slice.generation === slice.generation) return;
     if (last) last.untilMs = nowMs();
     taken.push(known.commit);
-    reigns.push({ slice, expectation: expectationOf(taken), untilMs: Number.POSITIVE_INFINITY });
+    reigns.push({ slice: known.slice, expectation: expectationOf(taken), untilMs: Number.POSITIVE_INFINITY });
   }
 
   /** I5: an entry goes only when its object is gone, or not ours any more. */
@@ -171,7 +172,10 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     if (!isMarked(before) && !isTouched(ref)) blame("it is not ours any more");
     const inside = dependentsOf(before).find((one) => !entries.has(formatObjectRef(objectRefOf(one))));
     if (inside) blame(`with it goes ${formatObjectRef(objectRefOf(inside))}, which is not ours`);
-    if (!entry) return blame("it is not in the inventory");
+    if (!entry) {
+      blame("it is not in the inventory");
+      return;
+    }
     if (entry.uid !== undefined && entry.uid !== before.metadata["uid"] && !isAppliedByUs(before))
       blame("it is not the one in the inventory");
     const reasons = mayReign().map((reign) => mayDelete(ref, before, entry, entries, reign));

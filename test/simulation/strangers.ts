@@ -198,7 +198,10 @@ export function createStrangers(api: MemoryApi, random: SeededRandom, nowMs: () 
       if (!target && random.chance(0.02)) return destroyHome();
       const object = target ?? random.pick(candidates().length > 0 ? candidates() : [...api.store.all()]);
       let dice = random.next() * DEEDS.reduce((sum, { share }) => sum + share, 0);
-      const deed = DEEDS.find(({ share }) => (dice -= share) <= 0) ?? DEEDS[0];
+      const deed = DEEDS.find(({ share }) => {
+        dice -= share;
+        return dice <= 0;
+      });
       const type = typeOf(object);
       const isPart = !candidates().includes(object);
       if (!deed || !type || isPart || (deed.of && !deed.of(object))) return "nothing";
