@@ -11,7 +11,7 @@ import { faultSchedule, playFaults } from "../rig/tcp-fault-schedule.ts";
 const BUNDLE = `apiVersion: muster.dev/v1alpha1
 kind: Bundle
 metadata: { name: web }
-spec: { targets: [{ all: true }], namespace: apps, createNamespace: true }
+spec: { targets: [{ all: true }], namespace: apps, createNamespace: ifAbsent }
 `;
 const CLUSTER = "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: one, labels: { env: prod } }\n";
 /** Some content, so that bytes flow. */
