@@ -205,7 +205,7 @@ describe("what a deletion would take along, on a real API server", () => {
     });
     await synced(agent, "a");
     await eventually(async () => expect(await owned(agent)).toEqual(["of-system", "y"]));
-    expect(eventsOf(agent, "kube-public")).toEqual(["Released"]);
+    expect(eventsOf(agent, "kube-public")).toEqual(["Adopted", "Released"]);
     const live = await admin().request<Manifest>("GET", "/api/v1/namespaces/kube-public");
     expect(live.metadata["labels"]).toEqual({ "kubernetes.io/metadata.name": "kube-public" });
     expect(JSON.stringify(live.metadata["managedFields"] ?? [])).not.toContain('"muster"');
