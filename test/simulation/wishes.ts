@@ -1,5 +1,5 @@
 import type { JsonObject, Manifest } from "@muster/shared/model";
-import { ADOPT_ANNOTATION } from "../../agent/src/apply/foreign-owner.ts";
+import { ADOPT_ANNOTATION } from "../../agent/src/apply/adoption.ts";
 import { RECREATE_ANNOTATION } from "../../agent/src/apply/recreate.ts";
 import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
 
