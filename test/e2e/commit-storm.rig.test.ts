@@ -17,7 +17,7 @@ type Files = Readonly<Record<string, string | null>>;
 const cluster = (name: string) =>
   `apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: ${name}, labels: { env: prod, name: ${name} } }\n`;
 const bundle = (name: string, more = "") =>
-  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ matchLabels: { env: prod } }]\n  namespace: apps\n  createNamespace: true\n${more}`;
+  `apiVersion: muster.dev/v1alpha1\nkind: Bundle\nmetadata: { name: ${name} }\nspec:\n  targets: [{ matchLabels: { env: prod } }]\n  namespace: apps\n  createNamespace: ifAbsent\n${more}`;
 const configMap = (name: string, value: string) =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}" }\n`;
 
