@@ -11,7 +11,7 @@ import {
 import { canonicalJson } from "@muster/shared/wire";
 import { withoutHeld } from "./empty-fields.ts";
 import { type FieldSet, fieldPath, intersect, managedFields, missingIn, ownedFields, step } from "./field-set.ts";
-import { type FieldKeys, fieldsAt, leavesOf, union, valueAt } from "./field-set-parts.ts";
+import { type FieldKeys, fieldsAt, fieldsOf, leavesOf, union, valueAt } from "./field-set-parts.ts";
 import { keyOf } from "./ignore-rules.ts";
 import { toldValues } from "./told-values.ts";
 
@@ -51,7 +51,8 @@ export function explainDrift(recorded: FieldSet, live: Manifest, context: DriftC
     .filter(({ leaves }) => leaves.length > 0)
     .sort((a, b) => timeOf(b.entry).localeCompare(timeOf(a.entry)));
   const suspects = [
-    ...others.flatMap(({ leaves }) => leaves).filter((keys) => fieldsAt(suspect, keys) !== undefined),
+    // Of a map that we left empty (`.`), what others have put into it counts too.
+    ...others.flatMap(({ leaves }) => leaves).filter((keys) => leavesOf(intersect(suspect, fieldsOf([keys]))).length > 0),
     ...leavesOf(missingIn(live, suspect)),
     ...leavesOf(certain),
   ];

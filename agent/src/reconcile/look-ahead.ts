@@ -58,7 +58,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     const bundle = state.desired?.slice.bundles.find((one) => one.name === name);
     return bundle && state.desired && contentOf(bundle, state.desired);
   };
-  /** What one account may see must not be shown to what works for another: its applier looks itself (E008). */
+  /** What one account may see must not be shown to what works for another (E008). */
   const accountOf = (name: string) => contentIn(name)?.options.serviceAccount;
 
   /** True if more than the identity of an object is looked at although it is ours. */
@@ -83,7 +83,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
   }
 
   /** Lists one type in one namespace. Empty, if that cannot be: then each object is looked at by itself, and says what is wrong. */
-  async function list(wanted: readonly Wanted[], signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
+  async function list(wanted: readonly Wanted[], inName: Cluster, signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
     const [first] = wanted;
     if (!first) return new Map();
     const found = new Map<ObjectRefText, Manifest | null | undefined>(wanted.map(({ line }) => [line.ref, null]));
@@ -100,7 +100,7 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     };
     try {
       const type = await discovery.typeOf(ref, splitApiVersion(first.line.head.apiVersion).version);
-      await listEach(cluster, type, type.namespaced ? { namespace: ref.namespace } : {}, see, signal);
+      await listEach(inName, type, type.namespaced ? { namespace: ref.namespace } : {}, see, signal);
       return found;
     } catch {
       return new Map();
@@ -109,15 +109,17 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
 
   return {
     async at(bundle, needed, signal) {
-      if (accountOf(bundle)) return new Map();
+      const account = accountOf(bundle);
+      const inName = account ? cluster.as(account) : cluster;
       const found = new Map<ObjectRefText, Manifest | null>();
       const isCompared = isComparedIn(bundle);
       for (const [key, lines] of groupsOf(needed.filter(isUnknown))) {
-        let known = shown.get(key);
+        let known = account ? undefined : shown.get(key);
         if (!known || !lines.every((line) => known?.has(line.ref))) {
           if (lines.length < LIST_THRESHOLD) continue;
-          known = await list([...lines.map((line) => ({ line, isCompared: isCompared(line) })), ...toCome(bundle, key)], signal);
-          shown.set(key, known);
+          const mine = lines.map((line) => ({ line, isCompared: isCompared(line) }));
+          known = await list(account ? mine : [...mine, ...toCome(bundle, key)], inName, signal);
+          if (!account) shown.set(key, known);
         }
         for (const { ref } of lines) {
           const live = known.get(ref);
