@@ -173,8 +173,9 @@ function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }:
 
 /** Why an object that the inventory names is not ours to delete; undefined if it is. */
 function whyNotOurs(live: Manifest, entry: InventoryEntry, { isKnown }: PruneContext): string | undefined {
-  // Deleted and made anew by somebody else (E076).
-  if (entry.uid !== undefined && entry.uid !== live.metadata["uid"] && !isAppliedByUs(live)) return "somebody has made it anew";
+  // Deleted and made anew by somebody else (E076), or made by somebody before we could: a copy has our label, too.
+  if (entry.uid !== live.metadata["uid"] && !isAppliedByUs(live))
+    return entry.uid === undefined ? "somebody else has made it" : "somebody has made it anew";
   const labels = live.metadata["labels"];
   const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
   // Its label was taken off, or says that another fleet has it now (E077).

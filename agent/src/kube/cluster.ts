@@ -61,6 +61,8 @@ export interface ListOptions extends ListScope {
    * anew, and its pages come again. Use {@link listEach}.
    */
   readonly onPage?: (items: readonly Manifest[]) => void;
+  /** A list begins anew: some of what was heard may not come again. */
+  readonly onRestart?: () => void;
 }
 
 /** One page-less list. */

@@ -167,7 +167,10 @@ function clusterOver(transport: KubeTransport, random: Random, base: KubeTranspo
       type,
       list: options,
       onPage: options.onPage ?? ((page) => void items.push(...page)),
-      onRestart: () => void items.splice(0),
+      onRestart: () => {
+        items.splice(0);
+        options.onRestart?.();
+      },
       ...(signal && { signal }),
     });
     return { items, resourceVersion };

@@ -99,8 +99,10 @@ export function recordApplied(
   if (!applied.dryRun) {
     // What it says of conditions that cannot be told; drift it is none, right after an apply.
     if (object.loose) driftOf(object, applied.live, tell);
-  } else if (applied.dryRun.found) recordLive(object, applied.dryRun.found, tell, { health: rules });
-  else recordMissing(object);
+  } else if (applied.dryRun.found) {
+    // Older than the answer to the dry run or not: it is what was compared, and a list that shows another version compares again.
+    recordLive(object, applied.dryRun.found, tell, { isNewest: true, health: rules });
+  } else recordMissing(object);
 }
 
 function comparedFields({ live, manifest, rules }: AppliedObject): FieldSet {

@@ -139,7 +139,13 @@ async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<str
     versions.set(formatObjectRef(objectRefOf(item)), versionOf(item));
     options.onLive(item);
   };
-  const resourceVersion = await listEach(options.cluster, options.type, options.scope, see, signal);
+  const resourceVersion = await listEach(
+    options.cluster,
+    options.type,
+    { ...options.scope, onRestart: () => versions.clear() },
+    see,
+    signal,
+  );
   answered();
   options.onListed(versions, at);
   return resourceVersion;

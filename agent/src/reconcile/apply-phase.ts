@@ -129,7 +129,8 @@ function isCompared(
   { ref, digest }: ManifestLine,
 ): boolean {
   const entry = state.inventory.entries.get(ref);
-  if (entry?.uid === undefined || !(wasComplete || entry.applied === digest)) return false;
+  const last = state.lastApplied.get(ref) ?? entry?.applied;
+  if (entry?.uid === undefined || !(last === undefined ? wasComplete : last === digest)) return false;
   return options.paused === true || state.driftModes.of(bundle, ref) !== DriftMode.Correct;
 }
 
@@ -141,13 +142,15 @@ function isUnseen({ state }: ApplyPhase, line: ManifestLine): boolean {
 async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signal: AbortSignal): Promise<void> {
   const { state, observer } = phase;
   const { ref } = line;
-  if (state.ahead.has(ref)) return;
+  // With a newer slice its options may be others, too.
+  if (state.ahead.has(ref) || state.desired !== turn.desired) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
-  // What stands in its place now may be somebody else's: the applier is to look.
-  const uid = drift?.kind === DriftKind.Unexpected ? undefined : state.inventory.entries.get(ref)?.uid;
+  const known = state.inventory.entries.get(ref)?.uid;
   const found = turn.before.get(ref);
-  const dryRun = uid !== undefined && isCompared(phase, turn, line);
+  const dryRun = isCompared(phase, turn, line);
+  // What stands in its place now may be somebody else's: who writes is to look.
+  const uid = !dryRun && drift?.kind === DriftKind.Unexpected ? undefined : known;
   // A pause that came meanwhile counts at once, and what is compared in one is not written for any reason.
   if (!dryRun && (state.paused.has(turn.bundle) || state.desired?.slice.paused)) return;
   try {
@@ -167,7 +170,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
         "OBJECT_TERMINATING",
         `${describeObjectRef(parseObjectRef(ref))} is being deleted, and made anew when it is gone`,
       );
-    state.lastApplied.set(ref, line.digest);
+    // What a newer slice wants of it is not known to have been done, though it may be the same manifest.
+    if (state.desired === turn.desired) state.lastApplied.set(ref, line.digest);
     state.failures.delete(ref);
     noteAction(phase, turn, ref, result.action);
     // What a dry run would have created has a UID that never was.
@@ -201,7 +205,8 @@ async function waitForDefinitions(
   signal: AbortSignal,
 ): Promise<void> {
   if (rank !== Rank.Definitions) return;
-  const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && !phase.state.failures.has(line.ref));
+  const isThere = ({ ref }: ManifestLine) => !phase.state.failures.has(ref) && phase.observer.get(ref)?.drift?.kind !== DriftKind.Missing;
+  const crds = lines.filter((line) => line.head.kind === "CustomResourceDefinition" && isThere(line));
   if (crds.length === 0) return;
   const { bundle, superseded } = turn;
   const either = AbortSignal.any([signal, superseded]);
@@ -248,7 +253,7 @@ async function gateOf(phase: ApplyPhase, bundle: string, options: BundleOptions,
     const blocked = (why: string) => [{ what: name, message: `It depends on the bundle ${name}, ${why}` }];
     const dependency = bundles.find((one) => one.name === name);
     if (!dependency) return blocked("which this cluster does not have");
-    const report = reportBundle(dependency, state, observer, { pausedAsItIs: true });
+    const report = reportBundle(dependency, state, observer, { pausedAsItIs: true, forDependents: true });
     if (report.state !== SyncState.Synced) return blocked(`which is ${state.paused.has(name) ? "paused" : report.state}`);
     return report.health === Health.Current ? [] : blocked(`whose health is ${report.health}`);
   });

@@ -41,6 +41,9 @@ const WAITING: ReadonlySet<ErrorCode> = new Set([
   "KUBE_QUOTA",
 ]);
 
+/** Codes of objects that left Git and are still there, by nobody's fault. */
+const LEAVES_LATER: ReadonlySet<ErrorCode> = new Set(["PRUNE_WAITING", "PRUNE_PROTECTED"]);
+
 /** What a bundle waits for is told up to here. */
 const MAX_BLOCKERS = 20;
 
@@ -48,6 +51,11 @@ const MAX_BLOCKERS = 20;
 export interface ReportOptions {
   /** Where it stands beneath a pause. Default: that it is paused. */
   readonly pausedAsItIs?: boolean;
+  /**
+   * As bundles that depend on it see it: what it has yet to delete may itself wait for them, or for a person, and is nothing that they need.
+   * Default: false.
+   */
+  readonly forDependents?: boolean;
 }
 
 /** Where a bundle stands, from what was applied and what is observed. */
@@ -66,9 +74,9 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
     if (seen && state.driftModes.isLetGo(seen)) continue;
     healths.push(observation?.health ?? (state.isFinished(line) ? Health.Current : Health.Unknown));
   }
-  const failures = [...state.failures.values(), ...state.pruneFailures.values(), ...stuckOf(state)].filter(
-    (failure) => failure.bundle === bundle.name,
-  );
+  const failures = [...state.failures.values(), ...state.pruneFailures.values(), ...stuckOf(state)]
+    .filter((failure) => failure.bundle === bundle.name)
+    .filter(({ error }) => !options.forDependents || !LEAVES_LATER.has(error.code));
   const first = failures.find((failure) => !WAITING.has(failure.error.code)) ?? failures[0];
   // What is applied already waits for nobody.
   const gate = pending > 0 ? (state.gates.get(bundle.name) ?? []) : [];

@@ -41,8 +41,9 @@ function claimObject(
   if (known && isClaimOf(known, bundle.name, orphan)) return;
   // Of a paused bundle nothing is created; what has moved into it is its own from now on (E100).
   if (paused && (!known || known.found)) return;
-  const uid = known?.uid;
-  draft.set({ ref, bundle: bundle.name, ...(uid !== undefined && { uid }), ...(orphan && { orphan: true as const }) });
+  // What is known of its past (that a Job has run) stays known; what was to become of it does not.
+  const { orphan: _, found: __, approved: ___, ...past } = known ?? {};
+  draft.set({ ...past, ref, bundle: bundle.name, ...(orphan && { orphan: true as const }) });
 }
 
 /**

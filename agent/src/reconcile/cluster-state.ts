@@ -246,7 +246,7 @@ export class ClusterState {
   nextDueMs(passBeganMs: number): number | undefined {
     const now = this.#clock.monotonicMs();
     const due = this.#waiting.filter((waiting) => waiting.retryAtMs > passBeganMs).map((waiting) => waiting.retryAtMs - now);
-    if (this.lookAgainAtMs !== undefined) due.push(this.lookAgainAtMs - now);
+    if (this.lookAgainAtMs !== undefined && this.lookAgainAtMs > passBeganMs) due.push(this.lookAgainAtMs - now);
     for (const [ref, corrections] of this.#corrections) {
       const delay = this.correctionDelayMs(ref);
       if (delay > 0) due.push(delay);

@@ -9,6 +9,7 @@ import {
   parseObjectRef,
   splitApiVersion,
 } from "@muster/shared/model";
+import type { Clock } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { hasLegacyOwner } from "../apply/take-over.ts";
 import { type Cluster, listEach } from "../kube/cluster.ts";
@@ -27,6 +28,9 @@ const LIST_THRESHOLD = 8;
  */
 const AHEAD = 5_000;
 
+/** Milliseconds for which a list says what is there: later, somebody else may have made what it has not shown. */
+const FRESH_MS = 5_000;
+
 /** Whole objects that are remembered from lists; of those beyond, the applier asks for each. */
 const MAX_WHOLE = 1_000;
 
@@ -36,6 +40,7 @@ export interface LookAheadOptions {
   readonly observer: Observer;
   readonly discovery: DiscoveryCache;
   readonly cluster: Cluster;
+  readonly clock: Clock;
 }
 
 /** What stands where objects shall be that this process does not know; for one pass. */
@@ -48,9 +53,9 @@ export interface LookAhead {
 }
 
 export function createLookAhead(options: LookAheadOptions): LookAhead {
-  const { state, observer, discovery, cluster } = options;
+  const { state, observer, discovery, cluster, clock } = options;
   /** By type and namespace, what was looked for and not asked for yet; undefined: it is there, and too much to remember. */
-  const shown = new Map<string, Map<ObjectRefText, Manifest | null | undefined>>();
+  const shown = new Map<string, { readonly atMs: number; readonly found: Map<ObjectRefText, Manifest | null | undefined> }>();
 
   const isUnknown = ({ ref }: ManifestLine) => state.inventory.entries.get(ref)?.uid === undefined || !observer.get(ref);
 
@@ -83,7 +88,11 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
   }
 
   /** Lists one type in one namespace. Empty, if that cannot be: then each object is looked at by itself, and says what is wrong. */
-  async function list(wanted: readonly Wanted[], inName: Cluster, signal: AbortSignal): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
+  async function list(
+    wanted: readonly Wanted[],
+    inName: Cluster,
+    signal: AbortSignal,
+  ): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
     const [first] = wanted;
     if (!first) return new Map();
     const found = new Map<ObjectRefText, Manifest | null | undefined>(wanted.map(({ line }) => [line.ref, null]));
@@ -114,12 +123,15 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
       const found = new Map<ObjectRefText, Manifest | null>();
       const isCompared = isComparedIn(bundle);
       for (const [key, lines] of groupsOf(needed.filter(isUnknown))) {
-        let known = account ? undefined : shown.get(key);
+        const earlier = account ? undefined : shown.get(key);
+        const isFresh = earlier !== undefined && clock.monotonicMs() - earlier.atMs < FRESH_MS;
+        let known = isFresh ? earlier.found : undefined;
         if (!known || !lines.every((line) => known?.has(line.ref))) {
           if (lines.length < LIST_THRESHOLD) continue;
           const mine = lines.map((line) => ({ line, isCompared: isCompared(line) }));
+          const atMs = clock.monotonicMs();
           known = await list(account ? mine : [...mine, ...toCome(bundle, key)], inName, signal);
-          if (!account) shown.set(key, known);
+          if (!account) shown.set(key, { atMs, found: known });
         }
         for (const { ref } of lines) {
           const live = known.get(ref);

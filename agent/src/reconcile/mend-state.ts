@@ -1,4 +1,5 @@
 import { CodedError } from "@muster/shared/errors";
+import { compareGenerations } from "@muster/shared/model";
 import type { Logger } from "@muster/shared/telemetry";
 import { keepAgain } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
@@ -34,7 +35,9 @@ export function createStateMender({ state, store, keeper, logger, event }: State
       // Before the inventory is read, an empty one would be written.
       if (!keeper.loaded) return;
       try {
-        await keeper.lookForRewind();
+        const kept = await keeper.lookForRewind();
+        // Another agent has taken a newer slice: what this one would write is older.
+        if (kept && state.desired && compareGenerations(kept, state.desired.slice) > 0) return;
         const gone = await store.missing();
         for (const name of gone) lacking.add(name);
         if (lacking.size === 0) return;

@@ -58,7 +58,10 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     if (noted.length === 0) return;
     const entries = new Map(state.inventory.entries);
     for (const { applied: _, ...rest } of noted) entries.set(rest.ref, rest);
-    await keeper.save({ ...state.inventory, entries });
+    // Nor is its bundle complete as an earlier slice had it: if that one comes again, the object is to be made.
+    const applied = new Map(state.inventory.applied);
+    for (const { bundle } of noted) applied.delete(bundle);
+    await keeper.save({ ...state.inventory, entries, applied });
   }
 
   /** Gives true if the object is gone, or not ours. */
