@@ -56,6 +56,13 @@ describe("pruning one object", () => {
     expect(deletes()).toBe(0);
   });
 
+  it("E076: an object that somebody has copied to a name which we had claimed is released, though the copy has our label", async () => {
+    const { prune, ours, entry, deletes } = setUp();
+    const copy = ours(configMap("x"));
+    expect(await prune(entry(copy), notWanted, signal)).toBe("released");
+    expect(deletes()).toBe(0);
+  });
+
   it("E098: an object that we made anew right before we were killed is ours, whatever UID the inventory has", async () => {
     const { prune, cluster, entry } = setUp();
     const manifest = { ...configMap("x"), metadata: { ...configMap("x").metadata, labels: { "muster.dev/bundle": "a" } } };

@@ -1,3 +1,4 @@
+import { CodedError } from "@muster/shared/errors";
 import type { DriftMode, Manifest, ObjectRefText } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { DRIFT_ANNOTATION } from "../plan/drift-policy.ts";
@@ -21,6 +22,31 @@ const refOf = (name: string) => `web_${name}__ConfigMap` as ObjectRefText;
 const edit = ({ cluster }: Agent, name: string) => cluster.put({ ...cluster.objects.get(refOf(name))!, data: { value: "edited" } });
 const drifts = ({ reconciler }: Agent) =>
   reconciler.exceptions().flatMap(({ ref, drift, code }) => (drift || code ? [`${ref.name} ${code ?? drift?.kind}`] : []));
+
+describe("a revert in Git", () => {
+  it.each(["report", "off"] as const)("is applied in mode %s, also of a revision that was never complete, and by a new process", async (mode) => {
+    for (const restarts of [false, true]) {
+      const first = startAgent();
+      const { cluster } = first;
+      await first.take([bundle(mode, [configMap("x"), configMap("z")])]);
+      await first.synced("a");
+      cluster.onCall = ({ verb, ref }) => {
+        if (verb === "apply" && ref === refOf("z")) throw new CodedError("KUBE_DENIED", "policy says no");
+      };
+      await first.take([bundle(mode, [configMap("x", "2"), configMap("z", "2")])]);
+      await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", z: "1" }));
+      await settle(cluster);
+      cluster.onCall = undefined;
+      if (restarts) first.stop();
+      const last = restarts ? startAgent({ cluster }) : first;
+      if (restarts) last.reconciler.resume(first.reconciler.desired!);
+      await last.take([bundle(mode, [configMap("x"), configMap("z")])]);
+      await last.synced("a");
+      await settle(cluster);
+      expect(values(cluster)).toEqual({ x: "1", z: "1" });
+    }
+  });
+});
 
 describe("drift mode off", () => {
   it("neither corrects nor tells what others do, also that they delete; the next revision that changes an object applies it", async () => {
@@ -63,6 +89,19 @@ describe("drift mode off", () => {
     await settle(cluster);
     expect(values(cluster)).toEqual({ x: "edited" });
     expect(second.reconciler.exceptions()).toEqual([]);
+  });
+
+  it("leaves alone what a person has put in an object's place, when somebody asks for a try now", async () => {
+    const agent = startAgent();
+    const { cluster, take, synced, reconciler } = agent;
+    await take([bundle("off", [configMap("x"), configMap("y")])]);
+    await synced("a");
+    cluster.take(refOf("x"));
+    cluster.put({ ...configMap("x", "theirs") });
+    await settle(cluster);
+    reconciler.trigger("a");
+    await settle(cluster);
+    expect(values(cluster)).toEqual({ x: "theirs", y: "1" });
   });
 
   it("ended by Git, what was done meanwhile is found and put back", async () => {

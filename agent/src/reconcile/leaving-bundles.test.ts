@@ -145,6 +145,39 @@ describe("E012: bundles that leave together", () => {
   });
 });
 
+describe("E012, E080: objects that left two bundles of which one depends on the other", () => {
+  const workload = (replicas: number): Manifest => ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "d", namespace: "web" },
+    spec: { replicas },
+  });
+  const healthy = (cluster: FakeCluster) => {
+    const live = [...cluster.objects.values()].find(({ kind }) => kind === "Deployment");
+    const { replicas } = live?.["spec"] as { replicas: number };
+    const counts = { replicas, updatedReplicas: replicas, readyReplicas: replicas, availableReplicas: replicas };
+    cluster.put({ ...live!, status: { observedGeneration: 1, ...counts } });
+  };
+
+  it("do not hold up the dependent, whose new object they wait for", async () => {
+    const { take, cluster, synced, reconciler } = startAgent();
+    const revision = (value: number) => [
+      bundle("base", [workload(value), configMap(`base-${value}`)]),
+      bundle("top", [configMap(`top-${value}`)], { dependsOn: ["base"] }),
+    ];
+    await take(revision(1));
+    await synced("base");
+    healthy(cluster);
+    await synced("top");
+    await settle(cluster);
+    await take(revision(2));
+    await vi.waitFor(() => expect(reconciler.exceptions()).toMatchObject([{ ref: { name: "d" } }, { code: "PRUNE_WAITING" }]));
+    healthy(cluster);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ "base-2": "1", "top-2": "1" }));
+    expect(deleted(cluster)).toEqual(["top-1", "base-1"]);
+  });
+});
+
 describe("what an earlier agent has written of the inventory", () => {
   it("is read as one that knows nothing of bundles", () => {
     const text = '{"version":1,"entries":[],"applied":{},"rebuilt":false}';

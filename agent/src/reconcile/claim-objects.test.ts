@@ -1,0 +1,32 @@
+import type { Digest } from "@muster/shared/model";
+import { describe, expect, it } from "vitest";
+import { EMPTY_INVENTORY, type InventoryEntry } from "../plan/inventory.ts";
+import { completeSlice } from "../pull/desired-state.ts";
+import { configMap, createSliceMaker, type MadeBundle } from "../pull/testing/slice-maker.ts";
+import { claimObjects } from "./claim-objects.ts";
+
+const maker = createSliceMaker();
+const REF = "web_x__ConfigMap" as const;
+const DIGEST: Digest = `sha256:${"0".repeat(64)}`;
+
+async function claimed(known: Partial<InventoryEntry>, options: MadeBundle["options"] = {}): Promise<InventoryEntry | undefined> {
+  const made = maker.make([{ name: "a", objects: [configMap("x")], options }]);
+  const desired = await completeSlice({ ...made, before: undefined, fetchBlob: maker.fetchBlob });
+  const inventory = { ...EMPTY_INVENTORY, entries: new Map([[REF, { ref: REF, bundle: "a", uid: "u1", ...known }]]) };
+  return claimObjects(inventory, desired, (bundle) => desired.bundles.get(bundle) ?? [])?.entries.get(REF);
+}
+
+describe("the claim of an object that the inventory has", () => {
+  it("changes nothing where the inventory says the same already", async () => {
+    expect(await claimed({})).toBeUndefined();
+  });
+
+  it("E132: changes what becomes of it, and not that it has run, nor what it was applied as", async () => {
+    const past = { finished: DIGEST, applied: DIGEST };
+    expect(await claimed(past, { prune: false })).toEqual({ ref: REF, bundle: "a", uid: "u1", orphan: true, ...past });
+  });
+
+  it("forgets that its deletion was approved, and that it was only found", async () => {
+    expect(await claimed({ approved: true, found: true })).toEqual({ ref: REF, bundle: "a", uid: "u1" });
+  });
+});
