@@ -24,28 +24,31 @@ const drifts = ({ reconciler }: Agent) =>
   reconciler.exceptions().flatMap(({ ref, drift, code }) => (drift || code ? [`${ref.name} ${code ?? drift?.kind}`] : []));
 
 describe("a revert in Git", () => {
-  it.each(["report", "off"] as const)("is applied in mode %s, also of a revision that was never complete, and by a new process", async (mode) => {
-    for (const restarts of [false, true]) {
-      const first = startAgent();
-      const { cluster } = first;
-      await first.take([bundle(mode, [configMap("x"), configMap("z")])]);
-      await first.synced("a");
-      cluster.onCall = ({ verb, ref }) => {
-        if (verb === "apply" && ref === refOf("z")) throw new CodedError("KUBE_DENIED", "policy says no");
-      };
-      await first.take([bundle(mode, [configMap("x", "2"), configMap("z", "2")])]);
-      await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", z: "1" }));
-      await settle(cluster);
-      cluster.onCall = undefined;
-      if (restarts) first.stop();
-      const last = restarts ? startAgent({ cluster }) : first;
-      if (restarts) last.reconciler.resume(first.reconciler.desired!);
-      await last.take([bundle(mode, [configMap("x"), configMap("z")])]);
-      await last.synced("a");
-      await settle(cluster);
-      expect(values(cluster)).toEqual({ x: "1", z: "1" });
-    }
-  });
+  it.each(["report", "off"] as const)(
+    "is applied in mode %s, also of a revision that was never complete, and by a new process",
+    async (mode) => {
+      for (const restarts of [false, true]) {
+        const first = startAgent();
+        const { cluster } = first;
+        await first.take([bundle(mode, [configMap("x"), configMap("z")])]);
+        await first.synced("a");
+        cluster.onCall = ({ verb, ref }) => {
+          if (verb === "apply" && ref === refOf("z")) throw new CodedError("KUBE_DENIED", "policy says no");
+        };
+        await first.take([bundle(mode, [configMap("x", "2"), configMap("z", "2")])]);
+        await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", z: "1" }));
+        await settle(cluster);
+        cluster.onCall = undefined;
+        if (restarts) first.stop();
+        const last = restarts ? startAgent({ cluster }) : first;
+        if (restarts) last.reconciler.resume(first.reconciler.desired!);
+        await last.take([bundle(mode, [configMap("x"), configMap("z")])]);
+        await last.synced("a");
+        await settle(cluster);
+        expect(values(cluster)).toEqual({ x: "1", z: "1" });
+      }
+    },
+  );
 });
 
 describe("drift mode off", () => {

@@ -1,9 +1,10 @@
 import { CodedError } from "@muster/shared/errors";
 import { BUNDLE_LABEL, FIELD_MANAGER, formatObjectRef, isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
-import { forEachLimited } from "@muster/shared/runtime";
+import { type Clock, forEachLimited, type Random } from "@muster/shared/runtime";
 import { controllerOf } from "../apply/foreign-owner.ts";
 import type { Cluster, ListScope, ResourceType } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
+import { askedDelayMs } from "../kube/map-error.ts";
 import { managedFields } from "../observe/field-set.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
@@ -12,6 +13,8 @@ import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 const CONCURRENCY = 4;
 /** More namespaces than these are not listed one by one, if that can be helped. */
 const FEW_NAMESPACES = 3;
+/** How often one list is asked for while the API server says that it is asked for too much: to begin all lists anew would be more still. */
+const PATIENCE = 10;
 /** Answers that say something of one kind only. */
 const BROKEN_KIND: ReadonlySet<string> = new Set(["KIND_UNAVAILABLE", "KUBE_NOT_FOUND", "KUBE_SERVER"]);
 
@@ -20,6 +23,8 @@ export interface FindOursOptions {
   readonly cluster: Cluster;
   readonly discovery: DiscoveryCache;
   readonly where: Where;
+  readonly clock: Clock;
+  readonly random: Random;
 }
 
 /** Where objects of ours are to be looked for. */
@@ -65,7 +70,10 @@ export async function findOurs(options: FindOursOptions, signal: AbortSignal): P
 }
 
 /** Lists types; undefined: the server of the type does not answer. What the agent may not look at it may not delete either. */
-function createLister({ cluster, where }: FindOursOptions, signal: AbortSignal): (type: ResourceType) => Promise<Manifest[] | undefined> {
+function createLister(
+  { cluster, where, clock, random }: FindOursOptions,
+  signal: AbortSignal,
+): (type: ResourceType) => Promise<Manifest[] | undefined> {
   const rights = new Map<string, Promise<(type: ResourceType) => boolean>>();
   const mayList = async (namespace: string, type: ResourceType): Promise<boolean> => {
     const known = rights.get(namespace) ?? cluster.mayList?.(namespace, signal) ?? Promise.resolve(() => true);
@@ -74,11 +82,15 @@ function createLister({ cluster, where }: FindOursOptions, signal: AbortSignal):
   };
   const isThere = ({ metadata }: Manifest) => where.namespaces.includes(String(metadata["namespace"]));
   const list = async (type: ResourceType, scope: ListScope): Promise<readonly Manifest[] | undefined> => {
-    try {
-      return (await cluster.list(type, { ...scope, labelSelector: BUNDLE_LABEL, metadataOnly: true }, signal)).items;
-    } catch (error) {
-      if (CodedError.from(error).code === "KUBE_FORBIDDEN") return undefined;
-      throw error;
+    for (let tries = 1; ; tries++) {
+      try {
+        return (await cluster.list(type, { ...scope, labelSelector: BUNDLE_LABEL, metadataOnly: true }, signal)).items;
+      } catch (error) {
+        const coded = CodedError.from(error);
+        if (coded.code === "KUBE_FORBIDDEN") return undefined;
+        if (coded.code !== "KUBE_THROTTLED" || isOfOneKind(coded) || tries >= PATIENCE) throw error;
+        await clock.sleep(Math.max(askedDelayMs(coded, random), 100), signal);
+      }
     }
   };
   return async (type) => {
