@@ -29,6 +29,7 @@ process.env["TMPDIR"] = temporary.path;
 
 const vitest = await startVitest(filters, { run: true, watch: false, reporters: ["default"], passWithNoTests: false });
 const counts = { passed: 0, failed: 0, skipped: 0 };
+const flaky: string[] = [];
 for (const module of vitest.state.getTestModules()) {
   // A file that cannot be loaded, and a hook that throws, leave no failed test; they are failures all the same.
   if (module.errors().length > 0) counts.failed += 1;
@@ -38,11 +39,13 @@ for (const module of vitest.state.getTestModules()) {
     // What need not run on the older Kubernetes runs on the newer one.
     if (state === "skipped" && module.project.name === "rig-older") continue;
     if (state === "passed" || state === "failed" || state === "skipped") counts[state] += 1;
+    if (test.diagnostic()?.flaky) flaky.push(`${module.relativeModuleId}: ${test.fullName}`);
   }
 }
 counts.failed += vitest.state.getUnhandledErrors().length;
 await vitest.close();
 temporary.remove();
 if (counts.passed + counts.failed === 0) counts.failed = 1;
+for (const name of flaky) process.stdout.write(`passed only when it was tried again: ${name}\n`);
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}\n`);
 process.exit(counts.failed > 0 ? 1 : 0);

@@ -124,6 +124,7 @@ describe("an object and the bundles of its cluster, on a real API server", () =>
       { name: "c", objects: [map("y")] },
     ]);
     await synced(agent, "b");
+    await synced(agent, "c");
     expect(await tenant.live()).toEqual({ x: "of b", y: "1", z: "1" });
     expect(tenant.deleted()).toEqual([]);
   });

@@ -175,7 +175,7 @@ describe("rights", () => {
     await setRights([rule(["serviceaccounts"])]);
     await agent.take([{ name: "a", objects: [map("x", "2"), account] }]);
     await eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Failed", reason: "KUBE_FORBIDDEN", failed: 1 }));
-    expect(agent.reconciler.exceptions()).toMatchObject([{ ref: { kind: "ConfigMap" }, code: "KUBE_FORBIDDEN" }]);
+    await eventually(() => expect(agent.reconciler.exceptions()).toMatchObject([{ ref: { kind: "ConfigMap" }, code: "KUBE_FORBIDDEN" }]));
     await setRights("all");
     await synced(agent, "a", 60_000);
     expect(await live()).toEqual({ x: "2" });

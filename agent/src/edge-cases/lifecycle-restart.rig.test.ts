@@ -171,6 +171,9 @@ describe("an agent that runs", () => {
     const agent = start();
     await agent.take([{ name: "a", objects: [map("x"), map("y")] }]);
     await synced(agent, "a");
+    // What it had may be watched by now: this test is of rights that go while all works.
+    await edit(path("x"), "edited before");
+    await eventually(async () => expect(await live()).toEqual({ x: "1", y: "1" }));
     await setRights([]);
     const roles = `/apis/rbac.authorization.k8s.io/v1/namespaces/${state}/rolebindings`;
     const binding = (await edge.api.admin.get<Manifest>(`${roles}/state`))!;
