@@ -74,7 +74,8 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E037: {
     section: "Server-side apply",
     what: 'Quantities, int-or-string, defaulting ("1000m" vs "1")',
-    notApplicable: "Drift is found by comparing with what the server has answered to our own apply. A dry run compares only after a restart, in modes report and off and in a pause, and its answer is normalised likewise.",
+    notApplicable:
+      "Drift is found by comparing with what the server has answered to our own apply. A dry run compares only after a restart, in modes report and off and in a pause, and its answer is normalised likewise.",
   },
   E038: { section: "Server-side apply", what: "caBundle injected / invalid base64 caBundle" },
   E039: { star: true, section: "Server-side apply", what: "Fight with another controller" },
@@ -194,12 +195,14 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E123: {
     section: "Partial failure, isolation",
     what: "Cluster A slow → must not delay cluster B",
-    notApplicable: "An agent knows of its own cluster only, so here it is the hub's: many clusters at once, one of them slow, are for its fleet bench, which is not there yet.",
+    notApplicable:
+      "An agent knows of its own cluster only, so here it is the hub's: many clusters at once, one of them slow, are for its fleet bench, which is not there yet.",
   },
   E124: {
     section: "Partial failure, isolation",
     what: "Hub render OOM/timeouts by one bundle",
-    notApplicable: "Nothing is rendered in an agent; the hub's limits are tested in hub/src/render, and their effect on other bundles is for its fleet bench.",
+    notApplicable:
+      "Nothing is rendered in an agent; the hub's limits are tested in hub/src/render, and their effect on other bundles is for its fleet bench.",
   },
   E130: { section: "Health", what: "observedGeneration < generation" },
   E131: { section: "Health", what: "StatefulSet rolling update, OnDelete" },

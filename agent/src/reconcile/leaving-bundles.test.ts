@@ -153,10 +153,10 @@ describe("E012, E080: objects that left two bundles of which one depends on the 
     spec: { replicas },
   });
   const healthy = (cluster: FakeCluster) => {
-    const live = [...cluster.objects.values()].find(({ kind }) => kind === "Deployment");
-    const { replicas } = live?.["spec"] as { replicas: number };
+    const live = [...cluster.objects.values()].find(({ kind }) => kind === "Deployment")!;
+    const { replicas } = live["spec"] as { replicas: number };
     const counts = { replicas, updatedReplicas: replicas, readyReplicas: replicas, availableReplicas: replicas };
-    cluster.put({ ...live!, status: { observedGeneration: 1, ...counts } });
+    cluster.put({ ...live, status: { observedGeneration: 1, ...counts } });
   };
 
   it("do not hold up the dependent, whose new object they wait for", async () => {
