@@ -161,7 +161,7 @@ export const RUNTIME_CODES = {
   }),
   ADOPT_REFUSED: entry(
     "The object exists already, and the bundle does not take it over.",
-    "Remove it from the other tool first, if it has one. Or allow it: `adoption` of the bundle, or the annotation muster.dev/adopt on the object; the message says what would change.",
+    "Remove it from the other tool first, if it has one. Or allow it, unless a controller owns the object: `adoption` of the bundle, or the annotation muster.dev/adopt on the object; the message says what would change then.",
   ),
   PRUNE_BLOCKED: entry(
     "An object that left Git could not be deleted.",
@@ -183,7 +183,7 @@ export const RUNTIME_CODES = {
     "Delete it by hand, or take its label muster.dev/bundle off to keep it; either way the agent forgets it then. With the annotation off it is deleted.",
   ),
   DELETION_HELD: entry(
-    "More deletions than the budget allows wait for an approval.",
+    "Deletions wait for an approval: more than the budget allows, all that a cluster has, of a protected kind, of a paused bundle, or of objects that were only found by their label.",
     "If they are meant, write the id under spec.deletion.approvals of the Fleet document.",
   ),
   AGENT_IDENTITY: entry(
