@@ -88,7 +88,7 @@ export function beginEpisode(lane: Lane, rest: Rest, name: string): Episode {
       if (late) note([{ kind: "late", what: `in order only after ${elapsed()} ms; until then ${late.join("; ")} (I7)` }], agent, "at last");
       return snapshot;
     } catch (error) {
-      note(violations, agent, `${elapsed()} ms after the last start`);
+      note([...violations, ...judgeDeletions()], agent, `${elapsed()} ms after the last start, or the release of what was held`);
       throw error;
     }
   }

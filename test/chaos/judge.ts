@@ -98,7 +98,9 @@ export function judgeRest(now: Snapshot, revision: Revision, held: ReadonlySet<O
   }
   for (const [ref, live] of now.live) {
     if (revision.wanted.has(ref) || revision.lingering.has(ref) || (held.has(ref) && live.terminating)) continue;
-    violations.push({ kind: "left", what: `${ref} has left Git and is still there` });
+    const entry = now.inventory.entries.get(ref);
+    const how = `${live.terminating ? "being deleted" : "not even being deleted"}, in the inventory ${JSON.stringify(entry)}`;
+    violations.push({ kind: "left", what: `${ref} has left Git and is still there, ${how}` });
   }
   return [...violations, ...judgeInventory(now, revision)];
 }

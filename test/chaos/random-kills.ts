@@ -4,7 +4,7 @@ import { createSeededRandom, type SeededRandom } from "../rig/seeded-random.ts";
 import { beginEpisode, type Episode, type Rest } from "./episode.ts";
 import type { ChaosAgent, Lane } from "./lane.ts";
 import { createRandomGit, type RandomGit } from "./random-revisions.ts";
-import { coveredBy, heldBy } from "./revision.ts";
+import { heldBy } from "./revision.ts";
 
 /** Options of {@link killAtRandom}. */
 export interface RandomKillOptions {
@@ -105,7 +105,8 @@ class Havoc {
     if (!random.chance(0.2)) return;
     const maps = [...rest.snapshot.live.keys()].filter((ref) => parseObjectRef(ref).kind === "ConfigMap");
     const held = heldBy(episode.revisions);
-    const wanted = maps.filter((ref) => !held.has(ref) && episode.revisions.every((revision) => coveredBy(revision).has(ref)));
+    // What only lingers beside a bundle that is kept, nobody makes anew.
+    const wanted = maps.filter((ref) => !held.has(ref) && episode.revisions.every((revision) => revision.wanted.has(ref)));
     const how = random.chance(0.5) ? "delete" : "edit";
     if (wanted.length > 0) await episode.disturb(random.pick(wanted), how).catch(() => {});
   }

@@ -1,10 +1,13 @@
 import {
   type BundleOptions,
   type DeletionBudget,
+  type DriftIgnore,
+  DriftMode,
   formatObjectRef,
   type JsonObject,
   type Manifest,
   type ObjectRefText,
+  OnRemoval,
   objectRefOf,
   type Slice,
 } from "@muster/shared/model";
@@ -23,6 +26,13 @@ interface Place {
   readonly bundle: string;
   readonly value: number;
 }
+
+/** One by each way in which a rule can say which fields are others': where they are, whose they are, and when. */
+const IGNORES: readonly DriftIgnore[] = [
+  { kind: "Deployment", paths: ["/spec/replicas"] },
+  { kind: "ConfigMap", paths: [], managers: ["kubectl-edit"] },
+  { kind: "ConfigMap", paths: ["/data/value"], when: "object.data.value.startsWith('edited')" },
+];
 
 export const BUNDLES = ["one", "two", "three", "four"] as const;
 
@@ -66,10 +76,12 @@ export function createRandomGit(random: SeededRandom, { names = NAMES, budget }:
       prune: isMild || random.chance(0.5),
       createNamespace: random.chance(0.7),
       drift: {
-        mode: isMild || random.chance(0.5) ? "correct" : "report",
-        ignore: random.chance(0.3) ? [{ kind: "Deployment", paths: ["/spec/replicas"] }] : [],
+        mode: isMild || random.chance(0.5) ? DriftMode.Correct : random.pick([DriftMode.Report, DriftMode.Off]),
+        ignore: IGNORES.filter(() => random.chance(0.15)),
       },
       dependsOn: bundle !== "one" && random.chance(0.15) ? ["one"] : [],
+      ...(random.chance(0.2) && { onRemoval: OnRemoval.Orphan }),
+      ...(random.chance(0.07) && { paused: true as const }),
     });
   }
 

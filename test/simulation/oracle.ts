@@ -3,6 +3,7 @@ import {
   FIELD_MANAGER,
   formatObjectRef,
   isJsonObject,
+  type JsonObject,
   type Manifest,
   type ObjectRefText,
   objectRefOf,
@@ -13,6 +14,7 @@ import { canonicalJson, deletionApprovalId } from "@muster/shared/wire";
 import { definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
+import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
 import { type Expectation, expectationOf } from "./expectation.ts";
 import { annotationsOf, type Commit } from "./git.ts";
@@ -65,7 +67,10 @@ export interface OracleOptions {
 /** What an agent has decided it may do within this time, though the slice that it went by is not the newest any more. Milliseconds. */
 const LAG_MS = 60_000;
 
-const PROTECTED_KINDS = new Set(["Namespace", "CustomResourceDefinition"]);
+/** Stands for whatever somebody else has made of a value that rules leave to them. */
+const ANY_VALUE = "*";
+
+const PROTECTED_KINDS = new Set(["Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"]);
 
 export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): Oracle {
   const findings: Finding[] = [];
@@ -73,7 +78,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   /** Every manifest that some slice wanted, by ref. */
   const signed = new Set<string>();
   /** What was in force, and until when. */
-  const reigns: { readonly expectation: Expectation; readonly slice: Slice; untilMs: number }[] = [];
+  const reigns: { readonly expectation: Expectation; readonly slice: Slice; untilMs: number; markedMs?: number }[] = [];
   const taken: Commit[] = [];
   const ours = new Set<string>();
   const freed = new Set<ObjectRefText>();
@@ -97,6 +102,10 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     const name = request.name.replace(/^muster-state-/, "");
     if (name === "slice") judgeSlice();
     else if (name === "inventory") judgeInventory();
+    else if (name === "high-water") {
+      const last = reigns.at(-1);
+      if (last && memory.highWater() >= last.slice.generation) last.markedMs ??= nowMs();
+    }
   }
 
   /** I2, I6: what is kept is newer than what was. */
@@ -147,8 +156,12 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     if (!after) return;
     const ref = formatObjectRef(objectRefOf(after));
     const uid = String(after.metadata["uid"]);
-    if (manifest && !signed.has(`${ref} ${canonicalJson(comparable(manifest))}`))
+    if (manifest && !signed.has(textOf(ref, manifest)) && !isWithTheirs(ref, manifest))
       say("I1", `${describe(request)}: applied what no slice says`);
+    // Only now is a slice in force for all who have kept it: its mark is the last that is written.
+    const isInForce = (reigns.at(-1)?.markedMs ?? Number.POSITIVE_INFINITY) < nowMs() - LAG_MS;
+    const isHeld = ({ expectation: { paused, wanted } }: (typeof reigns)[number]) => paused || wanted.get(ref)?.options.paused === true;
+    if (isInForce && mayReign().every(isHeld)) say("I7", `${describe(request)} was applied in a pause`);
     if (!memory.inventory().entries.has(ref)) say("I5", `${describe(request)} was applied and is not in the inventory`);
     if (
       before &&
@@ -158,6 +171,14 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     )
       say("I3", `${describe(request)} belongs to Helm and was taken`);
     ours.add(uid);
+  }
+
+  /** As some slice says, but for what rules leave to somebody else, where it is as that one has it or not in the manifest at all. */
+  function isWithTheirs(ref: ObjectRefText, manifest: Manifest): boolean {
+    const data = isJsonObject(manifest["data"]) ? manifest["data"] : {};
+    const isTheirs = data["value"] === undefined || String(data["value"]).startsWith("edited");
+    const policy = annotationsOf(manifest)[PRUNE_ANNOTATION];
+    return (isTheirs || policy === undefined) && signed.has(textOf(ref, manifest, { left: true }));
   }
 
   function judgeDelete(write: AgentWrite): void {
@@ -198,11 +219,12 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     { expectation, slice }: { readonly expectation: Expectation; readonly slice: Slice },
   ): string | undefined {
     const { wanted, paused } = expectation;
-    const isRenewed = annotationsOf(wanted.get(ref)?.manifest ?? live)["muster.dev/recreate"] === "onImmutable";
-    if (wanted.has(ref) && isRenewed && !paused) return undefined;
+    const want = wanted.get(ref);
     if (paused) return "the slice pauses the cluster";
+    if (isPaused(want?.bundle ?? entry.bundle, slice)) return "its bundle is paused";
+    if (want && annotationsOf(want.manifest)["muster.dev/recreate"] === "onImmutable") return undefined;
     if (expectation.covers(ref)) return "the slice has it (I4)";
-    const policy = annotationsOf(live)["muster.dev/prune"];
+    const policy = annotationsOf(live)[PRUNE_ANNOTATION];
     if (policy !== undefined && policy !== "enabled" && !isTouched(ref)) return "its annotation says that it stays";
     if (entry.orphan || isOrphaned(entry, slice)) return "its bundle said that it stays";
     const { namespace } = parseObjectRef(ref);
@@ -212,7 +234,12 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
 
   function isOrphaned(entry: InventoryEntry, slice: Slice): boolean {
     const bundle = slice.bundles.find(({ name }) => name === entry.bundle);
-    return bundle?.state === "desired" && !bundle.options.prune;
+    if (!bundle) return memory.inventory().bundles.get(entry.bundle)?.orphan === true;
+    return bundle.state === "desired" && !bundle.options.prune;
+  }
+
+  function isPaused(bundle: string, slice: Slice): boolean {
+    return slice.bundles.some((one) => one.name === bundle && one.state === "desired" && one.options.paused === true);
   }
 
   function beyondBudget(
@@ -223,7 +250,8 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   ): string | undefined {
     const leaving = [...entries.values()].filter((one) => {
       const { namespace } = parseObjectRef(one.ref);
-      return !expectation.covers(one.ref) && !one.orphan && !one.approved && !isOrphaned(one, slice) && namespace !== AGENT_NAMESPACE;
+      const stays = one.orphan || one.approved || isOrphaned(one, slice) || isPaused(one.bundle, slice);
+      return !expectation.covers(one.ref) && !stays && namespace !== AGENT_NAMESPACE;
     });
     const isApproved = (refs: readonly InventoryEntry[]) =>
       slice.approvedDeletions.includes(deletionApprovalId(refs.map((one) => one.ref)));
@@ -231,8 +259,9 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     const { objects, percent } = slice.deletionBudget;
     const isTooMany = leaving.length > objects || (leaving.length > 10 && leaving.length * 100 > entries.size * percent);
     if (isTooMany || expectation.wanted.size === 0) return `${leaving.length} of ${entries.size} are to leave, which nobody has approved`;
-    const guarded = leaving.filter((one) => one.found || PROTECTED_KINDS.has(parseObjectRef(one.ref).kind));
-    if (guarded.some((one) => one.ref === ref) && !isApproved(guarded)) return "its kind is deleted with an approval only";
+    const wasPaused = (bundle: string) => memory.inventory().bundles.get(bundle)?.paused === true;
+    const guarded = leaving.filter((one) => one.found || wasPaused(one.bundle) || PROTECTED_KINDS.has(parseObjectRef(one.ref).kind));
+    if (guarded.some((one) => one.ref === ref) && !isApproved(guarded)) return "its like is deleted with an approval only";
     return undefined;
   }
 
@@ -249,7 +278,10 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     published(slice, commit) {
       commits.set(slice.generation, { slice, commit });
       const { wanted } = expectationOf([commit]);
-      for (const [ref, { manifest }] of wanted) signed.add(`${ref} ${canonicalJson(comparable(manifest))}`);
+      for (const [ref, { manifest, options }] of wanted) {
+        signed.add(textOf(ref, manifest));
+        if (options.drift?.ignore.some(({ kind }) => kind === manifest.kind)) signed.add(textOf(ref, manifest, { left: true }));
+      }
     },
     judge(write) {
       const { request } = write;
@@ -277,9 +309,17 @@ export function isAppliedByUs({ metadata }: Manifest): boolean {
   );
 }
 
-/** A manifest without what is taken from the cluster where rules say to ignore it. */
-function comparable(manifest: Manifest): Manifest {
-  const { resourceVersion: _, ...metadata } = manifest.metadata;
-  const spec = manifest.kind === "Deployment" && isJsonObject(manifest["spec"]) ? { ...manifest["spec"], replicas: 0 } : manifest["spec"];
-  return { ...manifest, metadata: metadata as Manifest["metadata"], ...(spec !== undefined && { spec }) };
+/** What tells one manifest from another; `left`: but for what rules of the simulation may leave to others. */
+function textOf(ref: ObjectRefText, manifest: Manifest, { left = false } = {}): string {
+  const { resourceVersion: _, annotations: __, ...metadata } = manifest.metadata;
+  const { [PRUNE_ANNOTATION]: policy, ...others } = annotationsOf(manifest);
+  const annotations = left || policy === undefined ? others : { ...others, [PRUNE_ANNOTATION]: policy };
+  const data = isJsonObject(manifest["data"]) ? manifest["data"] : {};
+  const isScaled = manifest.kind === "Deployment" && isJsonObject(manifest["spec"]);
+  const parts = {
+    ...manifest,
+    metadata: { ...metadata, annotations },
+    ...(isScaled && { spec: { ...(manifest["spec"] as JsonObject), replicas: 0 } }),
+  };
+  return `${ref} ${canonicalJson({ ...parts, data: left ? { ...data, value: ANY_VALUE } : data })}`;
 }

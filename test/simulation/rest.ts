@@ -1,5 +1,6 @@
 import {
   BUNDLE_LABEL,
+  DriftMode,
   FIELD_MANAGER,
   formatObjectRef,
   isJsonObject,
@@ -54,12 +55,12 @@ export function judgeRest(scope: RestScope): Problem[] {
     const entry = inventory.entries.get(ref);
     const bundle = expectation.wanted.get(ref)?.bundle;
     if (!entry) say("I5", `${ref} is ours and not in the inventory`);
-    else if (entry.uid !== object.metadata["uid"])
+    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle))
       say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
     else if (bundle !== undefined && entry.bundle !== bundle)
       say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
     else if (bundle === undefined && !expectation.covers(ref) && !stuck.has(entry.bundle)) {
-      const why = oracle.whyStays(ref, object, entry) ?? inhabited(object, live);
+      const why = oracle.whyStays(ref, object, entry) ?? inhabited(object, live) ?? whoWaits(entry.bundle, scope, expectation, live, stuck);
       if (why === undefined) say("I7", `${ref} has left Git and is still there`);
     }
   }
@@ -79,20 +80,50 @@ function isOurs(object: Manifest, oracle: Oracle): boolean {
   return isApplied && typeof bundle === "string" && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
 }
 
-/** Bundles with an object that cannot be applied, and those that wait for one of these: what they want may be missing, and what left them may stay. */
+function isUncorrected({ drift }: Wanted["options"]): boolean {
+  return drift !== undefined && drift.mode !== DriftMode.Correct;
+}
+
+/**
+ * Bundles that are paused, those with an object that cannot be applied, and those that wait for one of these: what they want may be missing,
+ * and what left them may stay.
+ */
 function stuckBundles({ wanted, commit }: Expectation, scope: RestScope): Set<string> {
   const stuck = new Set<string>();
   for (const { bundle, manifest } of wanted.values()) if (whyRefused(manifest, scope)) stuck.add(bundle);
   const names = new Set(commit.bundles.map(({ name }) => name));
-  // Of what is kept without having had anything, nobody knows how it is.
-  for (const { name, objects } of commit.bundles)
-    if (!objects && ![...wanted.values()].some(({ bundle }) => bundle === name)) stuck.add(name);
+  for (const { bundle, options } of wanted.values()) if (options.paused) stuck.add(bundle);
+  for (const { name, objects, options } of commit.bundles) {
+    // Of what is kept without having had anything, nobody knows how it is.
+    const isUnknown = !objects && ![...wanted.values()].some(({ bundle }) => bundle === name);
+    if (isUnknown || options?.paused) stuck.add(name);
+  }
+  // What only reports what was done to it is not in order either, which is nothing to itself.
+  const unready = new Set<string>();
+  for (const [ref, { bundle, options }] of wanted) if (isUncorrected(options) && scope.disturbed.has(ref)) unready.add(bundle);
+  const isInOrder = (name: string) => names.has(name) && !stuck.has(name) && !unready.has(name);
   for (let before = -1; before < stuck.size; ) {
     before = stuck.size;
-    for (const { bundle, options } of wanted.values())
-      if ((options.dependsOn ?? []).some((name) => stuck.has(name) || !names.has(name))) stuck.add(bundle);
+    for (const { bundle, options } of wanted.values()) if (!(options.dependsOn ?? []).every(isInOrder)) stuck.add(bundle);
   }
   return stuck;
+}
+
+/** What leaves a bundle goes after what leaves those that depend on it (E012), some of which may never go. */
+function whoWaits(
+  bundle: string,
+  { memory, oracle }: RestScope,
+  { covers, commit }: Expectation,
+  live: ReadonlyMap<ObjectRefText, Manifest>,
+  stuck: ReadonlySet<string>,
+): string | undefined {
+  const depends = new Set(commit.bundles.filter(({ options }) => options?.dependsOn?.includes(bundle)).map(({ name }) => name));
+  const waiting = [...memory.inventory().entries.values()].find((entry) => {
+    const object = live.get(entry.ref);
+    if (!object || !depends.has(entry.bundle) || covers(entry.ref)) return false;
+    return stuck.has(entry.bundle) || oracle.whyStays(entry.ref, object, entry) !== undefined;
+  });
+  return waiting && `${waiting.ref} of ${waiting.bundle} is to go first`;
 }
 
 /** Why an object of the simulation is refused by the API server, or must not become ours. */
@@ -112,9 +143,11 @@ function hasLabel({ metadata }: Manifest): boolean {
   return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
 }
 
-/** Nothing can be said of it: its bundle is stuck, or only reports what others have done to it. */
+/** Nothing can be said of it: its bundle is stuck, or leaves what others have done to it. */
 function isExempt({ disturbed }: RestScope, ref: ObjectRefText, { bundle, options }: Wanted, stuck: ReadonlySet<string>): boolean {
-  return stuck.has(bundle) || (options.drift?.mode === "report" && disturbed.has(ref));
+  const isLeft =
+    isUncorrected(options) || options.drift?.ignore.some(({ kind }) => kind === "ConfigMap" && kind === parseObjectRef(ref).kind);
+  return stuck.has(bundle) || (isLeft === true && disturbed.has(ref));
 }
 
 /** Fields without owner may be left: what is nobody's is not removed. */
@@ -126,7 +159,7 @@ function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wante
   if (!live) return "is missing";
   if (live.metadata["deletionTimestamp"]) return "is wanted and being deleted";
   const { metadata, ...rest } = manifest;
-  const ignoresReplicas = (options.drift?.ignore ?? []).length > 0 && live.kind === "Deployment";
+  const ignoresReplicas = live.kind === "Deployment" && options.drift?.ignore.some(({ kind }) => kind === "Deployment");
   const wanted = ignoresReplicas ? withoutReplicas(rest as Manifest) : rest;
   const path = firstDifference(live, { ...wanted, metadata: { labels: metadata["labels"], annotations: metadata["annotations"] } }, "");
   if (path !== undefined)

@@ -28,8 +28,19 @@ type Focus = NonNullable<Sabotage["focus"]>;
 const PATIENCE_MS = 20 * 60_000;
 const QUIET_MS = 3_600_000;
 
-/** Plays one history, chosen by its seed, and judges it. `sabotage` breaks the agent, to see whether that is found. */
-export async function runSeed(seed: number, sabotage?: Sabotage): Promise<SeedResult> {
+/** Of so many histories one has more than one storm, and an hour of quiet behind them: most bugs need one storm, and hours cost. */
+const LONG_EVERY = 8;
+
+/** Options of {@link runSeed}. */
+export interface SeedOptions {
+  /** Breaks the agent, to see whether that is found. */
+  readonly sabotage?: Sabotage;
+  /** Default: by the seed, one of {@link LONG_EVERY} is long. */
+  readonly length?: "short" | "long";
+}
+
+/** Plays one history, chosen by its seed, and judges it. */
+export async function runSeed(seed: number, { sabotage, length }: SeedOptions = {}): Promise<SeedResult> {
   const random = createSeededRandom(seed);
   const world = createWorld(chancesOf(seed), sabotage);
   const focus = sabotage?.focus ?? {};
@@ -38,13 +49,14 @@ export async function runSeed(seed: number, sabotage?: Sabotage): Promise<SeedRe
   try {
     world.interference = focus.interference ?? 0;
     begin(world, random);
-    const rounds = 1 + random.below(3);
+    const isLong = length === "long" || (length === undefined && seed % LONG_EVERY === 0);
+    const rounds = isLong ? 1 + random.below(3) : 1;
     for (let round = 0; round < rounds && world.oracle.findings.length === 0; round += 1) {
       await storm(world, git, random, focus);
       const ms = await settle(world, git, random);
       if (ms !== undefined) convergedMs.push(ms);
     }
-    if (world.oracle.findings.length === 0) await keepQuiet(world);
+    if (isLong && world.oracle.findings.length === 0) await keepQuiet(world);
   } catch (error) {
     world.oracle.say("I15", error instanceof Error ? (error.stack ?? error.message) : String(error));
   }

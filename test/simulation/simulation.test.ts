@@ -13,7 +13,7 @@ const WITHIN = 40;
 /** Plays seeds until one breaks something. */
 async function firstBroken(first: number, count: number, sabotage?: Sabotage): Promise<SeedResult | undefined> {
   for (let seed = first; seed < first + count; seed += 1) {
-    const result = await runSeed(seed, sabotage);
+    const result = await runSeed(seed, { ...(sabotage && { sabotage }) });
     if (result.findings.length > 0) return result;
   }
   return undefined;

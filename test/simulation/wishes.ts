@@ -75,6 +75,7 @@ const TABLE = {
   "map-5": map("map-5"),
   "map-6": map("map-6"),
   kept: { ...annotated("kept", PRUNE_ANNOTATION, "disabled"), share: 0.15 },
+  shielded: { ...annotated("shielded", PRUNE_ANNOTATION, "protect"), share: 0.1 },
   adopted: { ...annotated("adopted", ADOPT_ANNOTATION, "always"), share: 0.15 },
   theirs: { ...map("theirs"), share: 0.15 },
   held: { ...map("held", { finalizers: [FINALIZER] }), share: 0.2 },
@@ -96,6 +97,17 @@ const TABLE = {
     ],
   },
   web: { manifests: (value) => [deployment("web", value)] },
+  claim: {
+    share: 0.08,
+    manifests: (value) => [
+      {
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: { name: "claim", namespace: WEB },
+        spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: `${1 + value}Gi` } } },
+      },
+    ],
+  },
   service: {
     share: 0.15,
     manifests: (value) => [

@@ -233,7 +233,10 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
 function describeCommit({ bundles, more }: Commit): string {
   const parts = bundles.map(({ name, objects, options }) => {
     const what = objects ? objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`).join(" ") : "kept";
-    const how = [options?.prune === false && "no prune", options?.drift?.mode === "report" && "report", ...(options?.dependsOn ?? [])];
+    const { prune, drift, onRemoval, paused, dependsOn = [] } = options ?? {};
+    const mode = drift && drift.mode !== "correct" && drift.mode;
+    const ignores = (drift?.ignore.length ?? 0) > 0 && `ignores ${drift?.ignore.length}`;
+    const how = [paused && "paused", prune === false && "no prune", mode, ignores, onRemoval, ...dependsOn];
     return `${name}[${what}${how.some(Boolean) ? `; ${how.filter(Boolean).join(", ")}` : ""}]`;
   });
   const { paused, deletionBudget, approvedDeletions = [], retained = [] } = more;

@@ -11,7 +11,7 @@ const CLEANUP = "customresourcecleanup.apiextensions.k8s.io";
 export interface ControllerOptions {
   readonly store: MemoryStore;
   readonly later: (work: () => void) => void;
-  /** Deployments get a status. */
+  /** Deployments get a status, and claims a volume. */
   readonly workloads: boolean;
   /** RFC 3339. */
   readonly now: () => string;
@@ -154,7 +154,9 @@ export function createControllers({ store, later, workloads, now }: ControllerOp
       if (isDone && !isNamespace(type)) remove(type, object);
       if (isDefinition(type) && !isEstablished(object)) later(() => establish(object));
       const isOld = isJsonObject(object["status"]) && object["status"]["observedGeneration"] !== object.metadata["generation"];
-      if (workloads && type.kind === "Deployment" && (isOld || object["status"] === undefined)) later(() => roll(type, object));
+      const isNew = object["status"] === undefined;
+      if (workloads && type.kind === "Deployment" && (isOld || isNew)) later(() => roll(type, object));
+      if (workloads && type.kind === "PersistentVolumeClaim" && isNew) later(() => setStatus(type, object, { phase: "Bound" }));
       return object;
     },
   };

@@ -21,6 +21,7 @@ export const BUILT_IN: readonly ResourceType[] = [
   type("", "v1", "ConfigMap", "configmaps"),
   type("", "v1", "Secret", "secrets"),
   type("", "v1", "Service", "services"),
+  type("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
   type("apps", "v1", "Deployment", "deployments"),
   type("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false),
   type("rbac.authorization.k8s.io", "v1", "Role", "roles"),
