@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Inventory } from "../../agent/src/plan/inventory.ts";
 import { judgeInstant, judgeRest, type LiveObject, type Snapshot } from "./judge.ts";
 import { laneObjects } from "./objects.ts";
-import { NOTHING, type Revision, toRevision } from "./revision.ts";
+import { heldBy, NOTHING, type Revision, toRevision } from "./revision.ts";
 
 const { map, held, definition } = laneObjects("l1");
 const refOf = (manifest: Manifest) => formatObjectRef(objectRefOf(manifest));
@@ -136,5 +136,29 @@ describe("a revision of chaos", () => {
       [X, "a"],
       [Y, "a"],
     ]);
+  });
+});
+
+describe("objects that may outlive their deletion", () => {
+  it("are those with a finalizer, also after they left Git beside a bundle that is kept", () => {
+    const first = toRevision(
+      [
+        { name: "app", objects: [x] },
+        { name: "other", objects: [held("slow", 1), y] },
+      ],
+      NOTHING,
+    );
+    const kept = toRevision([{ name: "app" }, { name: "other", objects: [y] }], first);
+    const later = toRevision(
+      [
+        { name: "app", objects: [x] },
+        { name: "other", objects: [y] },
+      ],
+      kept,
+    );
+    const slow = refOf(held("slow", 1));
+    expect([...heldBy([first])]).toEqual([slow]);
+    expect([...heldBy([kept, later])]).toEqual([slow]);
+    expect([...heldBy([later])]).toEqual([]);
   });
 });

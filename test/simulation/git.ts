@@ -48,9 +48,11 @@ export interface RandomGit {
 export interface RandomGitOptions {
   readonly names?: readonly Name[];
   readonly budget?: DeletionBudget;
+  /** Bundles have no options, and nothing is paused. */
+  readonly plain?: boolean;
 }
 
-export function createRandomGit(random: SeededRandom, { names = NAMES, budget }: RandomGitOptions = {}): RandomGit {
+export function createRandomGit(random: SeededRandom, { names = NAMES, budget, plain = false }: RandomGitOptions = {}): RandomGit {
   const places = new Map<Name, Place>();
   const optionsOf = new Map<string, Partial<BundleOptions>>();
   const known = new Set<string>();
@@ -71,6 +73,7 @@ export function createRandomGit(random: SeededRandom, { names = NAMES, budget }:
   }
 
   function rollOptions(bundle: string): void {
+    if (plain) return;
     const isMild = random.chance(0.6);
     optionsOf.set(bundle, {
       prune: isMild || random.chance(0.5),
@@ -124,7 +127,7 @@ export function createRandomGit(random: SeededRandom, { names = NAMES, budget }:
       });
       const retained = random.chance(0.08) ? retainedOf(last, bundles) : [];
       const more: Partial<Slice> = {
-        paused: random.chance(calm ? 0.03 : 0.08),
+        paused: !plain && random.chance(calm ? 0.03 : 0.08),
         deletionBudget: budget ?? rollBudget(),
         ...(retained.length > 0 && { retained }),
       };

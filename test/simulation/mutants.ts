@@ -1,11 +1,14 @@
 import { CodedError } from "@muster/shared/errors";
 import type { Manifest } from "@muster/shared/model";
 import type { Cluster, ResourceType } from "../../agent/src/kube/cluster.ts";
+import type { Finding } from "./oracle.ts";
 import type { Sabotage } from "./world.ts";
 
 /** An agent that is broken on purpose, and what it breaks. */
 export interface Mutant {
   readonly name: string;
+  /** What it breaks, as in reliability.md. */
+  readonly finds: Finding["invariant"];
   readonly sabotage: Sabotage;
 }
 
@@ -39,8 +42,9 @@ function withGet(
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "deletes whatever has the name",
+    finds: "I3",
     sabotage: {
-      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.7 },
+      focus: { plain: true, names: ["map-1", "map-2", "map-3", "map-4", "secret"], interference: 0.7 },
       cluster: (cluster) => ({
         ...cluster,
         async delete(type, namespace, name, options) {
@@ -57,6 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "writes its inventory after it has applied",
+    finds: "I5",
     sabotage: {
       cluster: (cluster, { time }) =>
         withState(cluster, async (manifest, write) => {
@@ -68,7 +73,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "takes a deletion that was asked for as done",
+    finds: "I5",
     sabotage: {
+      focus: { plain: true, names: ["held", "map-1", "map-2"] },
       cluster: (cluster) => ({
         ...cluster,
         async delete(type, namespace, name, options) {
@@ -80,28 +87,32 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "takes a path that is not served, or does not answer, for an object that is gone",
+    finds: "I5",
     sabotage: {
-      focus: { names: ["meter", "map-1", "map-2"], interference: 0, aggregatedDown: 0.5 },
+      focus: { plain: true, names: ["meter", "map-1", "map-2"], interference: 0, aggregatedDown: 0.5 },
       cluster: (cluster) =>
         withGet(cluster, (_, live) => live().catch((error: unknown) => (isUnavailable(error) ? undefined : Promise.reject(error)))),
     },
   },
   {
     name: "knows no deletion budget",
+    finds: "I3",
     sabotage: {
       ignoresBudget: true,
-      focus: { names: ["map-1", "map-2", "map-3", "map-4", "secret"], budget: { objects: 1, percent: 100 } },
+      focus: { plain: true, names: ["map-1", "map-2", "map-3", "map-4", "secret"], budget: { objects: 1, percent: 100 } },
     },
   },
-  { name: "believes whoever signs", sabotage: { trustsStrangers: true } },
+  { name: "believes whoever signs", finds: "I1", sabotage: { trustsStrangers: true } },
   {
     name: "forgets which slices it has taken",
+    finds: "I6",
     sabotage: {
       cluster: (cluster) => withState(cluster, async (manifest, write) => (isState(manifest, "slice", "high-water") ? manifest : write())),
     },
   },
   {
     name: "writes at every look",
+    finds: "I9",
     sabotage: {
       cluster: (cluster, { api }) => ({
         ...cluster,

@@ -52,6 +52,8 @@ export interface Oracle {
   judge(write: AgentWrite): void;
   /** Why something that left Git stays under the slice in force; undefined: it is to be deleted. */
   whyStays(ref: ObjectRefText, live: Manifest, entry: InventoryEntry): string | undefined;
+  /** Its deletion waits for a person: then nobody looks whether it is there still, for an approval is of just these objects. */
+  isHeld(entry: InventoryEntry): boolean;
   say(invariant: Finding["invariant"], what: string): void;
 }
 
@@ -269,6 +271,11 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     whyStays(ref, live, entry) {
       const reign = reigns.at(-1);
       return reign ? mayDelete(ref, live, entry, memory.inventory().entries, reign) : "no slice is in force";
+    },
+    isHeld(entry) {
+      const reign = reigns.at(-1);
+      const { entries } = memory.inventory();
+      return reign !== undefined && !entry.approved && beyondBudget(entry.ref, entries, reign.expectation, reign.slice) !== undefined;
     },
     findings,
     taken,

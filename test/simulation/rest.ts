@@ -66,7 +66,7 @@ export function judgeRest(scope: RestScope): Problem[] {
   }
   for (const [ref, entry] of inventory.entries) {
     if (live.has(ref) || stuck.has(entry.bundle) || expectation.keeps || scope.disturbed.has(ref) || expectation.covers(ref)) continue;
-    say("I5", `${ref} is in the inventory and not in the cluster`);
+    if (!oracle.isHeld(entry)) say("I5", `${ref} is in the inventory and not in the cluster`);
   }
   return problems;
 }

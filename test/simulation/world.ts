@@ -43,6 +43,8 @@ export interface Sabotage {
     readonly budget?: DeletionBudget;
     readonly interference?: number;
     readonly aggregatedDown?: number;
+    /** Bundles have no options, and nothing is paused. */
+    readonly plain?: boolean;
   };
 }
 
