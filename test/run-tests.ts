@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { startVitest } from "vitest/node";
 import { ensureBinaries, resolveBinary } from "./rig/binaries.ts";
+import { buildPrograms } from "./rig/built-programs.ts";
 import { DEFAULT_MINOR, OLDER_MINOR } from "./rig/kubernetes.ts";
 import { RigError } from "./rig/rig-error.ts";
 import { createTempFolder } from "./rig/temp-folder.ts";
@@ -26,6 +28,8 @@ try {
 // What a test leaves behind, for example because its process was killed on purpose, goes with this one. `MUSTER_RIG_KEEP=1` keeps it.
 const temporary = createTempFolder("tests");
 process.env["TMPDIR"] = temporary.path;
+
+await buildPrograms(join(temporary.path, "programs"));
 
 const vitest = await startVitest(filters, { run: true, watch: false, reporters: ["default"], passWithNoTests: false });
 const counts = { passed: 0, failed: 0, skipped: 0 };

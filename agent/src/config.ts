@@ -55,6 +55,8 @@ const FIELDS = z.object({
     .enum(["true", "false"])
     .default("true")
     .transform((text) => text === "true"),
+  /** A folder that outlives a restart of the process, where it notes what it is at; empty: nothing is noted. */
+  MUSTER_WORK_DIR: optional,
   MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
   /** host:port for /healthz, /readyz and /metrics; empty: off. */
   MUSTER_METRICS_LISTEN: z.string().default(":8081"),

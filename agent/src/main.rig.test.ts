@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { zstdDecompressSync } from "node:zlib";
 import type { Manifest, Slice } from "@muster/shared/model";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type AuditEntry, deletions, isMutating } from "../../test/rig/audit-log.ts";
+import { builtPrograms } from "../../test/rig/built-programs.ts";
 import { type Part, startPart } from "../../test/rig/child-process-part.ts";
 import { type Clusters, startClusters } from "../../test/rig/clusters.ts";
 import { eventually } from "../../test/rig/eventually.ts";
@@ -57,13 +57,15 @@ async function newCluster() {
   const user = `system:serviceaccount:${state}:agent`;
   const map = (object: string, value = "1") => configMap(object, value, namespace);
 
-  async function start(more: { failpoints?: string; natsUrl?: string } = {}): Promise<Part> {
+  async function start(more: { failpoints?: string; natsUrl?: string; env?: Record<string, string> } = {}): Promise<Part> {
     const port = await freePort();
+    const programs = await builtPrograms();
     const agent = await startPart({
       name: `agent ${name}`,
       command: process.execPath,
-      args: [fileURLToPath(new URL("main.ts", import.meta.url))],
+      args: [programs.agent],
       env: {
+        ...programs.env,
         MUSTER_CLUSTER: name,
         MUSTER_NAMESPACE: state,
         MUSTER_NATS_URL: more.natsUrl ?? nats.url,
@@ -77,6 +79,7 @@ async function newCluster() {
         MUSTER_LOG_LEVEL: "debug",
         KUBECONFIG: api.writeKubeconfig(`${name}-agent`, token),
         ...(more.failpoints && { MUSTER_FAILPOINTS: more.failpoints }),
+        ...more.env,
       },
       logPath: join(folder, `${name}.log`),
       ports: [port],
@@ -121,7 +124,7 @@ async function newCluster() {
       );
     });
   const path = (object: string) => `/api/v1/namespaces/${namespace}/configmaps/${object}`;
-  return { maker, namespace, state, start, publish, live, owned, settled, inventory, mine, deleted, map, path };
+  return { name, maker, namespace, state, start, publish, live, owned, settled, inventory, mine, deleted, map, path };
 }
 const converged = (check: () => Promise<void>) => eventually(check, { timeoutMs: 20_000 });
 
@@ -332,19 +335,23 @@ describe("the agent, on a real API server and a real NATS", () => {
     await publish([{ name: "a", objects: [map("x", "2")] }]);
     await converged(async () => expect(await live()).toEqual({ x: "2" }));
   });
+
+  it("E121: what it was at when it died is known to the next process, and forgotten when that is past it", async () => {
+    const { start, publish, live, map, name } = await newCluster();
+    const env = { MUSTER_WORK_DIR: folder };
+    const noted = (): unknown => JSON.parse(readFileSync(join(folder, `muster-agent-${name}.json`), "utf8"));
+    await publish([{ name: "a", objects: [map("x")] }]);
+    const doomed = await start({ env, failpoints: "agent.duringRelist=kill" });
+    expect(await doomed.exited()).toBe(137);
+    expect(noted()).toEqual({ deaths: {}, underWay: expect.arrayContaining([expect.stringMatching(/^list:/)]) });
+    await start({ env });
+    await converged(async () => expect(await live()).toEqual({ x: "1" }));
+    await converged(async () => expect(noted()).toEqual({ deaths: {}, underWay: [] }));
+  });
 });
 
-/** Later passings; the first one of every failpoint is in test/chaos/agent.rig.test.ts, and all of them in `npm run chaos:agent`. */
-const FAILPOINTS = [
-  "agent.beforeInventoryWrite@2",
-  "agent.beforeInventoryWrite@3",
-  "agent.afterInventoryWrite@2",
-  "agent.afterInventoryWrite@3",
-  "agent.beforeFirstApply@2",
-  "agent.afterApply@5",
-  "agent.beforePrune@2",
-  "agent.afterDelete@2",
-];
+/** Later passings; the first one of every failpoint is in test/chaos/chaos.rig.test.ts, and all of them in `npm run chaos:agent`. */
+const FAILPOINTS = ["agent.afterInventoryWrite@2", "agent.afterDelete@2"];
 
 describe("P1, E260: killed at any point, the agent loses nothing, deletes nothing wrongly, and converges", () => {
   it.each(FAILPOINTS)("%s", async (point) => {

@@ -4,12 +4,14 @@ import type { BundleReport, ClusterFacts, ReportedEvent } from "@muster/shared/m
 import { type Clock, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
 import type { Logger, Metrics } from "@muster/shared/telemetry";
 import { createApplier } from "./apply/applier.ts";
+import { notedApplier, notedPruner } from "./apply/noted-work.ts";
 import { createPruner } from "./apply/pruner.ts";
 import type { AgentConfig } from "./config.ts";
 import type { AgentFailpoint } from "./failpoints.ts";
 import type { Cluster, Discovery } from "./kube/cluster.ts";
 import { apiVersionOf } from "./kube/discovery.ts";
 import { createDiscoveryCache } from "./kube/discovery-cache.ts";
+import { createCrashNotes } from "./observe/crash-notes.ts";
 import { createObserver } from "./observe/create-observer.ts";
 import { loadKeptState } from "./pull/desired-state.ts";
 import { createIntake } from "./pull/intake.ts";
@@ -63,7 +65,10 @@ export function startWriter(options: WriterOptions): Writer {
 
   // The cluster.
   const discovery = createDiscoveryCache(cluster, clock);
+  const crashNotes = createCrashNotes({ folder: config.MUSTER_WORK_DIR, cluster: config.MUSTER_CLUSTER, logger: base.logger });
+  options.lifecycle.onStop("crash notes", async () => crashNotes.close());
   const observer = createObserver({
+    crashNotes,
     wantedOf: (bundle, ref) => reconciler.wanted(bundle, ref),
     driftValues: config.MUSTER_DRIFT_VALUES,
     ...base,
@@ -73,15 +78,18 @@ export function startWriter(options: WriterOptions): Writer {
     relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS,
   });
   const store = createStateStore({ cluster, failpoint, namespace: config.namespace });
-  const applier = createApplier({
-    cluster,
-    discovery,
-    observer,
-    failpoint,
-    clock,
-    ownNamespace: config.namespace,
-    watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
-  });
+  const applier = notedApplier(
+    createApplier({
+      cluster,
+      discovery,
+      observer,
+      failpoint,
+      clock,
+      ownNamespace: config.namespace,
+      watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
+    }),
+    crashNotes,
+  );
   const reconciler = createReconciler({
     ...base,
     cluster,
@@ -91,7 +99,7 @@ export function startWriter(options: WriterOptions): Writer {
     store,
     metrics,
     failpoint,
-    prune: createPruner({ cluster, discovery, observer }),
+    prune: notedPruner(createPruner({ cluster, discovery, observer }), crashNotes),
     ownNamespace: config.namespace,
     watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
     concurrency: config.MUSTER_CONCURRENCY,
@@ -142,7 +150,10 @@ export function startWriter(options: WriterOptions): Writer {
       exceptions: () => reconciler.exceptions(),
     },
     commands: {
-      reconcile: (bundle) => reconciler.trigger(bundle),
+      reconcile(bundle) {
+        crashNotes.forgive();
+        reconciler.trigger(bundle);
+      },
       sliceHint: () => puller.poll(),
       inspect: (what) => reconciler.inspect(what),
     },

@@ -109,9 +109,9 @@ export async function createLane(rig: ChaosRig, name: string, convergenceLimitMs
       const part = await startPart({
         name: `agent ${name}`,
         command: process.execPath,
-        args: [rig.program],
+        args: [rig.programs.agent],
         env: {
-          ...rig.programEnv,
+          ...rig.programs.env,
           MUSTER_CLUSTER: name,
           MUSTER_NAMESPACE: stateNamespace,
           MUSTER_NATS_URL: rig.nats.url,

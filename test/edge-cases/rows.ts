@@ -189,7 +189,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
     star: true,
     section: "Partial failure, isolation",
     what: "One malformed object crashes controller in a loop",
-    open: "A crash that no catch sees (out of memory) is not counted over restarts: such a process leaves no word of which of the objects that it applied and heard of at the same time it died of, and a word before each of them would be a write per object at every start. Objects and pages of lists have limits of size; all code that reads an object is within a catch.",
   },
   E122: { section: "Partial failure, isolation", what: "Object with `__proto__`/`constructor` keys" },
   E123: {

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Agent } from "undici";
 import { resolveBinary } from "./binaries.ts";
+import { builtPrograms } from "./built-programs.ts";
 import { type Part, startPart } from "./child-process-part.ts";
 import { type Clusters, startClusters } from "./clusters.ts";
 import { type DeletionReport, startDeleteOracle } from "./delete-oracle.ts";
@@ -15,7 +16,7 @@ import { createTempFolder } from "./temp-folder.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
-/** How to run our own two programs: from source, or as the bundles that images carry. */
+/** How to run our own two programs. */
 export interface Programs {
   readonly hub: string;
   readonly agent: string;
@@ -25,8 +26,10 @@ export interface Programs {
   readonly imageEnv?: { readonly hub: Readonly<Record<string, string>>; readonly agent: Readonly<Record<string, string>> };
 }
 
-/** The sources, run by the Node that runs us. */
-export const SOURCE_PROGRAMS: Programs = { hub: join(ROOT, "hub/src/main.ts"), agent: join(ROOT, "agent/src/main.ts") };
+async function defaultPrograms(): Promise<Programs> {
+  const { hub, agent, env } = await builtPrograms();
+  return { hub, agent, imageEnv: { hub: env, agent: env } };
+}
 
 /** Options of {@link startMuster}. */
 export interface MusterOptions {
@@ -34,6 +37,7 @@ export interface MusterOptions {
   readonly clusters: readonly string[];
   /** First content of the fleet repository. */
   readonly files: Readonly<Record<string, string>>;
+  /** Default: built for this run, without the flags that save memory. */
   readonly programs?: Programs;
   /** More hub configuration, merged over the rig's. */
   readonly hub?: Readonly<Record<string, Record<string, unknown>>>;
@@ -89,7 +93,7 @@ export interface Muster {
 }
 
 export async function startMuster(options: MusterOptions): Promise<Muster> {
-  const { programs = SOURCE_PROGRAMS, progress = () => {}, link = async (_: LinkName, port: number) => port } = options;
+  const { programs = await defaultPrograms(), progress = () => {}, link = async (_: LinkName, port: number) => port } = options;
   const folder = createTempFolder("muster");
   const stops: (() => Promise<void> | void)[] = [() => folder.remove()];
   const started = <T extends { stop(): Promise<void> }>(part: T): T => {

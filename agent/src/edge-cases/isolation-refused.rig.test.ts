@@ -1,7 +1,12 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { JsonObject, Manifest } from "@muster/shared/model";
+import { silentLogger } from "@muster/shared/telemetry";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
+import { createTempFolder } from "../../../test/rig/temp-folder.ts";
 import type { Cluster } from "../kube/cluster.ts";
+import { createCrashNotes } from "../observe/crash-notes.ts";
 import { DEFINITIONS, definition, type EdgeCluster, startEdgeCluster, synced } from "./testing/edge-cluster.ts";
 
 /** What refuses, fails or is not to be had for some objects stops no others: section 4 of the edge cases. */
@@ -306,6 +311,49 @@ describe("one kind", () => {
     await merge(`${path("x")}?fieldManager=somebody`, { data: { value: "edited" } });
     await eventually(async () => expect(await live()).toMatchObject({ x: "2" }));
     expect(deleted()).toEqual([`${namespace}/configmaps/gone`]);
+  });
+
+  it("E121: has an object that the agent dies of, again and again: after three deaths it is set aside, all others are applied, and a mended one is", async () => {
+    const { start, map, live, path, namespace } = await edge.newTenant();
+    const folder = createTempFolder("deaths");
+    const startPod = (options: Parameters<typeof start>[0] = {}) =>
+      start({ ...options, crashNotes: createCrashNotes({ folder: folder.path, cluster: namespace, logger: silentLogger() }) });
+    const underWay = () => JSON.parse(readFileSync(join(folder.path, `muster-agent-${namespace}.json`), "utf8")).underWay as unknown;
+    /** A process dies in the middle of an apply; here it is stopped there, once all that it does at the same time is done. */
+    let dying = 0;
+    const deadly = (inner: Cluster): Cluster => ({
+      ...inner,
+      async apply(...args) {
+        if (args[1].metadata.name !== "poison") return inner.apply(...args);
+        dying += 1;
+        return new Promise(() => {});
+      },
+    });
+    const bundles = [
+      { name: "a", objects: [map("poison"), map("x")] },
+      { name: "b", objects: [map("y")] },
+    ];
+    for (let death = 1; death <= 3; death += 1) {
+      const doomed = startPod({ wrap: deadly });
+      void doomed.take(bundles).catch(() => {});
+      await eventually(() => expect(dying).toBe(death));
+      await eventually(() => expect(underWay()).toEqual([expect.stringContaining("poison")]));
+      doomed.stop();
+    }
+    const agent = startPod({ wrap: deadly });
+    await agent.take(bundles);
+    await synced(agent, "b");
+    await eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Failed", reason: "OBJECT_QUARANTINED", failed: 1 }));
+    expect(dying).toBe(3);
+    expect(await live()).toEqual({ x: "1", y: "1" });
+    await merge(`${path("x")}?fieldManager=somebody`, { data: { value: "edited" } });
+    await eventually(async () => expect(await live()).toEqual({ x: "1", y: "1" }));
+    agent.stop();
+    const mended = startPod();
+    await mended.take([{ name: "a", objects: [map("poison", "2"), map("x")] }, bundles[1]!]);
+    await synced(mended, "a");
+    expect(await live()).toEqual({ poison: "2", x: "1", y: "1" });
+    folder.remove();
   });
 
   it("E122: of object has keys that JavaScript has a meaning for: they are data, and their drift is seen", async () => {

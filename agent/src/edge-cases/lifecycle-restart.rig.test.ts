@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Manifest } from "@muster/shared/model";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { builtPrograms } from "../../../test/rig/built-programs.ts";
 import { startPart } from "../../../test/rig/child-process-part.ts";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { freePort } from "../../../test/rig/free-port.ts";
@@ -97,11 +97,13 @@ describe("an agent that starts anew", () => {
     const port = await freePort();
     const get = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status;
     await edge.api.kill();
+    const programs = await builtPrograms();
     const agent = await startPart({
       name: "agent without an API server",
       command: process.execPath,
-      args: [fileURLToPath(new URL("../main.ts", import.meta.url))],
+      args: [programs.agent],
       env: {
+        ...programs.env,
         MUSTER_CLUSTER: "c1",
         MUSTER_NAMESPACE: state,
         MUSTER_NATS_URL: "nats://127.0.0.1:1",

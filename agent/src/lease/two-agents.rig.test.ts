@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { isMutating } from "../../../test/rig/audit-log.ts";
+import { builtPrograms } from "../../../test/rig/built-programs.ts";
 import { type Part, startPart } from "../../../test/rig/child-process-part.ts";
 import { type Clusters, startClusters } from "../../../test/rig/clusters.ts";
 import { eventually } from "../../../test/rig/eventually.ts";
@@ -51,11 +51,13 @@ async function start(account: string): Promise<Part & { readonly notReady: () =>
   const port = await freePort();
   const keys = join(folder, "keys.pem");
   const readyz = async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).text();
+  const programs = await builtPrograms();
   const part = await startPart({
     name: account,
     command: process.execPath,
-    args: [fileURLToPath(new URL("../main.ts", import.meta.url))],
+    args: [programs.agent],
     env: {
+      ...programs.env,
       MUSTER_CLUSTER: "c1",
       MUSTER_NAMESPACE: STATE,
       MUSTER_NATS_URL: nats.url,

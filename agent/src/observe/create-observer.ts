@@ -12,6 +12,7 @@ import { type Clock, type Random, Wakeup } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import { type CrashNotes, NO_CRASH_NOTES } from "./crash-notes.ts";
 import type { HealthRules } from "./health-rules.ts";
 import {
   describes,
@@ -46,11 +47,13 @@ export interface ObserverOptions {
   readonly driftValues?: boolean;
   /** Default: none. */
   readonly failpoint?: AgentFailpoint;
+  /** Default: nothing is noted. */
+  readonly crashNotes?: CrashNotes;
 }
 
 export function createObserver(options: ObserverOptions): Observer {
   const { cluster, clock, random, logger, watchNamespaces = [], relistIntervalMs = 300_000, failpoint = () => {} } = options;
-  const { wantedOf = () => undefined, driftValues = true } = options;
+  const { wantedOf = () => undefined, driftValues = true, crashNotes = NO_CRASH_NOTES } = options;
   const tell: TellDrift = ({ bundle, ref }) => ({ wanted: wantedOf(bundle, ref), tellValues: driftValues });
   const objects = new Map<ObjectRefText, ObservedObject>();
   const byType = new Map<string, Set<ObservedObject>>();
@@ -99,6 +102,7 @@ export function createObserver(options: ObserverOptions): Observer {
             relistIntervalMs,
             relist,
             failpoint,
+            crashNotes,
             scope: { ...scope, labelSelector: BUNDLE_LABEL },
             sequence: () => sequence,
             onLive: see,

@@ -5,6 +5,7 @@ import type { Logger } from "@muster/shared/telemetry";
 import type { AgentFailpoint } from "../failpoints.ts";
 import { type Cluster, type ListScope, listEach, type ResourceType } from "../kube/cluster.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
+import type { CrashNotes } from "./crash-notes.ts";
 import { versionOf } from "./observed-object.ts";
 
 /** What one resource type's loops need. */
@@ -27,6 +28,7 @@ export interface WatchTypeOptions {
   /** The type cannot be read, for good or for {@link UNREADABLE_MS} already. */
   readonly onUnreadable: (message: string) => void;
   readonly failpoint: AgentFailpoint;
+  readonly crashNotes: CrashNotes;
 }
 
 /** Milliseconds for which lists may fail before what was last seen counts for nothing: longer than a restart of an API server's replica. */
@@ -85,7 +87,7 @@ function trackFailing({ clock, onUnreadable }: WatchTypeOptions) {
     },
     because({ code, message }: CodedError) {
       sinceMs ??= clock.monotonicMs();
-      const isLasting = code === "KUBE_FORBIDDEN" || code === "KUBE_UNAUTHORIZED";
+      const isLasting = code === "KUBE_FORBIDDEN" || code === "KUBE_UNAUTHORIZED" || code === "OBJECT_QUARANTINED";
       if (isLasting || clock.monotonicMs() - sinceMs > UNREADABLE_MS) onUnreadable(message);
     },
   };
@@ -127,6 +129,16 @@ async function rest({ clock, relist }: WatchTypeOptions, ms: number, signal: Abo
 }
 
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
+  const { group, kind } = options.type;
+  const over = await options.crashNotes.begin(`list:${group}/${kind}`, `All objects of the kind ${kind}${group && ` (${group})`}`);
+  try {
+    return await listNoted(options, signal);
+  } finally {
+    over();
+  }
+}
+
+async function listNoted(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
   const at = options.sequence();
   const versions = new Map<ObjectRefText, string>();
   let isAnswered = false;

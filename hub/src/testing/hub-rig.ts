@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { builtPrograms } from "../../../test/rig/built-programs.ts";
 import { type Part, startPart } from "../../../test/rig/child-process-part.ts";
 import { freePort } from "../../../test/rig/free-port.ts";
 import { type GitRepository, type GitServer, startGitServer } from "../../../test/rig/git-server.ts";
@@ -85,12 +86,13 @@ export async function startHubRig(
     grpcPort,
     probe,
     async startHub({ env = {}, until = "ready" } = {}) {
+      const programs = await builtPrograms();
       running = await startPart({
         name: "muster-hub",
         command: process.execPath,
-        args: [join(ROOT, "hub/src/main.ts"), "--config", configPath],
+        args: [programs.hub, "--config", configPath],
         cwd: ROOT,
-        env,
+        env: { ...programs.env, ...env },
         logPath: join(folder.path, "hub.log"),
         ports: [grpcPort, httpPort],
         ready: async () => {

@@ -132,8 +132,8 @@ export const RUNTIME_CODES = {
   KUBE_THROTTLED: entry("The API server asks to slow down (429).", "Nothing: the agent waits as long as it says.", { retryable: true }),
   KUBE_SERVER: entry("The API server failed (5xx).", "Look at the API server's log; it is tried again.", { retryable: true }),
   OBJECT_QUARANTINED: entry(
-    "The agent's own code failed on this object.",
-    "It is set aside and all others go on; please report it with the message and the object's shape.",
+    "The agent's own code failed on this object, or three of its processes in a row died while they were at it.",
+    "It is set aside and all others go on; please report it with the message and the object's shape. `muster reconcile` tries it again.",
   ),
   KUBE_TOO_LARGE: entry("The API server refuses the request as too large.", "Split the object."),
   KIND_UNKNOWN: entry("The cluster does not know the object's kind.", "Install its CustomResourceDefinition; the object waits for it.", {

@@ -2,10 +2,12 @@ import type { BundleReport, ReportedEvent, Slice } from "@muster/shared/model";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import { createApplier } from "../../apply/applier.ts";
+import { notedApplier, notedPruner } from "../../apply/noted-work.ts";
 import { createPruner } from "../../apply/pruner.ts";
 import type { AgentFailpoint } from "../../failpoints.ts";
 import type { Cluster } from "../../kube/cluster.ts";
 import { createDiscoveryCache } from "../../kube/discovery-cache.ts";
+import { type CrashNotes, NO_CRASH_NOTES } from "../../observe/crash-notes.ts";
 import { createObserver } from "../../observe/create-observer.ts";
 import type { Observer } from "../../observe/observer.ts";
 import { type Inventory, parseInventory } from "../../plan/inventory.ts";
@@ -28,6 +30,8 @@ export interface ComposeOptions {
   readonly driftValues?: boolean;
   /** Where the process may be killed. Default: nowhere. */
   readonly failpoint?: AgentFailpoint;
+  /** Default: nothing is noted. */
+  readonly crashNotes?: CrashNotes;
 }
 
 /** What is between NATS and the hub, for tests: slices go in by `take`, reports come out. */
@@ -48,7 +52,7 @@ export interface ComposedAgent {
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
   const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], driftValues = true } = options;
-  const { failpoint = () => {} } = options;
+  const { failpoint = () => {}, crashNotes = NO_CRASH_NOTES } = options;
   const stop = new AbortController();
   const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
@@ -58,6 +62,7 @@ export function composeAgent(cluster: Cluster, options: ComposeOptions): Compose
     ...(relistIntervalMs !== undefined && { relistIntervalMs }),
     wantedOf: (bundle, ref) => reconciler.wanted(bundle, ref),
     driftValues,
+    crashNotes,
   });
   const store = createStateStore({ cluster, namespace });
   const reconciler = createReconciler({
@@ -69,8 +74,11 @@ export function composeAgent(cluster: Cluster, options: ComposeOptions): Compose
     watchNamespaces,
     concurrency: 4,
     failpoint,
-    applier: createApplier({ cluster, discovery, observer, clock, failpoint, ownNamespace: namespace, watchNamespaces }),
-    prune: createPruner({ cluster, discovery, observer }),
+    applier: notedApplier(
+      createApplier({ cluster, discovery, observer, clock, failpoint, ownNamespace: namespace, watchNamespaces }),
+      crashNotes,
+    ),
+    prune: notedPruner(createPruner({ cluster, discovery, observer }), crashNotes),
   });
   const told: ReportedEvent[] = [];
   reconciler.onEvent((event) => told.push(event));

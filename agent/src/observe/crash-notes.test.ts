@@ -1,0 +1,109 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { silentLogger } from "@muster/shared/telemetry";
+import { afterEach, describe, expect, it } from "vitest";
+import { createTempFolder } from "../../../test/rig/temp-folder.ts";
+import { type CrashNotes, createCrashNotes } from "./crash-notes.ts";
+
+const folders: ReturnType<typeof createTempFolder>[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) folder.remove();
+});
+
+/** Processes of one pod, one after the other; a process that is not closed has died. */
+function newPod() {
+  const folder = createTempFolder("crash-notes");
+  folders.push(folder);
+  return {
+    path: join(folder.path, "muster-agent-c1.json"),
+    start: () => createCrashNotes({ folder: folder.path, cluster: "c1", logger: silentLogger() }),
+  };
+}
+
+/** Lives of processes that are at all of these, and die. */
+async function die(pod: ReturnType<typeof newPod>, times: number, ...keys: readonly string[]): Promise<void> {
+  for (let time = 0; time < times; time += 1) {
+    const notes = pod.start();
+    // Where each is worked on alone, the first is never over.
+    await Promise.race([Promise.all(keys.map((key) => notes.begin(key, key))), new Promise(setImmediate)]);
+  }
+}
+
+/** Begins something, and comes to its end; what ends together is noted together. */
+async function finish(notes: CrashNotes, key: string, what = key): Promise<void> {
+  (await notes.begin(key, what))();
+  await new Promise(setImmediate);
+}
+
+const SET_ASIDE = { code: "OBJECT_QUARANTINED", message: expect.stringContaining("ConfigMap web/x") };
+
+describe("what processes die of", () => {
+  it("E121: is set aside after three deaths in a row, and nothing else is", async () => {
+    const pod = newPod();
+    await die(pod, 3, "x");
+    const notes = pod.start();
+    await expect(notes.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+    await finish(notes, "y", "ConfigMap web/y");
+    await finish(notes, "x of another digest", "ConfigMap web/x");
+  });
+
+  it("E121: is found among all that was under way: at the third try each is alone, and what comes to its end is cleared", async () => {
+    const pod = newPod();
+    await die(pod, 2, "w", "x", "y");
+    const third = pod.start();
+    const [w, x, y] = ["w", "x", "y"].map((key) => third.begin(key, key)) as [
+      Promise<() => void>,
+      Promise<() => void>,
+      Promise<() => void>,
+    ];
+    (await w)();
+    await x;
+    expect(JSON.parse(readFileSync(pod.path, "utf8"))).toEqual({ deaths: { x: 2, y: 2 }, underWay: ["x"] });
+    expect(await Promise.race([y.then(() => "begun"), new Promise((resolve) => setImmediate(resolve, "waits"))])).toBe("waits");
+    const fourth = pod.start();
+    await expect(fourth.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+    for (const key of ["w", "y"]) await finish(fourth, key);
+    await expect(fourth.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+  });
+
+  it("is forgotten when it is over once, when somebody asks for another try, and in a new pod", async () => {
+    const pod = newPod();
+    await die(pod, 2, "x");
+    await finish(pod.start(), "x");
+    await die(pod, 2, "x");
+    await finish(pod.start(), "x");
+    await die(pod, 3, "x");
+    const notes = pod.start();
+    notes.forgive();
+    await finish(notes, "x");
+    await die(pod, 3, "x");
+    await finish(newPod().start(), "x");
+  });
+
+  it("is not what was under way when a process ended as it should, or had nothing to do any more", async () => {
+    const pod = newPod();
+    for (let time = 0; time < 3; time += 1) {
+      const notes = pod.start();
+      await finish(notes, "x");
+    }
+    for (let time = 0; time < 3; time += 1) {
+      const notes = pod.start();
+      await notes.begin("x", "x");
+      notes.close();
+    }
+    await finish(pod.start(), "x");
+  });
+
+  it("stops nobody where it cannot be noted, or the note is no note", async () => {
+    const pod = newPod();
+    for (const text of ["", "{", "[]", "null", '{"deaths":{"x":"many"},"underWay":7}']) {
+      writeFileSync(pod.path, text);
+      await finish(pod.start(), "x");
+    }
+    for (const folder of [undefined, join(pod.path, "nowhere")])
+      await finish(createCrashNotes({ folder, cluster: "c1", logger: silentLogger() }), "x");
+    const other = newPod();
+    mkdirSync(other.path);
+    await finish(other.start(), "x");
+  });
+});
