@@ -2,8 +2,11 @@ import { systemClock } from "@muster/shared/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
 import { createFakeCluster } from "../apply/testing/fake-cluster.ts";
+import { loadKeptState } from "../pull/desired-state.ts";
+import { createStateStore } from "../pull/state-store.ts";
 import { configMap, createSliceMaker } from "../pull/testing/slice-maker.ts";
 import { type ComposedAgent, composeAgent } from "./testing/compose-agent.ts";
+import { settle } from "./testing/fake-agent.ts";
 
 const running: ComposedAgent[] = [];
 afterEach(() => {
@@ -19,7 +22,7 @@ const setUp = () => {
     return agent;
   };
   const maps = () => [...cluster.objects.values()].filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
-  return { cluster, start, maps };
+  return { cluster, maker, start, maps };
 };
 const bundle = (...names: string[]) => [{ name: "a", objects: names.map((name) => configMap(name)) }];
 const synced = (agent: ComposedAgent) => eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Synced" }));
@@ -56,5 +59,29 @@ describe("E186: two agents that both take themselves for the writer", () => {
     expect(first.reconciler.desired?.slice.generation).toBe(1);
     await first.take(bundle("x", "y", "z"), { generation: 4 });
     await synced(first);
+  });
+
+  it("I2, E096: nor when somebody has deleted a part of what is kept, and the one that missed the newer slice notices it first", async () => {
+    const { cluster, maker, start } = setUp();
+    const first = start();
+    await first.take(bundle("x"), { generation: 1 });
+    await synced(first);
+    const second = start();
+    second.reconciler.resume(first.reconciler.desired!);
+    await second.take(bundle("x", "y"), { generation: 3 });
+    await synced(second);
+    await settle(cluster);
+    cluster.take("muster-system_muster-state-slice__Secret");
+    const kept = async () => (await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [maker.publicKey])).highWater;
+    first.reconciler.checkState();
+    await settle(cluster);
+    expect(await kept()).toMatchObject({ generation: 3 });
+    expect(first.told.map(({ type }) => type)).not.toContain("StateMended");
+    // The one whose slice it is writes it again.
+    second.reconciler.checkState();
+    await eventually(() => expect(second.told.map(({ type }) => type)).toContain("StateMended"));
+    await settle(cluster);
+    expect(cluster.objects.has("muster-system_muster-state-slice__Secret")).toBe(true);
+    expect(await kept()).toMatchObject({ generation: 3 });
   });
 });
