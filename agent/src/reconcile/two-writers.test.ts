@@ -22,7 +22,12 @@ const setUp = () => {
     return agent;
   };
   const maps = () => [...cluster.objects.values()].filter(({ kind }) => kind === "ConfigMap").map(({ metadata }) => metadata.name);
-  return { cluster, maker, start, maps };
+  /** What a new process would take for the newest. */
+  const kept = async () => {
+    const { desired, highWater } = await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [maker.publicKey]);
+    return desired ? desired.slice : highWater;
+  };
+  return { cluster, kept, start, maps };
 };
 const bundle = (...names: string[]) => [{ name: "a", objects: names.map((name) => configMap(name)) }];
 const synced = (agent: ComposedAgent) => eventually(() => expect(agent.bundle("a")).toMatchObject({ state: "Synced" }));
@@ -61,8 +66,36 @@ describe("E186: two agents that both take themselves for the writer", () => {
     await synced(first);
   });
 
+  it("I2, E099: nor when etcd was restored, and a newer slice is kept while the one that missed it notices that", async () => {
+    const { cluster, kept, start } = setUp();
+    const first = start();
+    await first.take(bundle("x"), { generation: 1 });
+    await synced(first);
+    await settle(cluster);
+    const snapshot = [...cluster.objects].filter(([, { kind }]) => kind === "Secret");
+    await first.take(bundle("x", "y"), { generation: 2 });
+    await synced(first);
+    await settle(cluster);
+    for (const [ref] of [...cluster.objects]) if (ref.endsWith("_Secret")) cluster.objects.delete(ref);
+    for (const [ref, secret] of snapshot) cluster.objects.set(ref, secret);
+    const second = start();
+    let isTaken = false;
+    cluster.onCall = async ({ verb, ref }) => {
+      // The first has seen the mark of then, and looks what else is there.
+      if (verb !== "list" || ref !== "secrets" || isTaken) return;
+      isTaken = true;
+      await second.take(bundle("x", "y", "z"), { generation: 3 });
+      // What it has kept is all that it leaves.
+      second.stop();
+    };
+    first.reconciler.checkState();
+    await eventually(() => expect(first.told.map(({ type }) => type)).toContain("StateRewound"));
+    await settle(cluster);
+    expect([isTaken, await kept()]).toMatchObject([true, { generation: 3 }]);
+  });
+
   it("I2, E096: nor when somebody has deleted a part of what is kept, and the one that missed the newer slice notices it first", async () => {
-    const { cluster, maker, start } = setUp();
+    const { cluster, kept, start } = setUp();
     const first = start();
     await first.take(bundle("x"), { generation: 1 });
     await synced(first);
@@ -72,7 +105,6 @@ describe("E186: two agents that both take themselves for the writer", () => {
     await synced(second);
     await settle(cluster);
     cluster.take("muster-system_muster-state-slice__Secret");
-    const kept = async () => (await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [maker.publicKey])).highWater;
     first.reconciler.checkState();
     await settle(cluster);
     expect(await kept()).toMatchObject({ generation: 3 });
