@@ -48,15 +48,15 @@ async function clusterThatForgets() {
   return { cluster, asked };
 }
 
-describe("E266: a list that the API server makes begin anew", () => {
-  it("has what there was at the second go, each object once, and nothing of the first", async () => {
+describe("a list that the API server makes begin anew", () => {
+  it("E266: has what there was at the second go, each object once, and nothing of the first", async () => {
     const { cluster, asked } = await clusterThatForgets();
     const { items, resourceVersion } = await cluster.list(CONFIG_MAPS, {});
     expect(items.map(({ metadata }) => metadata.name)).toEqual(["y", "z"]);
     expect([resourceVersion, asked]).toEqual(["9", [null, "half", null, "more"]]);
   });
 
-  it("tells who hears it page by page, before the first page comes again", async () => {
+  it("E266: says so to who hears it page by page, before the first page comes again", async () => {
     const { cluster } = await clusterThatForgets();
     const heard: string[] = [];
     await listEach(cluster, CONFIG_MAPS, { onRestart: () => void heard.push("anew") }, ({ metadata }) => void heard.push(metadata.name));

@@ -4,8 +4,8 @@ import { settle, startAgent, stopAgents } from "../reconcile/testing/fake-agent.
 
 afterEach(stopAgents);
 
-describe("E266, E267: a list that begins anew half-way", () => {
-  it("counts for what it has at its end: what was deleted meanwhile is missing, though the first half still had it", async () => {
+describe("a list of what is watched that begins anew half-way", () => {
+  it("E266, E267: counts for what it has at its end: what was deleted meanwhile is missing, though the first half still had it", async () => {
     const { cluster, take, synced, bundle, reconciler } = startAgent();
     await take([{ name: "a", objects: [configMap("x"), configMap("y")], options: { drift: { mode: "report", ignore: [] } } }]);
     await synced("a");

@@ -33,13 +33,13 @@ async function somebodyWrites(afterMs: number) {
 }
 
 describe("what a list has shown where objects of a later bundle are to be", () => {
-  it("E092: is not gone by after five seconds: what somebody has made meanwhile is seen, and not taken over", async () => {
+  it("E092: counts for five seconds: what somebody has made in its place later is seen, and not taken over", async () => {
     const { agent, cluster } = await somebodyWrites(5_000);
     await vi.waitFor(() => expect(agent.bundle("b")).toMatchObject({ state: "Failed", reason: "ADOPT_REFUSED", failed: 1 }));
     expect(values(cluster)).toMatchObject({ b0: "theirs", b1: "1" });
   });
 
-  it("is gone by until then: a namespace that many bundles share is listed once", async () => {
+  it("counts until then: a namespace that many bundles share is listed once", async () => {
     const agent = startAgent();
     const { cluster } = agent;
     let lists = 0;
@@ -54,7 +54,7 @@ describe("what a list has shown where objects of a later bundle are to be", () =
     expect(lists).toBe(1);
   });
 
-  it("E266: is what there was when the list ended, though it had to begin anew", async () => {
+  it("E266: is forgotten when that list has to begin anew: what was deleted meanwhile is not taken for somebody's", async () => {
     const cluster = createFakeCluster();
     const theirs = cluster.put(configMap("b0", "theirs"));
     const { list } = cluster;

@@ -66,7 +66,7 @@ describe("E186: two agents that both take themselves for the writer", () => {
     await synced(first);
   });
 
-  it("I2, E099: nor when etcd was restored, and a newer slice is kept while the one that missed it notices that", async () => {
+  it("I2, E099: after a restore of etcd write their slice again only where the other has not kept a newer one meanwhile", async () => {
     const { cluster, kept, start } = setUp();
     const first = start();
     await first.take(bundle("x"), { generation: 1 });
@@ -94,7 +94,7 @@ describe("E186: two agents that both take themselves for the writer", () => {
     expect([isTaken, await kept()]).toMatchObject([true, { generation: 3 }]);
   });
 
-  it("I2, E096: nor when somebody has deleted a part of what is kept, and the one that missed the newer slice notices it first", async () => {
+  it("I2, E096: write again what somebody has deleted of the kept state only if theirs is the newest slice", async () => {
     const { cluster, kept, start } = setUp();
     const first = start();
     await first.take(bundle("x"), { generation: 1 });
