@@ -53,6 +53,13 @@ describe("settings", () => {
     expect(loadConfig({ ...GOOD, KUBERNETES_SERVICE_HOST: undefined, KUBECONFIG: "file" })).toMatchObject({ KUBECONFIG: "file" });
   });
 
+  it("let values of drifted fields leave the cluster unless that is turned off, in so many words", () => {
+    const read = (text?: string) => loadConfig({ ...GOOD, MUSTER_DRIFT_VALUES: text }).MUSTER_DRIFT_VALUES;
+    expect([read(), read("true"), read("false")]).toEqual([true, true, false]);
+    // A wish for silence that nobody understands must not be taken for the default.
+    for (const text of ["no", "False", "0"]) expect(messageOf({ ...GOOD, MUSTER_DRIFT_VALUES: text })).toContain("MUSTER_DRIFT_VALUES");
+  });
+
   it.each(["nats://ada:canary-secret@nats:4222", "canary-secret@nats", "tls://a:4222, tls://canary-secret@b:4222"])(
     "hold no secret in the URL of NATS (%s), and it is not repeated",
     (url) => {

@@ -6,8 +6,6 @@ export interface HubView {
   readonly messages: number;
   /** Resolves with the time at which all of a generation was told to be applied, healthy or not. */
   untilApplied(generation: number, timeoutMs: number): Promise<number>;
-  /** Resolves with the time at which the agent told that every bundle is in sync, after at least one that was not. */
-  untilMended(timeoutMs: number): Promise<number>;
   /** Resolves with the time at which an object of this name was told to have drifted, from now on. */
   untilDrifted(name: string, timeoutMs: number): Promise<number>;
 }
@@ -57,14 +55,6 @@ export function viewOf(hub: FakeHub): HubView {
         timeoutMs,
         ({ cluster }) => Number(cluster?.applied?.generation ?? 0) === generation && (cluster?.bundles ?? []).every(isInSync),
       ),
-    untilMended(timeoutMs) {
-      let broken = false;
-      return until("every bundle is in sync again", timeoutMs, ({ cluster }) => {
-        const all = cluster?.bundles ?? [];
-        if (all.some((bundle) => !isInSync(bundle))) broken = true;
-        return broken && cluster !== null && all.every(isInSync);
-      });
-    },
     untilDrifted: (name, timeoutMs) =>
       until(`${name} has drifted`, timeoutMs, ({ exceptions }) =>
         exceptions.some(({ ref, drift }) => ref?.name === name && drift !== null),

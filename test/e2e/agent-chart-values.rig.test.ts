@@ -1,6 +1,7 @@
 import type { Manifest } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
+import { loadConfig } from "../../agent/src/config.ts";
 import { helmRelease } from "./helm.ts";
 
 /** Values in the shape that `muster-hub issue` prints. */
@@ -13,6 +14,15 @@ function issuedValues(): Record<string, unknown> {
     nats: { url: "nats://nats.example.com:4222" },
     credentials: { tls: { cert: pem, key: pem, ca: pem }, natsCreds: pem, signingKeys: pem },
   };
+}
+
+/** A Deployment, as far as its environment goes. */
+interface Workload {
+  readonly spec: { readonly template: { readonly spec: { readonly containers: readonly { readonly env: readonly EnvVar[] }[] } } };
+}
+interface EnvVar {
+  readonly name: string;
+  readonly value?: string;
 }
 
 describe("the values of the agent chart", () => {
@@ -56,6 +66,21 @@ describe("the values of the agent chart", () => {
       [{ ...rule, resourceNames: ["db", "deployer"] }],
       [{ ...rule, resourceNames: ["deployer"] }],
     ]);
+  });
+
+  it("say whether values of drifted fields leave the cluster, in words that the agent reads", async () => {
+    const values = { ...issuedValues(), rbac: { namespaces: ["web"] } };
+    const readBack = async (more: object) => {
+      const objects = parseAllDocuments(await release.template({ ...values, ...more })).map((one) => one.toJS() as Manifest | null);
+      const deployment = objects.find((object) => object?.kind === "Deployment") as unknown as Workload;
+      const env = deployment.spec.template.spec.containers.flatMap((container) => container.env);
+      // What the chart takes from the pod itself, the kubelet knows.
+      const pod = { MUSTER_NAMESPACE: "muster-system", KUBERNETES_SERVICE_HOST: "10.96.0.1" };
+      return loadConfig({ ...Object.fromEntries(env.map(({ name, value }) => [name, value])), ...pod }).MUSTER_DRIFT_VALUES;
+    };
+    expect(await readBack({})).toBe(true);
+    expect(await readBack({ report: { driftValues: false } })).toBe(false);
+    await expect(readBack({ report: { driftValues: "false" } })).rejects.toThrow(/report\/driftValues/);
   });
 
   it("take every form of a Kubernetes quantity, and a CA of NATS with comments before it", async () => {

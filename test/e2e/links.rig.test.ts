@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { FleetView } from "../../hub/src/status/views.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ClusterView, FleetView } from "../../hub/src/status/views.ts";
 import { eventually } from "../rig/eventually.ts";
+import type { Change } from "../rig/kube-apiserver.ts";
 import { LINKS, type LinkName, type Muster, startMuster } from "../rig/muster.ts";
 import { createSeededRandom } from "../rig/seeded-random.ts";
 import { startTcpFaultProxy, type TcpFaultProxy } from "../rig/tcp-fault-proxy.ts";
@@ -15,15 +16,26 @@ spec: { targets: [{ all: true }], namespace: apps, createNamespace: ifAbsent }
 `;
 const CLUSTER = "apiVersion: muster.dev/v1alpha1\nkind: Cluster\nmetadata: { name: one, labels: { env: prod } }\n";
 /** Some content, so that bytes flow. */
+const more = (name: string, value: string) => `${name}${value}`.repeat(200);
 const configMap = (name: string, value: string) =>
-  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}", more: "${`${name}${value}`.repeat(200)}" }\n`;
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${name} }\ndata: { value: "${value}", more: "${more(name, value)}" }\n`;
 const NAMES = Array.from({ length: 10 }, (_, index) => `map-${index}`);
 const SLOW = { timeoutMs: 60_000, intervalMs: 100 };
 const MAPS = "/api/v1/namespaces/apps/configmaps";
 
+/** A ConfigMap as it is stored. */
+interface Live {
+  readonly metadata: { readonly name: string; readonly resourceVersion: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly data: Readonly<Record<string, string>>;
+}
+
 const proxies = new Map<LinkName, TcpFaultProxy>();
 let muster: Muster;
 let counter = 0;
+/** Where a test began: in Git, and in the cluster. */
+let first = 0;
+let since = "";
+const edited = new Set<string>();
 
 const proxy = (name: LinkName): TcpFaultProxy => {
   const found = proxies.get(name);
@@ -32,19 +44,42 @@ const proxy = (name: LinkName): TcpFaultProxy => {
 };
 const admin = () => muster.clusters.get("one").admin;
 const fleet = async () => (await muster.api<FleetView>("/fleet")).body;
-const values = async () => {
-  const { items } = await admin().request<{ items: { metadata: { name: string }; data: { value: string } }[] }>("GET", MAPS);
-  return items.filter(({ metadata }) => metadata.name.startsWith("map-")).map(({ data }) => data.value);
-};
+const maps = () => admin().request<{ metadata: { resourceVersion: string }; items: Live[] }>("GET", MAPS);
+const values = async () => (await maps()).items.map(({ data }) => data["value"]);
 const commit = () => {
   counter += 1;
   const files = Object.fromEntries(NAMES.map((name) => [`web/${name}.yaml`, configMap(name, String(counter))]));
   return muster.repository.commit(`Change ${counter}`, files);
 };
 const applied = () => eventually(async () => expect(await values()).toEqual(NAMES.map(() => String(counter))), SLOW);
+/** Until the hub has published the cluster's slice of a commit. */
+const published = (id: string) =>
+  eventually(async () => expect((await muster.api<ClusterView>("/clusters/one")).body.revision).toContain(id), SLOW);
 const healthy = () => eventually(async () => expect(await fleet()).toMatchObject({ healthy: true }), SLOW);
-const edit = (name: string) =>
-  admin().request("PATCH", `${MAPS}/${name}?fieldManager=somebody`, { data: { value: "foreign" } }, "application/merge-patch+json");
+const edit = (name: string) => {
+  edited.add(name);
+  return admin().request("PATCH", `${MAPS}/${name}?fieldManager=somebody`, { data: { value: "foreign" } }, "application/merge-patch+json");
+};
+
+/** As Git has said it since the test began, or as somebody has edited that. */
+function isExpected({ metadata: { name, labels }, data: { value = "", ...rest } }: Live): boolean {
+  const revisions = Array.from({ length: counter - first + 1 }, (_, index) => String(first + index));
+  const isOf = (revision: string) => JSON.stringify(rest) === JSON.stringify({ more: more(name, revision) });
+  const isWhole = value === "foreign" ? edited.has(name) && revisions.some(isOf) : revisions.includes(value) && isOf(value);
+  return NAMES.includes(name) && labels?.["muster.dev/bundle"] === "web" && isWhole;
+}
+
+/** Every version that was stored since the test began: not only what one look would find. */
+async function changes(): Promise<Change<Live>[]> {
+  const newest = (await maps()).items.map(({ metadata }) => metadata.resourceVersion).filter((version) => Number(version) > Number(since));
+  return eventually(async () => {
+    const told = await admin().changes<Live>(MAPS, since);
+    const versions = told.map(({ object }) => object.metadata.resourceVersion);
+    expect(versions).toEqual(expect.arrayContaining(newest));
+    return told;
+  }, SLOW);
+}
+const isStrange = ({ type, object }: Change<Live>) => type === "DELETED" || !isExpected(object);
 
 beforeAll(async () => {
   muster = await startMuster({
@@ -64,10 +99,17 @@ beforeAll(async () => {
   });
   await healthy();
 });
+beforeEach(async () => {
+  first = counter;
+  edited.clear();
+  since = (await maps()).metadata.resourceVersion;
+});
 afterEach(async () => {
   for (const between of proxies.values()) between.setFault(undefined);
   await applied();
   await healthy();
+  const stored = await changes();
+  expect([stored.length > 0, stored.filter(isStrange)]).toEqual([true, []]);
   expect(await muster.deletions()).toEqual({ total: 0, unexplained: [] });
 });
 afterAll(async () => {
@@ -103,14 +145,12 @@ describe("bits are turned on the link", () => {
     ["hub-nats", "down", 200],
     ["hub-git", "down", 400],
   ])("%s, %s: nothing but what Git says is ever applied", async (name, direction, flipEveryBytes) => {
-    const before = new Set([...(await values()), String(counter + 1)]);
     const { flips } = proxy(name).counts;
     proxy(name).setFault({ [direction]: { flipEveryBytes } });
     await commit();
     if (name === "agent-api") await edit("map-1");
-    before.add("foreign");
     await eventually(() => expect(proxy(name).counts.flips).toBeGreaterThan(flips + 1), SLOW);
-    for (const value of await values()) expect(before).toContain(value);
+    expect((await changes()).filter(isStrange)).toEqual([]);
   });
 });
 
@@ -120,8 +160,7 @@ describe("a link swallows everything for long, without an end", () => {
     async (name) => {
       const mark = muster.clusters.get("one").auditMark();
       proxy(name).setFault({ up: { blackhole: true }, down: { blackhole: true }, connect: "hang" });
-      if (name === "agent-nats") for (let left = 3; left > 0; left--) await commit();
-      else await commit();
+      for (let left = name === "agent-nats" ? 3 : 1; left > 0; left--) await published(await commit());
       await edit("map-5");
       await eventually(async () => expect(await values()).not.toContain("foreign"), SLOW);
       if (name === "agent-hub") await eventually(async () => expect((await fleet()).healthy).toBe(false), SLOW);

@@ -32,6 +32,14 @@ export interface AdminClient {
   request<T = unknown>(method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType?: string): Promise<T>;
   /** undefined on 404. */
   get<T = unknown>(path: string): Promise<T | undefined>;
+  /** Every version of an object of a collection that was stored after a resource version, oldest first. A watch of a second. */
+  changes<T = unknown>(path: string, resourceVersion: string): Promise<Change<T>[]>;
+}
+
+/** One version of an object: as it was stored, or as it was when it was deleted. */
+export interface Change<T> {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: T;
 }
 
 /** A real kube-apiserver: one cluster without nodes. */
@@ -98,12 +106,7 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
 
   let dispatcher: Agent | undefined;
   const caPath = join(certDir, "apiserver.crt");
-  const call: AdminClient["request"] = async <T>(
-    method: Dispatcher.HttpMethod,
-    path: string,
-    body?: unknown,
-    contentType = "application/json",
-  ) => {
+  const send = async (method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType = "application/json") => {
     dispatcher ??= new Agent({ connections: 4, connect: { ca: readFileSync(caPath) } });
     const answer = await request(`${url}${path}`, {
       method,
@@ -114,6 +117,10 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
     const text = await answer.body.text();
     if (answer.statusCode >= 400)
       throw Object.assign(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 400)}`), { status: answer.statusCode });
+    return text;
+  };
+  const call: AdminClient["request"] = async <T>(...request: Parameters<AdminClient["request"]>) => {
+    const text = await send(...request);
     return (text.startsWith("{") ? JSON.parse(text) : text) as T;
   };
   const admin: AdminClient = {
@@ -125,6 +132,15 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
         if ((error as { status?: number }).status === 404) return undefined;
         throw error;
       }
+    },
+    async changes<T>(path: string, resourceVersion: string) {
+      const text = await send("GET", `${path}?watch=1&timeoutSeconds=1&resourceVersion=${resourceVersion}`);
+      const events = text.split("\n").filter((line) => line !== "");
+      return events.map((line) => {
+        const event = JSON.parse(line) as Change<T> | { readonly type: "ERROR"; readonly object: unknown };
+        if (event.type === "ERROR") throw new RigError("RIG_COMMAND_FAILED", `the changes of ${path} cannot be told: ${line}`);
+        return event;
+      });
     },
   };
 

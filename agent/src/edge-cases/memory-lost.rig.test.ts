@@ -83,32 +83,31 @@ describe("the agent's state in its namespace", () => {
     expect(tenant.deleted(mark)).toEqual([`${tenant.namespace}/configmaps/gone`]);
   });
 
+  /** An agent has run and stopped, and somebody has deleted some of what it kept; the next one takes a slice that wants `left` no more. */
+  async function afterDeletion(what: RegExp) {
+    const tenant = await edge.newTenant();
+    // Other tests, as other fleets, have bundles in this cluster too.
+    const bundle = tenant.namespace;
+    const first = tenant.start();
+    await first.take([{ name: bundle, objects: [tenant.map("x"), tenant.map("y"), tenant.map("left")] }]);
+    await recorded(first, ["left", "x", "y"]);
+    first.stop();
+    expect((await deleteState(tenant, (name) => what.test(name))).length).toBeGreaterThan(0);
+    const mark = edge.api.auditMark();
+    const second = await startAnew(tenant);
+    const wanted = [{ name: bundle, objects: [tenant.map("x"), tenant.map("y", "2")] }];
+    await second.take(wanted);
+    await synced(second, bundle);
+    return { tenant, second, wanted, deleted: () => tenant.deleted(mark), left: [`${tenant.namespace}/configmaps/left`] };
+  }
+
   it.each([
     ["the inventory", /inventory/],
-    ["the slice and its manifest sets", /slice|high-water|blob/],
     ["all of it", /./],
   ])(
     "E096: deleted while no agent runs (%s), nothing is deleted for it; what left Git meanwhile waits for an approval",
     async (_, what) => {
-      const tenant = await edge.newTenant();
-      // Other tests, as other fleets, have bundles in this cluster too.
-      const bundle = tenant.namespace;
-      const first = tenant.start();
-      await first.take([{ name: bundle, objects: [tenant.map("x"), tenant.map("y"), tenant.map("left")] }]);
-      await recorded(first, ["left", "x", "y"]);
-      first.stop();
-      await deleteState(tenant, (name) => what.test(name));
-      const hasInventory = !what.test("inventory");
-      const mark = edge.api.auditMark();
-      const second = await startAnew(tenant);
-      await second.take([{ name: bundle, objects: [tenant.map("x"), tenant.map("y", "2")] }]);
-      await synced(second, bundle);
-      if (hasInventory) {
-        // What remembers that it is ours is enough: a slice that does not want it is, too.
-        await eventually(async () => expect(await tenant.live()).toEqual({ x: "1", y: "2" }), within);
-        expect(second.told.map(({ type }) => type)).not.toContain("InventoryLost");
-        return;
-      }
+      const { tenant, second, wanted, deleted, left } = await afterDeletion(what);
       const held = await eventually(() => {
         const found = second.reconciler.report(undefined).heldDeletion;
         expect(found).toMatchObject({ objects: 1, sample: [{ name: "left" }] });
@@ -116,12 +115,21 @@ describe("the agent's state in its namespace", () => {
       }, within);
       expect(await tenant.live()).toEqual({ x: "1", y: "2", left: "1" });
       expect(second.told.filter(({ type }) => type === "InventoryLost")).toHaveLength(1);
-      expect(tenant.deleted(mark)).toEqual([]);
-      await second.take([{ name: bundle, objects: [tenant.map("x"), tenant.map("y", "2")] }], { approvedDeletions: [held.id] });
+      expect(deleted()).toEqual([]);
+      await second.take(wanted, { approvedDeletions: [held.id] });
       await eventually(async () => expect(await tenant.live()).toEqual({ x: "1", y: "2" }), within);
-      expect(tenant.deleted(mark)).toEqual([`${tenant.namespace}/configmaps/left`]);
+      expect(deleted()).toEqual(left);
     },
   );
+
+  it("E096: deleted while no agent runs (the slice and its manifest sets), only what left Git is deleted, without an approval", async () => {
+    const { tenant, second, deleted, left } = await afterDeletion(/slice|high-water|blob/);
+    // The inventory still says what is ours, and a verified slice that it is not wanted: no more is needed, and nothing else may go.
+    await eventually(async () => expect(await tenant.live()).toEqual({ x: "1", y: "2" }), within);
+    expect(deleted()).toEqual(left);
+    expect(second.told.map(({ type }) => type)).not.toContain("InventoryLost");
+    expect(second.reconciler.report(undefined)).not.toHaveProperty("heldDeletion");
+  });
 
   it("E096: lost by an agent that is bound to namespaces, what is left is found in these and nowhere else", async () => {
     const tenant = await edge.newTenant("all");

@@ -184,3 +184,34 @@ describe("an object's own drift mode", () => {
     expect(agent.bundle("a")).not.toHaveProperty("reason");
   });
 });
+
+describe("drift that was there before an agent started", () => {
+  it.each([
+    ["with a look at each", 1],
+    ["with one list", 10],
+  ])("is told in mode report, though somebody writes while it is compared (%s)", async (_, count) => {
+    const first = startAgent();
+    const { cluster } = first;
+    const bundles = [bundle("report", [configMap("x"), ...Array.from({ length: count - 1 }, (_, index) => configMap(`y${index}`))])];
+    await first.take(bundles);
+    await vi.waitFor(async () => expect((await first.inventory()).applied.size).toBe(1));
+    await settle(cluster);
+    first.stop();
+    edit(first, "x");
+    // Between the look and the dry run: its answer is newer than what it is compared with, though the drift is the same.
+    let isTouched = false;
+    cluster.onCall = ({ ref, dryRun }) => {
+      if (!dryRun || ref !== refOf("x") || isTouched) return;
+      isTouched = true;
+      const live = cluster.objects.get(ref)!;
+      cluster.put({ ...live, metadata: { ...live.metadata, annotations: { "example.com/touched": "yes" } } });
+    };
+    const second = startAgent({ cluster });
+    await second.take(bundles);
+    await vi.waitFor(() => expect(drifts(second)).toEqual(["x modified"]));
+    await settle(cluster);
+    expect([isTouched, drifts(second)]).toEqual([true, ["x modified"]]);
+    expect(second.bundle("a")).toMatchObject({ state: "OutOfSync", drifted: 1 });
+    expect(values(cluster)["x"]).toBe("edited");
+  });
+});

@@ -95,10 +95,15 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
   ): Promise<Map<ObjectRefText, Manifest | null | undefined>> {
     const [first] = wanted;
     if (!first) return new Map();
-    const found = new Map<ObjectRefText, Manifest | null | undefined>(wanted.map(({ line }) => [line.ref, null]));
+    const found = new Map<ObjectRefText, Manifest | null | undefined>();
     const compared = new Set(wanted.flatMap(({ line, isCompared }) => (isCompared ? [line.ref] : [])));
     const ref = parseObjectRef(first.line.ref);
     let whole = 0;
+    /** Also when the list begins anew: what it has shown may be gone. */
+    const begin = () => {
+      whole = 0;
+      for (const { line } of wanted) found.set(line.ref, null);
+    };
     const see = (item: Manifest) => {
       const text = formatObjectRef(objectRefOf(item));
       if (!found.has(text)) return;
@@ -109,7 +114,8 @@ export function createLookAhead(options: LookAheadOptions): LookAhead {
     };
     try {
       const type = await discovery.typeOf(ref, splitApiVersion(first.line.head.apiVersion).version);
-      await listEach(inName, type, type.namespaced ? { namespace: ref.namespace } : {}, see, signal);
+      begin();
+      await listEach(inName, type, { ...(type.namespaced && { namespace: ref.namespace }), onRestart: begin }, see, signal);
       return found;
     } catch {
       return new Map();

@@ -30,14 +30,19 @@ export interface StateMender {
 export function createStateMender({ state, store, keeper, logger, event }: StateMenderOptions): StateMender {
   const lacking = new Set<string>();
   let rewinds = 0;
+
+  /** Another agent has kept a newer slice: what this one would write is older. */
+  async function isOutrun(): Promise<boolean> {
+    const kept = await keeper.lookForRewind();
+    return kept !== undefined && state.desired !== undefined && compareGenerations(kept, state.desired.slice) > 0;
+  }
+
   return {
     async check() {
       // Before the inventory is read, an empty one would be written.
       if (!keeper.loaded) return;
       try {
-        const kept = await keeper.lookForRewind();
-        // Another agent has taken a newer slice: what this one would write is older.
-        if (kept && state.desired && compareGenerations(kept, state.desired.slice) > 0) return;
+        if (await isOutrun()) return;
         const gone = await store.missing();
         for (const name of gone) lacking.add(name);
         if (lacking.size === 0) return;
@@ -56,8 +61,10 @@ export function createStateMender({ state, store, keeper, logger, event }: State
     },
     async afterRewind() {
       if (keeper.rewinds === rewinds || !state.desired) return;
-      await keepAgain(store, state.desired);
-      keeper.kept(state.desired.slice);
+      if (!(await isOutrun())) {
+        await keepAgain(store, state.desired);
+        keeper.kept(state.desired.slice);
+      }
       rewinds = keeper.rewinds;
     },
   };

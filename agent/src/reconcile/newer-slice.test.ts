@@ -1,8 +1,8 @@
 import { CodedError } from "@muster/shared/errors";
-import type { Manifest } from "@muster/shared/model";
+import type { BundleOptions, Manifest, ObjectRefText } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { configMap } from "../pull/testing/slice-maker.ts";
-import { startAgent, stopAgents, values } from "./testing/fake-agent.ts";
+import { settle, startAgent, stopAgents, values } from "./testing/fake-agent.ts";
 
 afterEach(stopAgents);
 
@@ -44,6 +44,86 @@ describe("a slice that comes while an older one is being applied", () => {
     refuse();
     await synced("a");
     expect(bundle("a")).toMatchObject({ failed: 0 });
+  });
+});
+
+describe("rules that a newer slice brings while an older one is being applied", () => {
+  const names = Array.from({ length: 12 }, (_, index) => `m${index + 10}`);
+  const last = "z";
+  const refOf = (name: string) => `web_${name}__ConfigMap` as ObjectRefText;
+  const bundle = (value: string, drift: Partial<BundleOptions["drift"]>) => [
+    {
+      name: "a",
+      objects: [...names, last].map((name) => configMap(name, value)),
+      options: { drift: { mode: "report" as const, ignore: [], ...drift } },
+    },
+  ];
+  const ignore = [{ kind: "ConfigMap", name: last, paths: ["/data/value"] }];
+
+  /** An agent at rest, of which every apply of some objects waits until it is let go; `held` resolves when the first one does. */
+  async function setUp(mode: "report" | "correct") {
+    const agent = startAgent();
+    const { cluster, take, synced } = agent;
+    await take(bundle("1", { mode }));
+    await synced("a");
+    await settle(cluster);
+    const [waits, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const hold = (isHeld: (name: string) => boolean) => {
+      cluster.onCall = async ({ verb, ref }) => {
+        if (verb !== "apply" || !isHeld(ref.split("_")[1] ?? "")) return;
+        waits.resolve();
+        await goOn.promise;
+      };
+    };
+    const edit = (name: string) => cluster.put({ ...cluster.objects.get(refOf(name))!, data: { value: "theirs" } });
+    cluster.calls.splice(0);
+    const applies = (name: string) =>
+      cluster.calls.filter(({ verb, ref, dryRun }) => verb === "apply" && ref === refOf(name) && !dryRun).length;
+    return { ...agent, hold, held: waits.promise, goOn: goOn.resolve, edit, applies };
+  }
+
+  it("leave fields of what has not had its turn yet to others at once", async () => {
+    const { cluster, take, synced, hold, held, goOn, edit } = await setUp("report");
+    edit(last);
+    await settle(cluster);
+    hold((name) => name !== last);
+    await take(bundle("2", {}));
+    await held;
+    await take(bundle("2", { ignore }));
+    goOn();
+    await synced("a");
+    await settle(cluster);
+    expect(values(cluster)).toMatchObject({ m10: "2", [last]: "theirs" });
+  });
+
+  it("leave drift of what has not had its turn yet uncorrected at once, and tell of it", async () => {
+    const { cluster, take, bundle: report, hold, held, goOn, edit, reconciler } = await setUp("correct");
+    // All of it is drifted when the corrections begin.
+    await take(bundle("1", { mode: "correct" }), { paused: true });
+    for (const name of [...names, last]) edit(name);
+    await settle(cluster);
+    hold((name) => name !== last);
+    await take(bundle("1", { mode: "correct" }));
+    await held;
+    await take(bundle("1", { mode: "report" }));
+    goOn();
+    await settle(cluster);
+    expect(values(cluster)[last]).toBe("theirs");
+    expect(report("a")).toMatchObject({ state: "OutOfSync" });
+    expect(reconciler.exceptions().map(({ ref }) => ref.name)).toContain(last);
+  });
+
+  it("are applied to what was under way when they came, though Git says the same of it", async () => {
+    const { cluster, take, synced, hold, held, goOn, applies } = await setUp("report");
+    hold((name) => name === last);
+    await take(bundle("2", {}));
+    await held;
+    await take(bundle("2", { ignore }));
+    goOn();
+    await synced("a");
+    await settle(cluster);
+    // Once by the older slice, and once to hand the field over.
+    expect(applies(last)).toBe(2);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { exceptionFromWire, inspectionFromWire } from "./from-wire.ts";
+import { clusterFromWire, exceptionFromWire, inspectionFromWire } from "./from-wire.ts";
 
 const REF = { group: "apps", kind: "Deployment", namespace: "web", name: "podinfo" };
 const change = (path: string, more: object = {}) => ({ path, wanted: "", got: "", manager: "", at: "", ...more });
@@ -44,5 +44,34 @@ describe("objects that an agent was asked for", () => {
     expect(of([])).not.toHaveProperty("sharedWith");
     expect(of(Array(50).fill(owner))?.sharedWith).toHaveLength(10);
     expect(of([owner])?.sharedWith?.[0]?.paths).toHaveLength(20);
+  });
+});
+
+describe("what an agent says that a bundle waits for", () => {
+  const bundle = {
+    bundle: "top",
+    state: "Pending",
+    health: "Unknown",
+    applied: "",
+    objects: 1,
+    drifted: 0,
+    failed: 0,
+    reason: "",
+    message: "",
+  };
+  const read = (blockedBy: string[]) =>
+    clusterFromWire({ seen: null, applied: null, bundles: [{ ...bundle, blockedBy }], heldDeletion: null, sliceProblem: null }).bundles[0];
+
+  it("is taken word for word, and absent where it waits for nothing", () => {
+    expect(read(["db: Widget lab/x: object.status.ready", "baseline"])?.blockedBy).toEqual([
+      "db: Widget lab/x: object.status.ready",
+      "baseline",
+    ]);
+    expect(read([])).not.toHaveProperty("blockedBy");
+  });
+
+  it("I11: takes no more room than an honest agent's", () => {
+    const blockedBy = read(Array(1_000).fill("x".repeat(100_000)))?.blockedBy;
+    expect([blockedBy?.length, blockedBy?.[0]?.length]).toEqual([20, 500]);
   });
 });

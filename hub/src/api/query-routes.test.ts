@@ -32,3 +32,13 @@ it("the objects of a target come with what their agent says of those that are mi
   const { body } = await api.get("/api/v1/targets/web/one/objects");
   expect(body).toMatchObject({ items: [{ bundle: "web" }], truncated: "7 more objects are not shown" });
 });
+
+it("the objects of a target come with the managers that own fields of them, too", async () => {
+  const ref = { group: "", kind: "ConfigMap", namespace: "apps", name: "web" };
+  const object = { ref, bundle: "web", health: "Current" as const, message: "", uid: "u", lastAction: "unchanged" };
+  const sharedWith = [{ manager: "other-tool", paths: [".metadata.labels.team", ".data.x"] }];
+  const commands = { reconcile: async () => {}, inspect: async () => ({ items: [{ ...object, sharedWith }, object] }) };
+  const shared = await createSampleApi({ commands });
+  expect((await shared.get("/api/v1/targets/web/one/objects")).body).toEqual({ items: [{ ...object, sharedWith }, object] });
+  await shared.app.close();
+});

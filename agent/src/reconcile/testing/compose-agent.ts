@@ -1,5 +1,5 @@
 import type { BundleReport, ReportedEvent, Slice } from "@muster/shared/model";
-import { type Clock, systemClock } from "@muster/shared/runtime";
+import { type Clock, type Random, systemClock } from "@muster/shared/runtime";
 import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import { createApplier } from "../../apply/applier.ts";
 import { notedApplier, notedPruner } from "../../apply/noted-work.ts";
@@ -22,6 +22,8 @@ export interface ComposeOptions {
   /** The agent's own namespace. Default `muster-system`. */
   readonly namespace?: string;
   readonly clock?: Clock;
+  /** Default: none, so that every wait is as short as it can be. */
+  readonly random?: Random;
   /** Milliseconds between two lists of a type. Default as in the agent. */
   readonly relistIntervalMs?: number;
   /** Bound to these namespaces. Default: anywhere. */
@@ -52,9 +54,9 @@ export interface ComposedAgent {
 /** Composes an agent over a cluster and starts it. */
 export function composeAgent(cluster: Cluster, options: ComposeOptions): ComposedAgent {
   const { maker, namespace = "muster-system", clock = systemClock, relistIntervalMs, watchNamespaces = [], driftValues = true } = options;
-  const { failpoint = () => {}, crashNotes = NO_CRASH_NOTES } = options;
+  const { failpoint = () => {}, crashNotes = NO_CRASH_NOTES, random = () => 0 } = options;
   const stop = new AbortController();
-  const base = { cluster, clock, random: () => 0, logger: silentLogger(), metrics: createMetrics() };
+  const base = { cluster, clock, random, logger: silentLogger(), metrics: createMetrics() };
   const discovery = createDiscoveryCache(cluster, clock);
   const observer = createObserver({
     ...base,

@@ -121,6 +121,16 @@ describe("muster describe", () => {
     expect([JSON.parse(whole.out).truncated, whole.err]).toEqual([undefined, ""]);
   });
 
+  it("target --objects says who owns fields beside Muster, and has no column for it where nobody does", async () => {
+    const argv = ["describe", "target", "podinfo", "eu-west-1", "--objects"];
+    const shared = (await hub.muster(argv)).out;
+    expect(shared).toMatch(/^ {2}OBJECT +HEALTH .*ALSO OWNED BY/m);
+    expect(shared).toMatch(/^ {2}Deployment web\/podinfo .*other-tool: \.metadata\.labels\.team/m);
+    const { out } = await hub.muster([...argv, "-o", "json"]);
+    expect(JSON.parse(out).objects).toMatchObject([{ sharedWith: [{ manager: "other-tool", paths: [".metadata.labels.team"] }] }]);
+    expect(await described("target", "guestbook", "eu-west-1", "--objects")).not.toContain("ALSO OWNED BY");
+  });
+
   it("suggests the name that was perhaps meant", async () => {
     const { code, err } = await hub.muster(["describe", "target", "podinf", "lab-1"]);
     expect([code, err]).toEqual([5, expect.stringContaining("Did you mean podinfo?")]);
