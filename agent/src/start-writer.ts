@@ -65,7 +65,7 @@ export function startWriter(options: WriterOptions): Writer {
 
   // The cluster.
   const discovery = createDiscoveryCache(cluster, clock);
-  const crashNotes = createCrashNotes({ folder: config.MUSTER_WORK_DIR, cluster: config.MUSTER_CLUSTER, logger: base.logger });
+  const crashNotes = createCrashNotes({ folder: config.MUSTER_WORK_DIR, cluster: config.MUSTER_CLUSTER, ...base });
   options.lifecycle.onStop("crash notes", async () => crashNotes.close());
   const observer = createObserver({
     crashNotes,

@@ -80,6 +80,7 @@ export async function startAgentRig({ name, program, nodeArgs = [] }: AgentRigOp
         MUSTER_KEY_FILE: keyPath,
         MUSTER_SIGNING_KEYS_FILE: keys,
         MUSTER_METRICS_LISTEN: `127.0.0.1:${port}`,
+        MUSTER_WORK_DIR: folder.path,
         KUBECONFIG: kubeconfig,
       },
       logPath: join(folder.path, "agent.log"),

@@ -202,6 +202,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
             MUSTER_KEY_FILE: join(credentials, "tls.key"),
             MUSTER_SIGNING_KEYS_FILE: join(credentials, "signing-keys.pem"),
             MUSTER_METRICS_LISTEN: `127.0.0.1:${port}`,
+            MUSTER_WORK_DIR: folder.path,
             KUBECONFIG: kubeconfig,
             ...programs.imageEnv?.agent,
             ...options.agent,

@@ -168,6 +168,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     if (
       before &&
       !ours.has(uid) &&
+      !isMarked(before) &&
       annotationsOf(before)["meta.helm.sh/release-name"] &&
       annotationsOf(after)["muster.dev/adopt"] !== "always"
     )

@@ -55,7 +55,8 @@ export function judgeRest(scope: RestScope): Problem[] {
     const entry = inventory.entries.get(ref);
     const bundle = expectation.wanted.get(ref)?.bundle;
     if (!entry) say("I5", `${ref} is ours and not in the inventory`);
-    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle))
+    // An apply whose answer was lost, of what is not wanted any more before the next: its UID is learned when it is deleted.
+    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle) && (bundle !== undefined || entry.uid !== undefined))
       say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
     else if (bundle !== undefined && entry.bundle !== bundle)
       say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);

@@ -188,8 +188,8 @@ async function keepQuiet(world: World): Promise<void> {
   const [first, ...others] = world.agents;
   for (const agent of others) world.kill(agent, "one is enough");
   if (!first) return;
-  // Of two agents the one that is left may have stood by, and takes its time to take over.
-  await world.time.pass(120_000);
+  // Of two agents the one that is left may have stood by, or may hear of that only when its silent watch is given up, and then takes over.
+  await world.time.pass(200_000);
   const { writes } = world;
   const at = world.trace.length;
   await world.time.pass(QUIET_MS);

@@ -16,11 +16,14 @@ const manifest: Manifest = {
   },
 };
 
-describe("making room for an object that cannot be changed, where the inventory has another UID", () => {
+describe.each([
+  ["another UID", { uid: "of the one before" }],
+  ["no UID yet", {}],
+])("making room for an object that cannot be changed, where the inventory has %s", (_, known) => {
   const type = FAKE_TYPES[0]!;
   const makeRoomIn = (cluster: ReturnType<typeof createFakeCluster>) => {
     const options = { cluster, ownNamespace: "muster-system", failpoint: () => {}, onDelete: () => {} };
-    return makeRoom({ type, manifest, uid: "of the one before", error: immutable }, options, signal);
+    return makeRoom({ type, manifest, ...known, error: immutable }, options, signal);
   };
 
   it("E048: deletes what we made anew right before we were killed", async () => {
@@ -30,7 +33,7 @@ describe("making room for an object that cannot be changed, where the inventory 
     expect(cluster.objects.size).toBe(0);
   });
 
-  it("E076: deletes nothing that somebody else has made", async () => {
+  it("E076: deletes nothing that somebody else has made, though it has our label", async () => {
     const cluster = createFakeCluster();
     cluster.put(manifest);
     await expect(makeRoomIn(cluster)).rejects.toBe(immutable);

@@ -42,8 +42,8 @@ export async function makeRoom(recreation: Recreation, options: MakeRoomOptions,
   const live = await cluster.get(type, namespace, name, signal);
   if (!live) return;
   const liveUid = String(live.metadata["uid"] ?? "");
-  // Never what is not known to be ours: the annotation is about the object in Git.
-  if ((uid !== undefined && uid !== liveUid && !isAppliedByUs(live)) || !isMarked(live)) throw error;
+  // Never what is not known to be ours: the annotation is about the object in Git, and a label is copied with the rest of an object.
+  if ((uid !== liveUid && !isAppliedByUs(live)) || !isMarked(live)) throw error;
   const terminating = () =>
     new CodedError("OBJECT_TERMINATING", `${describeObjectRef(objectRefOf(manifest))} is being deleted and then made anew`);
   if (live.metadata["deletionTimestamp"]) throw terminating();

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject, Manifest } from "@muster/shared/model";
+import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
@@ -317,7 +318,10 @@ describe("one kind", () => {
     const { start, map, live, path, namespace } = await edge.newTenant();
     const folder = createTempFolder("deaths");
     const startPod = (options: Parameters<typeof start>[0] = {}) =>
-      start({ ...options, crashNotes: createCrashNotes({ folder: folder.path, cluster: namespace, logger: silentLogger() }) });
+      start({
+        ...options,
+        crashNotes: createCrashNotes({ folder: folder.path, cluster: namespace, clock: systemClock, logger: silentLogger() }),
+      });
     const underWay = () => JSON.parse(readFileSync(join(folder.path, `muster-agent-${namespace}.json`), "utf8")).underWay as unknown;
     /** A process dies in the middle of an apply; here it is stopped there, once all that it does at the same time is done. */
     let dying = 0;

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it } from "vitest";
+import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { createTempFolder } from "../../../test/rig/temp-folder.ts";
 import { type CrashNotes, createCrashNotes } from "./crash-notes.ts";
 
@@ -11,12 +12,12 @@ afterEach(() => {
 });
 
 /** Processes of one pod, one after the other; a process that is not closed has died. */
-function newPod() {
+function newPod(clock = new ManualClock()) {
   const folder = createTempFolder("crash-notes");
   folders.push(folder);
   return {
     path: join(folder.path, "muster-agent-c1.json"),
-    start: () => createCrashNotes({ folder: folder.path, cluster: "c1", logger: silentLogger() }),
+    start: () => createCrashNotes({ folder: folder.path, cluster: "c1", clock, logger: silentLogger() }),
   };
 }
 
@@ -58,7 +59,10 @@ describe("what processes die of", () => {
     ];
     (await w)();
     await x;
-    expect(JSON.parse(readFileSync(pod.path, "utf8"))).toEqual({ deaths: { x: 2, y: 2 }, underWay: ["x"] });
+    expect(JSON.parse(readFileSync(pod.path, "utf8"))).toEqual({
+      deaths: { x: { count: 2, atMs: 0 }, y: { count: 2, atMs: 0 } },
+      underWay: ["x"],
+    });
     expect(await Promise.race([y.then(() => "begun"), new Promise((resolve) => setImmediate(resolve, "waits"))])).toBe("waits");
     const fourth = pod.start();
     await expect(fourth.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
@@ -78,6 +82,22 @@ describe("what processes die of", () => {
     await finish(notes, "x");
     await die(pod, 3, "x");
     await finish(newPod().start(), "x");
+  });
+
+  it("is tried once more after half an hour, alone, and set aside again if that is the end of another process", async () => {
+    const clock = new ManualClock();
+    const pod = newPod(clock);
+    await die(pod, 3, "x");
+    const patient = pod.start();
+    await clock.advance(1_799_000);
+    await expect(patient.begin("x", "x")).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
+    await clock.advance(2_000);
+    await patient.begin("x", "x");
+    const next = pod.start();
+    await expect(next.begin("x", "x")).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
+    await clock.advance(1_801_000);
+    await finish(next, "x");
+    await finish(pod.start(), "x");
   });
 
   it("is not what was under way when a process ended as it should, or had nothing to do any more", async () => {
@@ -101,7 +121,7 @@ describe("what processes die of", () => {
       await finish(pod.start(), "x");
     }
     for (const folder of [undefined, join(pod.path, "nowhere")])
-      await finish(createCrashNotes({ folder, cluster: "c1", logger: silentLogger() }), "x");
+      await finish(createCrashNotes({ folder, cluster: "c1", clock: new ManualClock(), logger: silentLogger() }), "x");
     const other = newPod();
     mkdirSync(other.path);
     await finish(other.start(), "x");

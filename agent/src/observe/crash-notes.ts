@@ -1,6 +1,7 @@
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
+import type { Clock } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import { z } from "zod";
 
@@ -14,7 +15,8 @@ import { z } from "zod";
 export interface CrashNotes {
   /**
    * Resolves when the work may begin, and gives what says that it is over, however it ended. `key` tells one piece of work from another,
-   * `what` is for people. Throws OBJECT_QUARANTINED for what {@link MOST_DEATHS} processes in a row have died of.
+   * `what` is for people. Throws OBJECT_QUARANTINED for what {@link MOST_DEATHS} processes in a row have died of, the last of them less than
+   * {@link SET_ASIDE_MS} ago.
    */
   begin(key: string, what: string): Promise<() => void>;
   /** Somebody asks for another try: nothing is blamed any more. */
@@ -25,6 +27,8 @@ export interface CrashNotes {
 
 /** Deaths after which something is set aside. */
 const MOST_DEATHS = 3;
+/** Milliseconds until it is tried once more: somebody may have killed all three for reasons of their own. */
+const SET_ASIDE_MS = 1_800_000;
 /** Deaths after which it is worked on alone. */
 const ALONE_AFTER = 2;
 
@@ -34,24 +38,26 @@ export interface CrashNotesOptions {
   readonly folder?: string | undefined;
   /** Of the cluster: several agents may share a folder. */
   readonly cluster: string;
+  readonly clock: Pick<Clock, "wallMs">;
   readonly logger: Logger;
 }
 
 /** What stands in the file. */
 const NOTED = z.object({
-  /** How many processes in a row have died while they were at it, by key. */
-  deaths: z.record(z.string(), z.number().int()),
+  /** By key, how many processes in a row have died while they were at it, and when the last of them was found dead, in ms since 1970. */
+  deaths: z.record(z.string(), z.object({ count: z.number().int(), atMs: z.number() })),
   underWay: z.array(z.string()),
 });
 type Noted = z.infer<typeof NOTED>;
+type Death = Noted["deaths"][string];
 
 /** Notes nothing, sets nothing aside. */
 export const NO_CRASH_NOTES: CrashNotes = { begin: async () => () => {}, forgive: () => {}, close: () => {} };
 
-export function createCrashNotes({ folder, cluster, logger }: CrashNotesOptions): CrashNotes {
+export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesOptions): CrashNotes {
   if (folder === undefined) return NO_CRASH_NOTES;
   const path = join(folder, `muster-agent-${cluster}.json`);
-  const deaths = deathsAt(path);
+  const deaths = deathsAt(path, clock.wallMs());
   let file: number | undefined = openFile(path, logger);
   if (file === undefined) return NO_CRASH_NOTES;
   const underWay = new Set<string>();
@@ -105,18 +111,20 @@ export function createCrashNotes({ folder, cluster, logger }: CrashNotesOptions)
   }
 
   note();
-  for (const [key, count] of deaths)
+  const isSetAside = (death: Death | undefined) =>
+    death !== undefined && death.count >= MOST_DEATHS && clock.wallMs() - death.atMs < SET_ASIDE_MS;
+  for (const [key, { count }] of deaths)
     logger.warn({ code: "OBJECT_QUARANTINED", deaths: count }, `an agent has died while it was at this: ${key.split(" ")[0]}`);
   return {
     async begin(key, what) {
       if (file === undefined) return () => {};
-      const isCareful = [...deaths.values()].some((count) => count >= ALONE_AFTER && count < MOST_DEATHS);
+      const isCareful = [...deaths.values()].some((death) => death.count >= ALONE_AFTER && !isSetAside(death));
       const end = isCareful ? await alone() : () => {};
-      if ((deaths.get(key) ?? 0) >= MOST_DEATHS) {
+      if (isSetAside(deaths.get(key))) {
         end();
         throw new CodedError(
           "OBJECT_QUARANTINED",
-          `${what}: the agent's process has died ${MOST_DEATHS} times while it was at it; it is set aside until it changes, \`muster reconcile\` asks for it, or the pod is replaced`,
+          `${what}: the agent's process has died ${MOST_DEATHS} times while it was at it; it is set aside for half an hour, or until it changes, \`muster reconcile\` asks for it, or the pod is replaced`,
         );
       }
       underWay.add(key);
@@ -142,10 +150,10 @@ export function createCrashNotes({ folder, cluster, logger }: CrashNotesOptions)
 }
 
 /** What was blamed before, and what the last process was at when it died. */
-function deathsAt(path: string): Map<string, number> {
+function deathsAt(path: string, atMs: number): Map<string, Death> {
   const { deaths, underWay } = readNoted(path);
   const blamed = new Map(Object.entries(deaths));
-  for (const key of underWay) blamed.set(key, (blamed.get(key) ?? 0) + 1);
+  for (const key of underWay) blamed.set(key, { count: (blamed.get(key)?.count ?? 0) + 1, atMs });
   return blamed;
 }
 

@@ -187,8 +187,8 @@ function encodeKept(kept: ReadonlyMap<string, LastGood>): Buffer {
 export interface KeepOptions {
   /** Manifest sets that are not kept yet. */
   readonly fetched?: ReadonlyMap<string, Uint8Array>;
-  /** The state that is kept until now. */
-  readonly before?: DesiredState;
+  /** Of what is kept until now. */
+  readonly before?: Pick<DesiredState, "kept">;
   /** Default: none. */
   readonly failpoint?: AgentFailpoint;
 }

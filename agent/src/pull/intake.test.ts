@@ -1,3 +1,4 @@
+import { CodedError } from "@muster/shared/errors";
 import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -8,17 +9,21 @@ import { configMap, createSliceMaker } from "./testing/slice-maker.ts";
 let stop = new AbortController();
 afterEach(() => stop.abort());
 
-function setUp() {
+/** `refuses`: true while a slice cannot be kept. */
+function setUp({ refuses = () => false }: { readonly refuses?: (generation: number) => boolean } = {}) {
   stop = new AbortController();
   const maker = createSliceMaker();
   const taken: number[] = [];
+  const kept: ReadonlyMap<string, Uint8Array>[] = [];
   let current: DesiredState | undefined;
   const intake = createIntake({
     identity: { cluster: "c1", trustDomain: "muster.local" },
     pinned: [maker.publicKey],
     fetchBlob: maker.fetchBlob,
     current: () => current,
-    take: async (desired) => {
+    take: async (desired, fetched) => {
+      if (refuses(desired.slice.generation)) throw new CodedError("AGENT_STATE", "cannot be written");
+      kept.push(fetched);
       current = desired;
       taken.push(desired.slice.generation);
     },
@@ -28,7 +33,7 @@ function setUp() {
     failpoint: () => {},
   });
   void intake.run(stop.signal);
-  return { maker, intake, taken };
+  return { maker, intake, taken, kept, current: () => current };
 }
 
 describe("intake", () => {
@@ -58,6 +63,32 @@ describe("intake", () => {
     intake.offer(maker.make([]).message);
     await vi.waitFor(() => expect(intake.problem).toBeUndefined());
     expect(taken).toHaveLength(1);
+  });
+
+  it("E110: a bundle that a slice keeps is as it was in the slice before, though that one was never in force because it could not be kept", async () => {
+    const { maker, intake, taken, kept, current } = setUp({ refuses: (generation) => generation === 2 });
+    const x = (value: string) => [
+      { name: "a", objects: [configMap("x", value)] },
+      { name: "b", objects: [] },
+    ];
+    intake.offer(maker.make(x("1")).message);
+    await vi.waitFor(() => expect(taken).toEqual([1]));
+    const second = maker.make(x("2"));
+    intake.offer(second.message);
+    await vi.waitFor(() => expect(intake.problem?.code).toBe("AGENT_STATE"));
+    intake.offer(maker.make([{ name: "a" }, { name: "b", objects: [] }]).message);
+    await vi.waitFor(() => expect(taken).toEqual([1, 3]));
+    expect(
+      current()
+        ?.bundles.get("a")
+        ?.map(({ manifest }) => manifest["data"]),
+    ).toEqual([{ value: "2" }]);
+    expect(current()?.kept.get("a")?.message).toBe(second.message);
+    // What was fetched for the one before is kept with this one.
+    const blob = second.slice.bundles.flatMap((bundle) =>
+      bundle.state === "desired" && bundle.name === "a" ? bundle.manifestSet.blob : [],
+    );
+    expect([...(kept.at(-1)?.keys() ?? [])]).toEqual(expect.arrayContaining(blob));
   });
 
   it("E205: one old slice is nothing, a series of them is shown", async () => {

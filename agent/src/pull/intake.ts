@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import type { SliceCondition } from "@muster/shared/model";
+import { compareGenerations, type SliceCondition } from "@muster/shared/model";
 import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeSlice } from "@muster/shared/wire";
@@ -47,6 +47,8 @@ export function createIntake(options: IntakeOptions): Intake {
   let staleInARow = 0;
   /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
   let unfinished: string | undefined;
+  /** The last slice that was complete, as long as it could not be kept, and what was fetched for it. */
+  let unkept: { readonly desired: DesiredState; readonly fetched: ReadonlyMap<string, Uint8Array> } | undefined;
 
   function tell(next: SliceCondition | undefined): void {
     if (problem?.code === next?.code && problem?.message === next?.message) return;
@@ -66,8 +68,10 @@ export function createIntake(options: IntakeOptions): Intake {
     staleInARow = 0;
     if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
     failpoint("agent.afterSlice");
-    const fetched = new Map<string, Uint8Array>();
-    const before = options.current();
+    // What a bundle was last is what the slice before says, in force or not: some of it may be kept already, as a new process would find it.
+    const last = unkept && compareGenerations(unkept.desired.slice, slice) <= 0 ? unkept : undefined;
+    const fetched = new Map(last?.fetched);
+    const before = last?.desired ?? options.current();
     const desired = await completeSlice({
       slice,
       digest,
@@ -76,7 +80,9 @@ export function createIntake(options: IntakeOptions): Intake {
       fetchBlob: options.fetchBlob,
       onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
     });
+    unkept = { desired, fetched };
     await options.take(desired, fetched);
+    unkept = undefined;
     highWater = { epoch: slice.epoch, generation: slice.generation, digest };
     tell(undefined);
   }

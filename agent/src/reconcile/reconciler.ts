@@ -99,6 +99,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   let blobsToDrop = false;
   let stateToCheck = false;
   let storing: Promise<void> = Promise.resolve();
+  let unkept: DesiredState | undefined;
 
   /** Keeping a slice and dropping what none needs take turns: a set that was just kept would look unused. */
   function alone(work: () => Promise<void>): Promise<void> {
@@ -282,15 +283,18 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
-        const before = state.desired && { before: state.desired };
+        // A slice that could be kept in part only may be what a new process would find.
+        const before = { kept: new Map([...(state.desired?.kept ?? []), ...(unkept?.kept ?? [])]) };
+        unkept = desired;
         const keep = async () => {
           await keeper.begin(desired, running);
-          await keepSlice(desired, { store, keeper, fetched, failpoint, ...before });
+          await keepSlice(desired, { store, keeper, fetched, failpoint, before });
         };
         await keep().catch(async (refusal: unknown) => {
           await unlock(refusal, desired, running);
           throw refusal;
         });
+        unkept = undefined;
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
         for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
