@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import { Agent, type Dispatcher, request } from "undici";
 import { type AuditEntry, endOfAudit, readAudit } from "./audit-log.ts";
@@ -21,7 +22,7 @@ export interface KubeApiserverOptions {
   readonly args?: readonly string[];
   /**
    * Collects garbage early and often: a third less memory for twice the CPU under load. For tests, of which several run at once;
-   * where something is measured, API servers run as they come. Default true.
+   * where something is measured, API servers run as they come. Default: where the machine has less than {@link ROOMY_BYTES}.
    */
   readonly lowMemory?: boolean;
 }
@@ -72,6 +73,9 @@ export interface AuditMark {
   /** Milliseconds since 1970. */
   readonly atMs: number;
 }
+
+/** Memory of a machine on which a few API servers more or less are nothing: 12 GiB. */
+const ROOMY_BYTES = 12 * 2 ** 30;
 
 const FROM_THE_START: AuditMark = { offset: 0, atMs: 0 };
 
@@ -167,7 +171,7 @@ export async function startKubeApiserver(options: KubeApiserverOptions): Promise
       "--audit-log-mode=blocking",
       ...(options.args ?? []),
     ],
-    env: options.lowMemory === false ? {} : { GOGC: "50", GOMEMLIMIT: "250MiB" },
+    env: (options.lowMemory ?? totalmem() < ROOMY_BYTES) ? { GOGC: "50", GOMEMLIMIT: "250MiB" } : {},
     cwd: folder.path,
     logPath: join(folder.path, "apiserver.log"),
     ports: [port],

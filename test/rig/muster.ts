@@ -43,7 +43,7 @@ export interface MusterOptions {
   readonly hub?: Readonly<Record<string, Record<string, unknown>>>;
   /** More environment for every agent. */
   readonly agent?: Readonly<Record<string, string>>;
-  /** false: API servers run as they come, to measure; see `KubeApiserverOptions`. Default true. */
+  /** false: API servers run as they come, to measure; see `KubeApiserverOptions`, also for the default. */
   readonly lowMemory?: boolean;
   /** Start the agents too. Default true. */
   readonly startAgents?: boolean;
@@ -116,7 +116,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         await made.commit("Start the fleet", options.files);
         return made;
       })(),
-      startClusters(options.clusters, { lowMemory: options.lowMemory ?? true }).then(started),
+      startClusters(options.clusters, options.lowMemory === undefined ? {} : { lowMemory: options.lowMemory }).then(started),
     ]);
     const config = {
       dataDir,

@@ -43,6 +43,8 @@ export interface Oracle {
   readonly findings: readonly Finding[];
   /** Every slice that the cluster has kept, in order. */
   readonly taken: readonly Commit[];
+  /** Every slice that was published, up to that generation: one may be known to an agent that could not keep it. */
+  publishedUntil(generation: number): readonly Commit[];
   /** UIDs that an agent has written. */
   readonly ours: ReadonlySet<string>;
   /** Objects of which an agent has once given up its fields: what nobody owns stays. */
@@ -280,6 +282,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     },
     findings,
     taken,
+    publishedUntil: (generation) => [...commits].filter(([key]) => key <= generation).map(([, { commit }]) => commit),
     ours,
     freed,
     say,

@@ -9,6 +9,7 @@ import {
   objectRefOf,
   parseObjectRef,
 } from "@muster/shared/model";
+import { canonicalJson } from "@muster/shared/wire";
 import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
@@ -44,6 +45,7 @@ export function judgeRest(scope: RestScope): Problem[] {
   const expectation = expectationOf(oracle.taken);
   if (expectation.paused) return problems;
   const stuck = stuckBundles(expectation, scope);
+  for (const name of ambiguousBundles(expectation, scope)) stuck.add(name);
   const live = new Map([...api.store.all()].map((object) => [formatObjectRef(objectRefOf(object)), object]));
   for (const [ref, wanted] of expectation.wanted) {
     const why = isExempt(scope, ref, wanted, stuck) ? undefined : whyNotAsWanted(live.get(ref), wanted, hasStrayFields(scope, ref));
@@ -79,6 +81,14 @@ function isOurs(object: Manifest, oracle: Oracle): boolean {
   const isApplied = entries.some((entry) => entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply");
   const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
   return isApplied && typeof bundle === "string" && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
+}
+
+/** Kept bundles that a slice has changed meanwhile that no agent could keep: with or without it, an agent is right. */
+function ambiguousBundles({ wanted, commit }: Expectation, { oracle, generation }: RestScope): string[] {
+  const other = expectationOf(oracle.publishedUntil(generation)).wanted;
+  const textOf = (all: Expectation["wanted"], name: string) =>
+    canonicalJson([...all].flatMap(([ref, { bundle, manifest }]) => (bundle === name ? [[ref, manifest]] : [])).sort());
+  return commit.bundles.flatMap(({ name, objects }) => (!objects && textOf(wanted, name) !== textOf(other, name) ? name : []));
 }
 
 function isUncorrected({ drift }: Wanted["options"]): boolean {

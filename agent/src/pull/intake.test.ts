@@ -91,6 +91,22 @@ describe("intake", () => {
     expect([...(kept.at(-1)?.keys() ?? [])]).toEqual(expect.arrayContaining(blob));
   });
 
+  it("I2: once a slice may be kept in part, no older one is taken, whoever says it again", async () => {
+    let refused = true;
+    const { maker, intake, taken } = setUp({ refuses: (generation) => generation === 2 && refused });
+    const first = maker.make([]);
+    const second = maker.make([]);
+    intake.offer(second.message);
+    await vi.waitFor(() => expect(intake.problem?.code).toBe("AGENT_STATE"));
+    for (let count = 0; count < 5; count++) {
+      intake.offer(first.message);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(taken).toEqual([]);
+    refused = false;
+    await vi.waitFor(() => expect(taken).toEqual([2]), { timeout: 20_000 });
+  });
+
   it("E205: one old slice is nothing, a series of them is shown", async () => {
     const { maker, intake } = setUp();
     const old = maker.make([]).message;
@@ -121,7 +137,7 @@ describe("intake", () => {
     const { maker, intake, taken } = setUp();
     const old = maker.make([], { generation: 1 }).message;
     intake.offer(maker.make([], { generation: 2 }).message);
-    await vi.waitFor(() => expect(taken).toEqual([2]));
+    await vi.waitFor(() => expect(taken).toEqual([2]), { timeout: 20_000 });
     const { message } = maker.make([{ name: "a", objects: [configMap("x")] }]);
     const [blob, bytes] = [...maker.blobs].at(-1)!;
     maker.blobs.delete(blob);

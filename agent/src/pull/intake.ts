@@ -56,6 +56,13 @@ export function createIntake(options: IntakeOptions): Intake {
     for (const listener of listeners) listener();
   }
 
+  /** Also what could be kept in part only may be what a new process would find: nothing older is taken (I2). */
+  function newest(): HighWater | undefined {
+    if (!unkept || (highWater && compareGenerations(highWater, unkept.desired.slice) >= 0)) return highWater;
+    const { slice, digest } = unkept.desired;
+    return { epoch: slice.epoch, generation: slice.generation, digest };
+  }
+
   async function process(message: string): Promise<void> {
     // What every poll finds: nothing to verify, and a slice of tens of thousands of objects is not read for nothing.
     const inForce = options.current();
@@ -64,14 +71,13 @@ export function createIntake(options: IntakeOptions): Intake {
       return tell(undefined);
     }
     const { slice, digest } = decodeSlice(message, pinned);
-    const verdict = acceptSlice(slice, digest, highWater, identity);
+    const verdict = acceptSlice(slice, digest, newest(), identity);
     staleInARow = 0;
     if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
     failpoint("agent.afterSlice");
     // What a bundle was last is what the slice before says, in force or not: some of it may be kept already, as a new process would find it.
-    const last = unkept && compareGenerations(unkept.desired.slice, slice) <= 0 ? unkept : undefined;
-    const fetched = new Map(last?.fetched);
-    const before = last?.desired ?? options.current();
+    const fetched = new Map(unkept?.fetched);
+    const before = unkept?.desired ?? options.current();
     const desired = await completeSlice({
       slice,
       digest,

@@ -47,6 +47,31 @@ describe("what is left half done", () => {
     expect(claimedFirst[0]).toBe(true);
   });
 
+  it("E099: an answer about the state that comes late is not taken for a restore of etcd, after which nothing would be pruned", async () => {
+    const { cluster, take, synced, events } = startAgent();
+    await take([{ name: "a", objects: [configMap("x"), configMap("old")] }]);
+    await synced("a");
+    await settle(cluster);
+    const { get } = cluster;
+    let answer = () => {};
+    const late = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    /** While an inventory is to be written; what is asked for a slice goes by it. */
+    let held = 0;
+    cluster.get = async (...args) => {
+      const live = await get(...args);
+      if (args[2] === "muster-state-high-water" && live && ++held === 2) await late;
+      return live;
+    };
+    await take([{ name: "a", objects: [configMap("x"), configMap("old"), configMap("y")] }]);
+    await vi.waitFor(() => expect(held).toBe(2));
+    await take([{ name: "a", objects: [configMap("x"), configMap("y")] }]);
+    answer();
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "1" }));
+    expect(events()).not.toContain("StateRewound");
+  });
+
   it("an object that could not be applied and moves into a bundle that waits for its old one holds up neither", async () => {
     const { cluster, take, bundle, synced } = startAgent();
     let denied = true;

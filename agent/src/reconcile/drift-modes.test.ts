@@ -23,6 +23,22 @@ const edit = ({ cluster }: Agent, name: string) => cluster.put({ ...cluster.obje
 const drifts = ({ reconciler }: Agent) =>
   reconciler.exceptions().flatMap(({ ref, drift, code }) => (drift || code ? [`${ref.name} ${code ?? drift?.kind}`] : []));
 
+describe("what left a bundle", () => {
+  it.each(["correct", "report", "off"] as const)("I9: leaves nothing to write behind when it is deleted, in mode %s", async (mode) => {
+    const { cluster, take, synced, reconciler } = startAgent();
+    const other: MadeBundle = { name: "b", objects: [configMap("other")] };
+    await take([bundle(mode, [configMap("x")]), other]);
+    await synced("a");
+    await take([bundle(mode, []), other]);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ other: "1" }));
+    await settle(cluster);
+    writes(cluster);
+    reconciler.trigger();
+    await settle(cluster);
+    expect(writes(cluster)).toEqual([]);
+  });
+});
+
 describe("a revert in Git", () => {
   it.each(["report", "off"] as const)(
     "is applied in mode %s, also of a revision that was never complete, and by a new process",

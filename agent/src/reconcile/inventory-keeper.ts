@@ -83,13 +83,19 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
   let rewound: Inventory | undefined;
 
   async function lookForRewind(): Promise<Generation | undefined> {
+    const known = mark;
     const now = await readHighWater(store);
     if (!loaded || !now) return now;
-    if (mark && compareGenerations(now, mark) < 0 && !rewound) {
-      store.distrust();
-      rewound = await readAgain();
+    if (known && compareGenerations(now, known) < 0) {
+      if (!rewound) {
+        store.distrust();
+        rewound = await readAgain();
+      }
+      mark = now;
+    } else if (!mark || compareGenerations(now, mark) > 0) {
+      // Where a slice was kept since the question, the answer is about what was before it.
+      mark = now;
     }
-    mark = now;
     return now;
   }
 

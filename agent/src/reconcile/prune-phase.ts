@@ -52,7 +52,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
   }
 
   /** What is deleted is not “as applied” any more: wanted again, it is made anew, and not only compared, in mode report too. */
-  async function forgetApplied(deletions: readonly InventoryEntry[]): Promise<void> {
+  async function forgetApplied(deletions: readonly InventoryEntry[], { slice }: DesiredState): Promise<void> {
     const leaving = new Set(deletions.map(({ ref }) => ref));
     const noted = [...state.inventory.entries.values()].filter(({ ref, applied }) => applied !== undefined && leaving.has(ref));
     if (noted.length === 0) return;
@@ -60,7 +60,8 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     for (const { applied: _, ...rest } of noted) entries.set(rest.ref, rest);
     // Nor is its bundle complete as an earlier slice had it: if that one comes again, the object is to be made.
     const applied = new Map(state.inventory.applied);
-    for (const { bundle } of noted) applied.delete(bundle);
+    const isOfNow = new Set(slice.bundles.flatMap((one) => (one.state === "desired" ? `${one.name} ${one.manifestSet.digest}` : [])));
+    for (const { bundle } of noted) if (!isOfNow.has(`${bundle} ${applied.get(bundle)}`)) applied.delete(bundle);
     await keeper.save({ ...state.inventory, entries, applied });
   }
 
@@ -197,7 +198,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     tellHeld(plan);
     dropOld(new Set([...plan.deletions, ...plan.released, ...plan.protected].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);
-    await forgetApplied(plan.deletions);
+    await forgetApplied(plan.deletions, desired);
     const gone = new Set([...(await pruneAll(plan, desired, signal)), ...(await lookAtProtected(plan, desired, signal))]);
     const leaving = new Set([...plan.renamed, ...gone]);
     state.protected = state.protected.filter((ref) => !gone.has(ref));
