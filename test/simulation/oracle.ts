@@ -11,7 +11,7 @@ import {
   type Slice,
 } from "@muster/shared/model";
 import { canonicalJson, deletionApprovalId } from "@muster/shared/wire";
-import { definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
+import { BUILT_IN, definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
 import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
@@ -47,6 +47,8 @@ export interface Oracle {
   publishedUntil(generation: number): readonly Commit[];
   /** UIDs that an agent has written. */
   readonly ours: ReadonlySet<string>;
+  /** UIDs of what an agent has applied that was not the writer any more when its request arrived (ADR 0008): nobody need know it. */
+  readonly strays: ReadonlySet<string>;
   /** Objects of which an agent has once given up its fields: what nobody owns stays. */
   readonly freed: ReadonlySet<ObjectRefText>;
   /** Before a slice is said to anybody. */
@@ -74,6 +76,8 @@ const LAG_MS = 60_000;
 /** Stands for whatever somebody else has made of a value that rules leave to them. */
 const ANY_VALUE = "*";
 
+const LEASES = BUILT_IN.find(({ kind }) => kind === "Lease");
+
 const PROTECTED_KINDS = new Set(["Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"]);
 
 export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): Oracle {
@@ -85,6 +89,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   const reigns: { readonly expectation: Expectation; readonly slice: Slice; untilMs: number; markedMs?: number }[] = [];
   const taken: Commit[] = [];
   const ours = new Set<string>();
+  const strays = new Set<string>();
   const freed = new Set<ObjectRefText>();
   let lastInventory: Inventory = memory.inventory();
 
@@ -156,7 +161,14 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     return ours.has(String(live.metadata["uid"])) && isAppliedByUs(live);
   }
 
-  function judgeApply({ request, after, before }: AgentWrite, manifest: Manifest | undefined): void {
+  /** It stood still between its look at the Lease and its request. */
+  function isOutdated({ caller }: AgentWrite): boolean {
+    const lease = LEASES && api.store.get(LEASES, AGENT_NAMESPACE, "muster-agent");
+    return isJsonObject(lease?.["spec"]) && lease["spec"]["holderIdentity"] !== caller.name;
+  }
+
+  function judgeApply(write: AgentWrite, manifest: Manifest | undefined): void {
+    const { request, after, before } = write;
     if (!after) return;
     const ref = formatObjectRef(objectRefOf(after));
     const uid = String(after.metadata["uid"]);
@@ -166,7 +178,10 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     const isInForce = (reigns.at(-1)?.markedMs ?? Number.POSITIVE_INFINITY) < nowMs() - LAG_MS;
     const isHeld = ({ expectation: { paused, wanted } }: (typeof reigns)[number]) => paused || wanted.get(ref)?.options.paused === true;
     if (isInForce && mayReign().every(isHeld)) say("I7", `${describe(request)} was applied in a pause`);
-    if (!memory.inventory().entries.has(ref)) say("I5", `${describe(request)} was applied and is not in the inventory`);
+    if (!memory.inventory().entries.has(ref)) {
+      if (isOutdated(write)) strays.add(uid);
+      else say("I5", `${describe(request)} was applied and is not in the inventory`);
+    }
     if (
       before &&
       !ours.has(uid) &&
@@ -284,6 +299,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     taken,
     publishedUntil: (generation) => [...commits].filter(([key]) => key <= generation).map(([, { commit }]) => commit),
     ours,
+    strays,
     freed,
     say,
     published(slice, commit) {

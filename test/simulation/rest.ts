@@ -56,9 +56,10 @@ export function judgeRest(scope: RestScope): Problem[] {
     if (object.metadata["namespace"] === AGENT_NAMESPACE || !isOurs(object, oracle)) continue;
     const entry = inventory.entries.get(ref);
     const bundle = expectation.wanted.get(ref)?.bundle;
+    if (!entry && oracle.strays.has(String(object.metadata["uid"]))) continue;
     if (!entry) say("I5", `${ref} is ours and not in the inventory`);
     // An apply whose answer was lost, of what is not wanted any more before the next: its UID is learned when it is deleted.
-    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle) && (bundle !== undefined || entry.uid !== undefined))
+    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle) && bundle !== undefined)
       say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
     else if (bundle !== undefined && entry.bundle !== bundle)
       say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
@@ -69,7 +70,9 @@ export function judgeRest(scope: RestScope): Problem[] {
   }
   for (const [ref, entry] of inventory.entries) {
     if (live.has(ref) || stuck.has(entry.bundle) || expectation.keeps || scope.disturbed.has(ref) || expectation.covers(ref)) continue;
-    if (!oracle.isHeld(entry)) say("I5", `${ref} is in the inventory and not in the cluster`);
+    // What waits is not looked at before its turn.
+    const waits = oracle.isHeld(entry) || whoWaits(entry.bundle, scope, expectation, live, stuck) !== undefined;
+    if (!waits) say("I5", `${ref} is in the inventory and not in the cluster`);
   }
   return problems;
 }

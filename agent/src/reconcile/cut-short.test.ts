@@ -72,6 +72,33 @@ describe("what is left half done", () => {
     expect(events()).not.toContain("StateRewound");
   });
 
+  it.each(["report", "off"] as const)(
+    "what was released, and not forgotten yet, is ours again when Git has it again, in mode %s",
+    async (mode) => {
+      const first = startAgent();
+      const { cluster } = first;
+      const a: MadeBundle = { name: "a", objects: [configMap("x")], options: { drift: { mode, ignore: [] }, onRemoval: "orphan" } };
+      const b: MadeBundle = { name: "b", objects: [configMap("y")] };
+      await first.take([a, b]);
+      await first.synced("a");
+      const isReleased = () =>
+        !JSON.stringify(cluster.objects.get("web_x__ConfigMap")?.metadata["labels"] ?? {}).includes("muster.dev/bundle");
+      // Killed before the entry goes.
+      cluster.onCall = (call) => {
+        if (isWrite(call) && isReleased()) throw new CodedError("KUBE_SERVER", "not now");
+      };
+      await first.take([b]);
+      await vi.waitFor(() => expect(isReleased()).toBe(true));
+      first.stop();
+      cluster.onCall = undefined;
+      const second = startAgent({ cluster });
+      second.reconciler.resume(first.reconciler.desired!);
+      await second.take([a, b]);
+      await second.synced("a");
+      await vi.waitFor(() => expect(isReleased()).toBe(false));
+    },
+  );
+
   it("an object that could not be applied and moves into a bundle that waits for its old one holds up neither", async () => {
     const { cluster, take, bundle, synced } = startAgent();
     let denied = true;

@@ -51,7 +51,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     failpoint("agent.afterApproval");
   }
 
-  /** What is deleted is not “as applied” any more: wanted again, it is made anew, and not only compared, in mode report too. */
+  /** What is deleted or released is not “as applied” any more: wanted again, it is applied, and not only compared, in mode report too. */
   async function forgetApplied(deletions: readonly InventoryEntry[], { slice }: DesiredState): Promise<void> {
     const leaving = new Set(deletions.map(({ ref }) => ref));
     const noted = [...state.inventory.entries.values()].filter(({ ref, applied }) => applied !== undefined && leaving.has(ref));
@@ -198,7 +198,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     tellHeld(plan);
     dropOld(new Set([...plan.deletions, ...plan.released, ...plan.protected].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);
-    await forgetApplied(plan.deletions, desired);
+    await forgetApplied([...plan.deletions, ...plan.released], desired);
     const gone = new Set([...(await pruneAll(plan, desired, signal)), ...(await lookAtProtected(plan, desired, signal))]);
     const leaving = new Set([...plan.renamed, ...gone]);
     state.protected = state.protected.filter((ref) => !gone.has(ref));
