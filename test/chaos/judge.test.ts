@@ -144,7 +144,7 @@ describe("objects that may outlive their deletion", () => {
     const first = toRevision(
       [
         { name: "app", objects: [x] },
-        { name: "other", objects: [held("slow", 1), y] },
+        { name: "other", objects: [held("held", 1), y] },
       ],
       NOTHING,
     );
@@ -156,7 +156,7 @@ describe("objects that may outlive their deletion", () => {
       ],
       kept,
     );
-    const slow = refOf(held("slow", 1));
+    const slow = refOf(held("held", 1));
     expect([...heldBy([first])]).toEqual([slow]);
     expect([...heldBy([kept, later])]).toEqual([slow]);
     expect([...heldBy([later])]).toEqual([]);

@@ -46,11 +46,11 @@ export function renewedBy(revisions: readonly Revision[]): Set<ObjectRefText> {
   return new Set(wishes.filter(([, { manifest }]) => isRenewed(manifest.metadata)).map(([ref]) => ref));
 }
 
-/** Objects that stay after their deletion until their finalizers are taken off, or may: of what only lingers nobody knows any more. */
+/** Objects that stay after their deletion until their finalizers are taken off. Of what only lingers its name tells. */
 export function heldBy(revisions: readonly Revision[]): Set<ObjectRefText> {
   const wishes = revisions.flatMap(({ wanted }) => [...wanted]);
   const held = wishes.filter(([, { manifest }]) => manifest.metadata["finalizers"] !== undefined).map(([ref]) => ref);
-  const lingering = revisions.flatMap((revision) => [...revision.lingering]).filter((ref) => parseObjectRef(ref).kind === "ConfigMap");
+  const lingering = revisions.flatMap((revision) => [...revision.lingering]).filter((ref) => parseObjectRef(ref).name.includes("held"));
   return new Set([...held, ...lingering]);
 }
 

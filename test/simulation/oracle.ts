@@ -73,8 +73,19 @@ export interface OracleOptions {
 /** What an agent has decided it may do within this time, though the slice that it went by is not the newest any more. Milliseconds. */
 const LAG_MS = 60_000;
 
+/** What rules may leave to others: a value, the annotation that somebody has set by hand. */
+interface Leaving {
+  readonly value: boolean;
+  readonly policy: boolean;
+}
+
+const LEAVINGS: readonly Leaving[] = [true, false].flatMap((value) => [true, false].map((policy) => ({ value, policy })));
+
 /** Stands for whatever somebody else has made of a value that rules leave to them. */
 const ANY_VALUE = "*";
+
+/** A look at the Lease is good for a second, and its answer for five (ADR 0008). Milliseconds. */
+const OUTDATED_MS = 7_000;
 
 const LEASES = BUILT_IN.find(({ kind }) => kind === "Lease");
 
@@ -90,6 +101,7 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   const taken: Commit[] = [];
   const ours = new Set<string>();
   const strays = new Set<string>();
+  let lease: { readonly holder: unknown; readonly sinceMs: number } = { holder: undefined, sinceMs: 0 };
   const freed = new Set<ObjectRefText>();
   let lastInventory: Inventory = memory.inventory();
 
@@ -161,10 +173,15 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     return ours.has(String(live.metadata["uid"])) && isAppliedByUs(live);
   }
 
-  /** It stood still between its look at the Lease and its request. */
-  function isOutdated({ caller }: AgentWrite): boolean {
-    const lease = LEASES && api.store.get(LEASES, AGENT_NAMESPACE, "muster-agent");
-    return isJsonObject(lease?.["spec"]) && lease["spec"]["holderIdentity"] !== caller.name;
+  /** It was the writer when it looked, a moment ago as it knows. */
+  function isOutdated({ caller, sentMs }: AgentWrite): boolean {
+    return lease.holder !== caller.name && sentMs < lease.sinceMs + OUTDATED_MS;
+  }
+
+  function judgeLease(): void {
+    const live = LEASES && api.store.get(LEASES, AGENT_NAMESPACE, "muster-agent");
+    const holder = isJsonObject(live?.["spec"]) ? live["spec"]["holderIdentity"] : undefined;
+    if (lease.holder !== holder) lease = { holder, sinceMs: nowMs() };
   }
 
   function judgeApply(write: AgentWrite, manifest: Manifest | undefined): void {
@@ -195,10 +212,14 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
 
   /** As some slice says, but for what rules leave to somebody else, where it is as that one has it or not in the manifest at all. */
   function isWithTheirs(ref: ObjectRefText, manifest: Manifest): boolean {
-    const data = isJsonObject(manifest["data"]) ? manifest["data"] : {};
-    const isTheirs = data["value"] === undefined || String(data["value"]).startsWith("edited");
-    const policy = annotationsOf(manifest)[PRUNE_ANNOTATION];
-    return (isTheirs || policy === undefined) && signed.has(textOf(ref, manifest, { left: true }));
+    const value = isJsonObject(manifest["data"]) ? manifest["data"]["value"] : undefined;
+    const mayBeLeft = {
+      value: value === undefined || String(value).startsWith("edited"),
+      policy: annotationsOf(manifest)[PRUNE_ANNOTATION] === undefined,
+    };
+    return LEAVINGS.some(
+      (left) => (mayBeLeft.value || !left.value) && (mayBeLeft.policy || !left.policy) && signed.has(textOf(ref, manifest, left)),
+    );
   }
 
   function judgeDelete(write: AgentWrite): void {
@@ -242,7 +263,8 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     const want = wanted.get(ref);
     if (paused) return "the slice pauses the cluster";
     if (isPaused(want?.bundle ?? entry.bundle, slice)) return "its bundle is paused";
-    if (want && annotationsOf(want.manifest)["muster.dev/recreate"] === "onImmutable") return undefined;
+    const isFixed = live["immutable"] === true && canonicalJson(live["data"] ?? {}) !== canonicalJson(want?.manifest["data"] ?? {});
+    if (want && isFixed && annotationsOf(want.manifest)["muster.dev/recreate"] === "onImmutable") return undefined;
     if (expectation.covers(ref)) return "the slice has it (I4)";
     const policy = annotationsOf(live)[PRUNE_ANNOTATION];
     if (policy !== undefined && policy !== "enabled" && !isTouched(ref)) return "its annotation says that it stays";
@@ -307,17 +329,22 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
       const { wanted } = expectationOf([commit]);
       for (const [ref, { manifest, options }] of wanted) {
         signed.add(textOf(ref, manifest));
-        if (options.drift?.ignore.some(({ kind }) => kind === manifest.kind)) signed.add(textOf(ref, manifest, { left: true }));
+        if (options.drift?.ignore.some(({ kind }) => kind === manifest.kind))
+          for (const left of LEAVINGS) signed.add(textOf(ref, manifest, left));
       }
     },
     judge(write) {
       const { request } = write;
       const isState = request.namespace === AGENT_NAMESPACE && request.type?.kind === "Secret" && request.name.startsWith("muster-state-");
       if (isState) return judgeState(write);
-      if (request.type?.kind === "Lease") return;
+      if (request.type?.kind === "Lease") return judgeLease();
       if (request.verb === "apply") judgeApply(write, request.manifest);
       if (request.verb === "delete") judgeDelete(write);
-      if (request.verb === "patch" && write.after) freed.add(formatObjectRef(objectRefOf(write.after)));
+      if (request.verb === "patch" && write.after) {
+        freed.add(formatObjectRef(objectRefOf(write.after)));
+        // Taken over from kubectl: from here on it is adopted, whatever becomes of the apply.
+        if (isAppliedByUs(write.after)) ours.add(String(write.after.metadata["uid"]));
+      }
     },
   };
 }
@@ -336,11 +363,11 @@ export function isAppliedByUs({ metadata }: Manifest): boolean {
   );
 }
 
-/** What tells one manifest from another; `left`: but for what rules of the simulation may leave to others. */
-function textOf(ref: ObjectRefText, manifest: Manifest, { left = false } = {}): string {
+/** What tells one manifest from another, but for what rules of the simulation leave to others. */
+function textOf(ref: ObjectRefText, manifest: Manifest, left: Leaving = { value: false, policy: false }): string {
   const { resourceVersion: _, annotations: __, ...metadata } = manifest.metadata;
   const { [PRUNE_ANNOTATION]: policy, ...others } = annotationsOf(manifest);
-  const annotations = left || policy === undefined ? others : { ...others, [PRUNE_ANNOTATION]: policy };
+  const annotations = left.policy || policy === undefined ? others : { ...others, [PRUNE_ANNOTATION]: policy };
   const data = isJsonObject(manifest["data"]) ? manifest["data"] : {};
   const isScaled = manifest.kind === "Deployment" && isJsonObject(manifest["spec"]);
   const parts = {
@@ -348,5 +375,5 @@ function textOf(ref: ObjectRefText, manifest: Manifest, { left = false } = {}): 
     metadata: { ...metadata, annotations },
     ...(isScaled && { spec: { ...(manifest["spec"] as JsonObject), replicas: 0 } }),
   };
-  return `${ref} ${canonicalJson({ ...parts, data: left ? { ...data, value: ANY_VALUE } : data })}`;
+  return `${ref} ${canonicalJson({ ...parts, data: left.value ? { ...data, value: ANY_VALUE } : data })}`;
 }

@@ -10,8 +10,9 @@ import {
   parseObjectRef,
 } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
-import { NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
+import { DEFINITION, NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
+import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
 import { type Expectation, expectationOf, type Wanted } from "./expectation.ts";
 import { annotationsOf, type Commit } from "./git.ts";
@@ -29,6 +30,8 @@ export interface RestScope {
   readonly generation: number;
 }
 
+const DEFINITIONS = { group: DEFINITION.group, kind: DEFINITION.kind };
+
 type Problem = Pick<Finding, "invariant" | "what">;
 
 /** What is not as it should be now that nothing goes wrong any more: I6, I7, I5. Empty: all is well. */
@@ -45,11 +48,16 @@ export function judgeRest(scope: RestScope): Problem[] {
   const expectation = expectationOf(oracle.taken);
   if (expectation.paused) return problems;
   const stuck = stuckBundles(expectation, scope);
-  for (const name of ambiguousBundles(expectation, scope)) stuck.add(name);
   const live = new Map([...api.store.all()].map((object) => [formatObjectRef(objectRefOf(object)), object]));
+  const whyNot = (ref: ObjectRefText, wanted: Wanted) =>
+    isExempt(scope, ref, wanted, stuck)
+      ? undefined
+      : whyNotAsWanted(live.get(ref), wanted, scope.disturbed.has(ref), hasStrayFields(scope, ref));
+  const unsure = ambiguousBundles(expectation, scope);
   for (const [ref, wanted] of expectation.wanted) {
-    const why = isExempt(scope, ref, wanted, stuck) ? undefined : whyNotAsWanted(live.get(ref), wanted, hasStrayFields(scope, ref));
-    if (why) say("I7", `${ref} ${why}`);
+    const why = whyNot(ref, wanted);
+    if (why && !unsure.some(({ name, other }) => name === wanted.bundle && [...other].every((one) => !whyNot(...one))))
+      say("I7", `${ref} ${why}`);
   }
   const inventory = memory.inventory();
   for (const [ref, object] of live) {
@@ -86,12 +94,18 @@ function isOurs(object: Manifest, oracle: Oracle): boolean {
   return isApplied && typeof bundle === "string" && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
 }
 
-/** Kept bundles that a slice has changed meanwhile that no agent could keep: with or without it, an agent is right. */
-function ambiguousBundles({ wanted, commit }: Expectation, { oracle, generation }: RestScope): string[] {
-  const other = expectationOf(oracle.publishedUntil(generation)).wanted;
-  const textOf = (all: Expectation["wanted"], name: string) =>
-    canonicalJson([...all].flatMap(([ref, { bundle, manifest }]) => (bundle === name ? [[ref, manifest]] : [])).sort());
-  return commit.bundles.flatMap(({ name, objects }) => (!objects && textOf(wanted, name) !== textOf(other, name) ? name : []));
+/** Kept bundles that a slice has changed meanwhile that no agent could keep, and what that made of them: an agent may know it or not. */
+function ambiguousBundles(
+  { wanted, commit }: Expectation,
+  { oracle, generation }: RestScope,
+): { readonly name: string; readonly other: ReadonlyMap<ObjectRefText, Wanted> }[] {
+  const published = expectationOf(oracle.publishedUntil(generation)).wanted;
+  const of = (all: Expectation["wanted"], name: string) => new Map([...all].filter(([, { bundle }]) => bundle === name));
+  const textOf = (some: Expectation["wanted"]) => canonicalJson([...some].map(([ref, { manifest }]) => [ref, manifest]).sort());
+  return commit.bundles.flatMap(({ name, objects }) => {
+    const other = of(published, name);
+    return !objects && textOf(of(wanted, name)) !== textOf(other) ? [{ name, other }] : [];
+  });
 }
 
 function isUncorrected({ drift }: Wanted["options"]): boolean {
@@ -134,16 +148,20 @@ function whoWaits(
   const depends = new Set(commit.bundles.filter(({ options }) => options?.dependsOn?.includes(bundle)).map(({ name }) => name));
   const waiting = [...memory.inventory().entries.values()].find((entry) => {
     const object = live.get(entry.ref);
-    if (!object || !depends.has(entry.bundle) || covers(entry.ref)) return false;
-    return stuck.has(entry.bundle) || oracle.whyStays(entry.ref, object, entry) !== undefined;
+    if (!depends.has(entry.bundle) || covers(entry.ref)) return false;
+    // Of one that is stuck, whether it is there is not looked at before it is its turn.
+    return stuck.has(entry.bundle) || (object !== undefined && oracle.whyStays(entry.ref, object, entry) !== undefined);
   });
   return waiting && `${waiting.ref} of ${waiting.bundle} is to go first`;
 }
 
 /** Why an object of the simulation is refused by the API server, or must not become ours. */
-function whyRefused(manifest: Manifest, { api, oracle }: RestScope): string | undefined {
+function whyRefused(manifest: Manifest, { api, oracle, disturbed }: RestScope): string | undefined {
   if (manifest["dta"] !== undefined) return "its manifest has a field that there is not";
   const { namespace, kind, name, group } = objectRefOf(manifest);
+  const definition = formatObjectRef({ ...DEFINITIONS, namespace: "", name: `${kind.toLowerCase()}s.${group}` });
+  // Somebody has deleted it, and only reported it may be that nobody makes it anew.
+  if (disturbed.has(definition) && !api.store.get(DEFINITION, "", parseObjectRef(definition).name)) return "its kind is not there";
   if (namespace !== "" && !api.store.get(NAMESPACE, "", namespace)) return "its namespace is not there";
   const there = api.store.list({ group, kind }, { namespace }).find(({ metadata }) => metadata.name === name);
   // Only what is known to be ours is deleted to be made anew.
@@ -159,9 +177,7 @@ function hasLabel({ metadata }: Manifest): boolean {
 
 /** Nothing can be said of it: its bundle is stuck, or leaves what others have done to it. */
 function isExempt({ disturbed }: RestScope, ref: ObjectRefText, { bundle, options }: Wanted, stuck: ReadonlySet<string>): boolean {
-  const isLeft =
-    isUncorrected(options) || options.drift?.ignore.some(({ kind }) => kind === "ConfigMap" && kind === parseObjectRef(ref).kind);
-  return stuck.has(bundle) || (isLeft === true && disturbed.has(ref));
+  return stuck.has(bundle) || (isUncorrected(options) && disturbed.has(ref));
 }
 
 /** Fields without owner may be left: what is nobody's is not removed. */
@@ -169,10 +185,16 @@ function hasStrayFields({ oracle, disturbed }: RestScope, ref: ObjectRefText): b
   return oracle.freed.has(ref) || disturbed.has(ref);
 }
 
-function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wanted, mayHaveMore: boolean): string | undefined {
+function whyNotAsWanted(
+  live: Manifest | undefined,
+  { manifest, options }: Wanted,
+  isDisturbed: boolean,
+  mayHaveMore: boolean,
+): string | undefined {
   if (!live) return "is missing";
   if (live.metadata["deletionTimestamp"]) return "is wanted and being deleted";
-  const { metadata, ...rest } = manifest;
+  const isLeft = isDisturbed && options.drift?.ignore.some(({ kind }) => kind === "ConfigMap" && kind === live.kind);
+  const { metadata, ...rest } = isLeft ? withoutLeft(manifest) : manifest;
   const ignoresReplicas = live.kind === "Deployment" && options.drift?.ignore.some(({ kind }) => kind === "Deployment");
   const wanted = ignoresReplicas ? withoutReplicas(rest as Manifest) : rest;
   const path = firstDifference(live, { ...wanted, metadata: { labels: metadata["labels"], annotations: metadata["annotations"] } }, "");
@@ -180,6 +202,14 @@ function whyNotAsWanted(live: Manifest | undefined, { manifest, options }: Wante
     return `is not as ${String((metadata["labels"] as { [BUNDLE_LABEL]: string })[BUNDLE_LABEL])} wants it at ${path}`;
   const surplus = mayHaveMore ? undefined : surplusData(live, manifest);
   return surplus === undefined ? undefined : `has ${surplus}, which nobody wants`;
+}
+
+/** But for what rules of the simulation leave to others in ConfigMaps. */
+function withoutLeft(manifest: Manifest): Manifest {
+  const { value: _, ...data } = isJsonObject(manifest["data"]) ? manifest["data"] : {};
+  const { [PRUNE_ANNOTATION]: __, ...annotations } = annotationsOf(manifest);
+  const { annotations: had, ...metadata } = manifest.metadata;
+  return { ...manifest, data, metadata: { ...metadata, ...(had !== undefined && Object.keys(annotations).length > 0 && { annotations }) } };
 }
 
 function withoutReplicas(manifest: Manifest): Manifest {

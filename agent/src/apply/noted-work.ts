@@ -9,7 +9,7 @@ export function notedApplier(applier: Applier, notes: CrashNotes): Applier {
     ...applier,
     async apply(task, signal) {
       const { ref, digest } = task.line;
-      const over = await notes.begin(`apply:${ref} ${digest}`, describeObjectRef(parseObjectRef(ref)));
+      const over = await notes.begin(`apply:${ref} ${digest}`, describeObjectRef(parseObjectRef(ref)), signal);
       try {
         return await applier.apply(task, signal);
       } finally {
@@ -22,7 +22,7 @@ export function notedApplier(applier: Applier, notes: CrashNotes): Applier {
 /** The same for what is deleted, or let go of. */
 export function notedPruner(prune: Pruner, notes: CrashNotes): Pruner {
   return async (entry, context, signal) => {
-    const over = await notes.begin(`prune:${entry.ref}`, describeObjectRef(parseObjectRef(entry.ref)));
+    const over = await notes.begin(`prune:${entry.ref}`, describeObjectRef(parseObjectRef(entry.ref)), signal);
     try {
       return await prune(entry, context, signal);
     } finally {

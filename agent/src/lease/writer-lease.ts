@@ -53,6 +53,9 @@ export interface WriterLease {
  */
 const FRESH_MS = 1_000;
 
+/** Milliseconds after which an answer about the Lease is too old to go by: this process was stopped meanwhile, or asks again. */
+const ANSWER_MS = 5_000;
+
 /** Other instances that are told of. */
 const MAX_TOLD = 16;
 
@@ -80,11 +83,12 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
   /** Instances that have asked, so that each is told of once; only the last few, which is enough for people. */
   const told = new Set<string>();
 
-  /** Notes who has the Lease. Gives true if it is this instance. */
-  function note(lease: Manifest | undefined): boolean {
+  /** Notes who has the Lease, as of a question at `askedMs`. Gives true if it is this instance. */
+  function note(lease: Manifest | undefined, askedMs = Number.NEGATIVE_INFINITY): boolean {
     const holder = lease && holderOf(lease);
     if (holder !== instance) lostTo ??= holder ?? "nobody";
-    if (lostTo === undefined) verifiedMs = clock.monotonicMs();
+    // Whoever was stopped between answer and hearing must not take the answer for a new one.
+    if (lostTo === undefined) verifiedMs = Math.max(verifiedMs, askedMs);
     return lostTo === undefined;
   }
 
@@ -172,13 +176,14 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
         const previous = before && holderOf(before);
         const transitions = Number((before?.["spec"] as { leaseTransitions?: number } | undefined)?.leaseTransitions ?? -1) + 1;
         const spec = { holderIdentity: instance, acquireTime: now(), renewTime: now(), leaseTransitions: transitions };
+        const askedMs = clock.monotonicMs();
         const taken = await write(before, { spec, annotations: {} }, signal).catch((error: unknown) => {
           if (isDenial(error)) refusal = error;
           throw error;
         });
         if (!taken) continue;
         [lostTo, refusal] = [undefined, undefined];
-        note(taken);
+        note(taken, askedMs);
         if (previous !== undefined && previous !== instance) logger.info({ previous }, "took over from the agent that wrote before");
         return;
       }
@@ -186,7 +191,10 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
     async ensure(signal) {
       if (refusal) throw refusal;
       if (lostTo === undefined && clock.monotonicMs() - verifiedMs < FRESH_MS) return;
-      if (lostTo === undefined && note(await read(signal))) return;
+      while (lostTo === undefined) {
+        const askedMs = clock.monotonicMs();
+        if (note(await read(signal), askedMs) && clock.monotonicMs() - askedMs < ANSWER_MS) return;
+      }
       throw new CodedError("AGENT_STANDBY", `The agent instance ${lostTo} writes this cluster; this one stands by`);
     },
     doubt() {

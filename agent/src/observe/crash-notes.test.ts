@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../../../test/rig/manual-clock.ts";
@@ -10,6 +10,8 @@ const folders: ReturnType<typeof createTempFolder>[] = [];
 afterEach(() => {
   for (const folder of folders.splice(0)) folder.remove();
 });
+
+const { signal } = new AbortController();
 
 /** Processes of one pod, one after the other; a process that is not closed has died. */
 function newPod(clock = new ManualClock()) {
@@ -26,15 +28,17 @@ async function die(pod: ReturnType<typeof newPod>, times: number, ...keys: reado
   for (let time = 0; time < times; time += 1) {
     const notes = pod.start();
     // Where each is worked on alone, the first is never over.
-    await Promise.race([Promise.all(keys.map((key) => notes.begin(key, key))), new Promise(setImmediate)]);
+    await Promise.race([Promise.all(keys.map((key) => notes.begin(key, key, signal))), new Promise(setImmediate)]);
   }
 }
 
 /** Begins something, and comes to its end; what ends together is noted together. */
 async function finish(notes: CrashNotes, key: string, what = key): Promise<void> {
-  (await notes.begin(key, what))();
+  (await notes.begin(key, what, signal))();
   await new Promise(setImmediate);
 }
+
+const isBegun = (begun: Promise<unknown>) => Promise.race([begun.then(() => true), new Promise((resolve) => setImmediate(resolve, false))]);
 
 const SET_ASIDE = { code: "OBJECT_QUARANTINED", message: expect.stringContaining("ConfigMap web/x") };
 
@@ -43,7 +47,7 @@ describe("what processes die of", () => {
     const pod = newPod();
     await die(pod, 3, "x");
     const notes = pod.start();
-    await expect(notes.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+    await expect(notes.begin("x", "ConfigMap web/x", signal)).rejects.toMatchObject(SET_ASIDE);
     await finish(notes, "y", "ConfigMap web/y");
     await finish(notes, "x of another digest", "ConfigMap web/x");
   });
@@ -52,7 +56,7 @@ describe("what processes die of", () => {
     const pod = newPod();
     await die(pod, 2, "w", "x", "y");
     const third = pod.start();
-    const [w, x, y] = ["w", "x", "y"].map((key) => third.begin(key, key)) as [
+    const [w, x, y] = ["w", "x", "y"].map((key) => third.begin(key, key, signal)) as [
       Promise<() => void>,
       Promise<() => void>,
       Promise<() => void>,
@@ -63,11 +67,11 @@ describe("what processes die of", () => {
       deaths: { x: { count: 2, atMs: 0 }, y: { count: 2, atMs: 0 } },
       underWay: ["x"],
     });
-    expect(await Promise.race([y.then(() => "begun"), new Promise((resolve) => setImmediate(resolve, "waits"))])).toBe("waits");
+    expect(await isBegun(y)).toBe(false);
     const fourth = pod.start();
-    await expect(fourth.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+    await expect(fourth.begin("x", "ConfigMap web/x", signal)).rejects.toMatchObject(SET_ASIDE);
     for (const key of ["w", "y"]) await finish(fourth, key);
-    await expect(fourth.begin("x", "ConfigMap web/x")).rejects.toMatchObject(SET_ASIDE);
+    await expect(fourth.begin("x", "ConfigMap web/x", signal)).rejects.toMatchObject(SET_ASIDE);
   });
 
   it("is forgotten when it is over once, when somebody asks for another try, and in a new pod", async () => {
@@ -90,14 +94,65 @@ describe("what processes die of", () => {
     await die(pod, 3, "x");
     const patient = pod.start();
     await clock.advance(1_799_000);
-    await expect(patient.begin("x", "x")).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
+    await expect(patient.begin("x", "x", signal)).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
     await clock.advance(2_000);
-    await patient.begin("x", "x");
+    const other = await patient.begin("other", "other", signal);
+    const tried = patient.begin("x", "x", signal);
+    expect(await isBegun(tried)).toBe(false);
+    other();
+    await tried;
     const next = pod.start();
-    await expect(next.begin("x", "x")).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
+    await expect(next.begin("x", "x", signal)).rejects.toMatchObject({ code: "OBJECT_QUARANTINED" });
     await clock.advance(1_801_000);
     await finish(next, "x");
     await finish(pod.start(), "x");
+  });
+
+  it("is worked on alone, and holds up nothing else where it is not worked on, or is given up while it waits", async () => {
+    const pod = newPod();
+    await die(pod, 2, "x");
+    const notes = pod.start();
+    const y = await notes.begin("y", "y", signal);
+    const gone = new AbortController();
+    const x = notes.begin("x", "x", gone.signal);
+    const z = notes.begin("z", "z", signal);
+    expect([await isBegun(x), await isBegun(z)]).toEqual([false, false]);
+    gone.abort(new Error("a newer slice"));
+    await expect(x).rejects.toThrow("a newer slice");
+    (await z)();
+    y();
+    const alone = await notes.begin("x", "x", signal);
+    const later = notes.begin("z", "z", signal);
+    expect(await isBegun(later)).toBe(false);
+    alone();
+    (await later)();
+  });
+
+  it("is blamed for as long as any of those who are at the same thing is at it", async () => {
+    const pod = newPod();
+    for (let death = 0; death < 3; death += 1) {
+      const notes = pod.start();
+      const [watch, relist] = [notes.begin("list", "list", signal), notes.begin("list", "list", signal)];
+      // Once it is suspected, one of them waits.
+      if (death < 2) {
+        (await watch)();
+        await relist;
+      } else await watch;
+    }
+    await expect(pod.start().begin("list", "ConfigMap web/x", signal)).rejects.toMatchObject(SET_ASIDE);
+  });
+
+  it("is blamed for half an hour at most, also where the clock was set back", async () => {
+    const clock = new ManualClock(10_000_000_000);
+    const pod = newPod(clock);
+    await die(pod, 2, "x");
+    await clock.advance(1_801_000);
+    // The last of the two is found only now.
+    await die(pod, 1, "x");
+    await finish(pod.start(), "x");
+    await die(pod, 3, "x");
+    const before = createCrashNotes({ folder: dirname(pod.path), cluster: "c1", clock: new ManualClock(), logger: silentLogger() });
+    await finish(before, "x");
   });
 
   it("is not what was under way when a process ended as it should, or had nothing to do any more", async () => {
@@ -108,7 +163,7 @@ describe("what processes die of", () => {
     }
     for (let time = 0; time < 3; time += 1) {
       const notes = pod.start();
-      await notes.begin("x", "x");
+      await notes.begin("x", "x", signal);
       notes.close();
     }
     await finish(pod.start(), "x");

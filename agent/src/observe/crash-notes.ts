@@ -9,16 +9,16 @@ import { z } from "zod";
  * What a process was at when it died without a word (out of memory, a signal): noted in a local file before each piece of work, and read
  * by the next process (E121). A file costs no request, and it outlives a restart of the container; a new pod begins without.
  *
- * Many things are worked on at once, and one death blames them all; what is then finished is cleared. What was under way at two deaths is
- * worked on alone the next time, together with everything else, so that the third death names the one that it was.
+ * Many things are worked on at once, and one death blames them all; what then comes to an end, well or not, is cleared. What was under way at two
+ * deaths is worked on alone the next time, so that the third death names the one that it was.
  */
 export interface CrashNotes {
   /**
    * Resolves when the work may begin, and gives what says that it is over, however it ended. `key` tells one piece of work from another,
-   * `what` is for people. Throws OBJECT_QUARANTINED for what {@link MOST_DEATHS} processes in a row have died of, the last of them less than
-   * {@link SET_ASIDE_MS} ago.
+   * `what` is for people. Throws OBJECT_QUARANTINED for what {@link MOST_DEATHS} processes have died of, the last of them less than
+   * {@link BLAMED_MS} ago, and the signal's reason if it aborts before the work has begun.
    */
-  begin(key: string, what: string): Promise<() => void>;
+  begin(key: string, what: string, signal: AbortSignal): Promise<() => void>;
   /** Somebody asks for another try: nothing is blamed any more. */
   forgive(): void;
   /** The process ends as it should, whatever is under way. */
@@ -27,10 +27,13 @@ export interface CrashNotes {
 
 /** Deaths after which something is set aside. */
 const MOST_DEATHS = 3;
-/** Milliseconds until it is tried once more: somebody may have killed all three for reasons of their own. */
-const SET_ASIDE_MS = 1_800_000;
 /** Deaths after which it is worked on alone. */
 const ALONE_AFTER = 2;
+/**
+ * Milliseconds for which a death blames anything; then what is set aside is tried once more, alone: somebody may have killed all three
+ * for reasons of their own. Longer than what a kubelet waits between two restarts of a container (5 minutes).
+ */
+const BLAMED_MS = 1_800_000;
 
 /** Options of {@link createCrashNotes}. */
 export interface CrashNotesOptions {
@@ -60,14 +63,15 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
   const deaths = deathsAt(path, clock.wallMs());
   let file: number | undefined = openFile(path, logger);
   if (file === undefined) return NO_CRASH_NOTES;
-  const underWay = new Set<string>();
-  let last: Promise<void> = Promise.resolve();
+  /** How many are at it, by key: a watch and a relist may list the same. */
+  const underWay = new Map<string, number>();
+  const turns = createTurns();
   let soon: Promise<void> | undefined;
 
   /** Small, and of a local file: it is there before the work begins, whatever becomes of this process. */
   function note(): void {
     if (file === undefined) return;
-    const text = Buffer.from(JSON.stringify({ deaths: Object.fromEntries(deaths), underWay: [...underWay] } satisfies Noted));
+    const text = Buffer.from(JSON.stringify({ deaths: Object.fromEntries(deaths), underWay: [...underWay.keys()] } satisfies Noted));
     try {
       writeSync(file, text, 0, text.length, 0);
       ftruncateSync(file, text.length);
@@ -81,7 +85,11 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
     if (file === undefined) return;
     const open = file;
     file = undefined;
-    closeSync(open);
+    try {
+      closeSync(open);
+    } catch (error) {
+      logger.debug({ err: error }, "the notes could not be closed");
+    }
   }
 
   /** Notes once what begins and ends together. */
@@ -94,40 +102,32 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
   }
 
   function over(key: string): void {
-    underWay.delete(key);
-    deaths.delete(key);
+    const others = (underWay.get(key) ?? 1) - 1;
+    if (others > 0) underWay.set(key, others);
+    else {
+      underWay.delete(key);
+      deaths.delete(key);
+    }
     void noteSoon();
   }
 
-  /** Waits until nothing else is under way. */
-  async function alone(): Promise<() => void> {
-    const before = last;
-    let end = () => {};
-    last = new Promise((resolve) => {
-      end = resolve;
-    });
-    await before;
-    return end;
-  }
+  const isRecent = ({ atMs }: Death) => isWithin(clock.wallMs() - atMs, BLAMED_MS);
 
   note();
-  const isSetAside = (death: Death | undefined) =>
-    death !== undefined && death.count >= MOST_DEATHS && clock.wallMs() - death.atMs < SET_ASIDE_MS;
   for (const [key, { count }] of deaths)
     logger.warn({ code: "OBJECT_QUARANTINED", deaths: count }, `an agent has died while it was at this: ${key.split(" ")[0]}`);
   return {
-    async begin(key, what) {
+    async begin(key, what, signal) {
       if (file === undefined) return () => {};
-      const isCareful = [...deaths.values()].some((death) => death.count >= ALONE_AFTER && !isSetAside(death));
-      const end = isCareful ? await alone() : () => {};
-      if (isSetAside(deaths.get(key))) {
-        end();
+      const death = deaths.get(key);
+      if (death && death.count >= MOST_DEATHS && isRecent(death)) {
         throw new CodedError(
           "OBJECT_QUARANTINED",
-          `${what}: the agent's process has died ${MOST_DEATHS} times while it was at it; it is set aside for half an hour, or until it changes, \`muster reconcile\` asks for it, or the pod is replaced`,
+          `${what}: the agent's process has died ${MOST_DEATHS} times while it was at it; it is set aside for half an hour, or until another version of it comes from Git, \`muster reconcile\` asks for it, or the pod is replaced`,
         );
       }
-      underWay.add(key);
+      const end = await turns.take(death !== undefined && death.count >= ALONE_AFTER, signal);
+      underWay.set(key, (underWay.get(key) ?? 0) + 1);
       await noteSoon();
       let isOver = false;
       return () => {
@@ -149,11 +149,62 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
   };
 }
 
-/** What was blamed before, and what the last process was at when it died. */
-function deathsAt(path: string, atMs: number): Map<string, Death> {
+/** Lets many work at once, or one alone, in the order in which they ask. */
+function createTurns() {
+  const waiting: { readonly isAlone: boolean; readonly start: () => void }[] = [];
+  let working = 0;
+  let isOneAlone = false;
+
+  function next(): void {
+    for (let first = waiting[0]; first && !isOneAlone && !(first.isAlone && working > 0); first = waiting[0]) {
+      waiting.shift();
+      working += 1;
+      isOneAlone = first.isAlone;
+      first.start();
+    }
+  }
+
+  function end(): void {
+    working -= 1;
+    isOneAlone = false;
+    next();
+  }
+
+  return {
+    /** Gives what ends the turn. */
+    take: (isAlone: boolean, signal: AbortSignal) =>
+      new Promise<() => void>((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason);
+        const abort = () => {
+          waiting.splice(waiting.indexOf(mine), 1);
+          reject(signal.reason);
+          next();
+        };
+        const mine = {
+          isAlone,
+          start() {
+            signal.removeEventListener("abort", abort);
+            resolve(end);
+          },
+        };
+        signal.addEventListener("abort", abort, { once: true });
+        waiting.push(mine);
+        next();
+      }),
+  };
+}
+
+/** false also for an age below 0: the clock was set back, and says nothing. */
+function isWithin(ageMs: number, mostMs: number): boolean {
+  return ageMs >= 0 && ageMs < mostMs;
+}
+
+/** What was blamed before, not too long ago, and what the last process was at when it died. */
+function deathsAt(path: string, nowMs: number): Map<string, Death> {
   const { deaths, underWay } = readNoted(path);
-  const blamed = new Map(Object.entries(deaths));
-  for (const key of underWay) blamed.set(key, { count: (blamed.get(key)?.count ?? 0) + 1, atMs });
+  // What was set aside for long enough is tried once more, alone; what was only suspected is nothing any more.
+  const blamed = new Map(Object.entries(deaths).filter(([, { count, atMs }]) => count >= MOST_DEATHS || isWithin(nowMs - atMs, BLAMED_MS)));
+  for (const key of underWay) blamed.set(key, { count: (blamed.get(key)?.count ?? 0) + 1, atMs: nowMs });
   return blamed;
 }
 

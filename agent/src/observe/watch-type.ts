@@ -130,7 +130,9 @@ async function rest({ clock, relist }: WatchTypeOptions, ms: number, signal: Abo
 
 async function list(options: WatchTypeOptions, signal: AbortSignal): Promise<string> {
   const { group, kind } = options.type;
-  const over = await options.crashNotes.begin(`list:${group}/${kind}`, `All objects of the kind ${kind}${group && ` (${group})`}`);
+  const { namespace = "" } = options.scope;
+  const what = `All objects of the kind ${kind}${group && ` (${group})`}${namespace && ` in ${namespace}`}`;
+  const over = await options.crashNotes.begin(`list:${group}/${kind}/${namespace}`, what, signal);
   try {
     return await listNoted(options, signal);
   } finally {

@@ -6,7 +6,7 @@ import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeSlice } from "@muster/shared/wire";
 import type { AgentFailpoint } from "../failpoints.ts";
 import { type AgentIdentity, acceptSlice, type HighWater } from "./accept-slice.ts";
-import { type BlobSource, completeSlice, type DesiredState } from "./desired-state.ts";
+import { type BlobSource, completeSlice, contentOf, type DesiredState } from "./desired-state.ts";
 
 /** Options of {@link createIntake}. */
 export interface IntakeOptions {
@@ -29,6 +29,7 @@ export interface Intake {
   offer(message: string): void;
   /** What was taken before this process. */
   resume(highWater: HighWater | undefined): void;
+  /** The newest slice that was taken, or may be kept in part: nothing older is taken. */
   readonly highWater: HighWater | undefined;
   /** Why the last message was refused; cleared by the next that is taken. */
   readonly problem: SliceCondition | undefined;
@@ -86,8 +87,9 @@ export function createIntake(options: IntakeOptions): Intake {
       fetchBlob: options.fetchBlob,
       onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
     });
-    unkept = { desired, fetched };
-    await options.take(desired, fetched);
+    const needed = new Set(slice.bundles.map((bundle) => contentOf(bundle, desired)?.manifestSet.blob));
+    unkept = { desired, fetched: new Map([...fetched].filter(([blob]) => needed.has(blob))) };
+    await options.take(desired, unkept.fetched);
     unkept = undefined;
     highWater = { epoch: slice.epoch, generation: slice.generation, digest };
     tell(undefined);
@@ -130,7 +132,7 @@ export function createIntake(options: IntakeOptions): Intake {
       highWater = mark;
     },
     get highWater() {
-      return highWater;
+      return newest();
     },
     get problem() {
       return problem;

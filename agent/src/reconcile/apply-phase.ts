@@ -76,13 +76,16 @@ interface Turn {
 /** Applies what one bundle needs, rank by rank. One object's failure stops nothing else. */
 export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal: AbortSignal): Promise<ApplySummary> {
   const { state } = phase;
+  const { desired } = state;
   const { name } = bundle;
   const nothing: ApplySummary = { bundle: name, counts: {}, corrected: [], adopted: new Map() };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
-  const content = state.desired && contentOf(bundle, state.desired);
+  const content = desired && contentOf(bundle, desired);
   if (!content) return nothing;
   const { options } = content;
   const gate = await gateOf(phase, name, options, signal);
+  // Of what came meanwhile nothing is claimed yet (I5).
+  if (state.desired !== desired) return nothing;
   const isGated = gate.length > 0;
   if (isGated) state.gates.set(name, gate);
   else state.gates.delete(name);
@@ -98,7 +101,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
 
   const turn: Turn = {
     bundle: name,
-    desired: state.desired,
+    desired,
     superseded: state.superseded,
     options,
     before: await phase.lookAhead.at(name, needed, signal),

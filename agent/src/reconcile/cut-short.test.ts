@@ -47,6 +47,29 @@ describe("what is left half done", () => {
     expect(claimedFirst[0]).toBe(true);
   });
 
+  it("I5: what a slice wants that came while a bundle's readiness was asked for is claimed before it is applied", async () => {
+    const { cluster, take, synced, inventory } = startAgent();
+    const ready = [{ bundle: "db", group: "", kind: "ConfigMap", expression: "object.data.value == '1'" }];
+    const bundles = (...names: string[]): MadeBundle[] => [
+      { name: "db", objects: [configMap("db")] },
+      { name: "app", objects: names.map((name) => configMap(name)), options: { dependsOn: ["db"], ready } },
+    ];
+    await take([{ name: "db", objects: [configMap("db")] }]);
+    await synced("db");
+    await settle(cluster);
+    const claimedFirst: boolean[] = [];
+    let asked = 0;
+    cluster.onCall = async (call) => {
+      if (call.verb === "get" && call.ref === "web_db__ConfigMap" && asked++ === 0) await take(bundles("x", "y"));
+      if (call.verb === "apply" && call.ref === "web_y__ConfigMap") claimedFirst.push((await inventory()).entries.has("web_y__ConfigMap"));
+    };
+    await take(bundles("x"));
+    await synced("app");
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ db: "1", x: "1", y: "1" }));
+    expect(asked).toBeGreaterThan(0);
+    expect(claimedFirst[0]).toBe(true);
+  });
+
   it("E099: an answer about the state that comes late is not taken for a restore of etcd, after which nothing would be pruned", async () => {
     const { cluster, take, synced, events } = startAgent();
     await take([{ name: "a", objects: [configMap("x"), configMap("old")] }]);

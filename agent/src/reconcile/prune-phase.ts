@@ -198,7 +198,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     tellHeld(plan);
     dropOld(new Set([...plan.deletions, ...plan.released, ...plan.protected].map((entry) => entry.ref)));
     await markApproved(plan.deletions, desired);
-    await forgetApplied([...plan.deletions, ...plan.released], desired);
+    await forgetApplied([...plan.deletions, ...plan.released, ...plan.protected], desired);
     const gone = new Set([...(await pruneAll(plan, desired, signal)), ...(await lookAtProtected(plan, desired, signal))]);
     const leaving = new Set([...plan.renamed, ...gone]);
     state.protected = state.protected.filter((ref) => !gone.has(ref));
