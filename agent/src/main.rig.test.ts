@@ -345,6 +345,7 @@ describe("the agent, on a real API server and a real NATS", () => {
     expect(await doomed.exited()).toBe(137);
     expect(noted()).toEqual({ deaths: {}, underWay: expect.arrayContaining([expect.stringMatching(/^list:/)]) });
     await start({ env });
+    expect(readFileSync(join(folder, `${name}.log`), "utf8")).toContain("an agent has died while it was at this: list:");
     await converged(async () => expect(await live()).toEqual({ x: "1" }));
     await converged(async () => expect(noted()).toEqual({ deaths: {}, underWay: [] }));
   });
@@ -353,7 +354,7 @@ describe("the agent, on a real API server and a real NATS", () => {
 /** Later passings; the first one of every failpoint is in test/chaos/chaos.rig.test.ts, and all of them in `npm run chaos:agent`. */
 const FAILPOINTS = ["agent.afterInventoryWrite@2", "agent.afterDelete@2"];
 
-describe("P1, E260: killed at any point, the agent loses nothing, deletes nothing wrongly, and converges", () => {
+describe("P1, E260: killed in the middle of a revision, the agent loses nothing, deletes nothing wrongly, and converges", () => {
   it.each(FAILPOINTS)("%s", async (point) => {
     const { start, publish, live, owned, settled, deleted, map } = await newCluster();
     await publish([

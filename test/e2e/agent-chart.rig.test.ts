@@ -134,6 +134,7 @@ describe("the agent chart in the profile namespaced", () => {
       "MUSTER_SIGNING_KEYS_FILE",
       "MUSTER_TRUST_DOMAIN",
       "MUSTER_WATCH_NAMESPACES",
+      "MUSTER_WORK_DIR",
     ]);
     expect(container.env["MUSTER_WATCH_NAMESPACES"]).toBe("web,db");
     expect(JSON.stringify(container.env)).not.toMatch(/BEGIN|PRIVATE|NATS USER/);

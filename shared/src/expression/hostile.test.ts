@@ -51,6 +51,7 @@ describe("an expression that is meant to hang, or to fill the memory", () => {
     ["a pattern with many ways", `object.text.matches("${times(200, "a?")}${times(200, "a")}b")`],
     ["patterns anew for every element", `object.numbers.all(x, "a".matches("(a{1,400}){1,4}" + string(x)))`],
     ["a sum over all", `object.numbers.all(x, object.numbers.sum() > 0)`],
+    ["a wide map among many small ones", "object.wide in object.conditions"],
     ["keys over and over", `object.wide.all(x, object.wide.all(y, x != y || object.wide.size() > 0))`],
   ])("ends by its cost: %s", (_name, text) => {
     expect(attack(text)).toBe("EXPRESSION_COST");

@@ -127,9 +127,10 @@ function equalOptionals(a: Optional, b: Optional, budget: Budget): boolean {
 }
 
 function equalMaps(a: CelMap, b: CelMap, budget: Budget): boolean {
-  const keys = Object.keys(a);
-  budget.charge(keys.length);
-  if (keys.length !== Object.keys(b).length) return false;
+  const [keys, others] = [Object.keys(a), Object.keys(b)];
+  // Either may be the large one, and to list its keys is what costs.
+  budget.charge(keys.length + others.length);
+  if (keys.length !== others.length) return false;
   return keys.every((key) => {
     const [mine, theirs] = [member(a, key), member(b, key)];
     return mine !== undefined && theirs !== undefined && equal(mine, theirs, budget);
