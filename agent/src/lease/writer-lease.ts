@@ -77,6 +77,7 @@ const LEASES: ResourceType = {
 export function createWriterLease(options: WriterLeaseOptions): WriterLease {
   const { cluster, namespace, instance, clock, random, logger, askEveryMs = 15_000, answerMs = 10_000 } = options;
   let verifiedMs = Number.NEGATIVE_INFINITY;
+  let doubtedMs = Number.NEGATIVE_INFINITY;
   let lostTo: string | undefined;
   /** Admission has refused that this instance takes it. */
   let refusal: unknown;
@@ -88,7 +89,7 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
     const holder = lease && holderOf(lease);
     if (holder !== instance) lostTo ??= holder ?? "nobody";
     // Whoever was stopped between answer and hearing must not take the answer for a new one.
-    if (lostTo === undefined) verifiedMs = Math.max(verifiedMs, askedMs);
+    if (lostTo === undefined && askedMs > doubtedMs) verifiedMs = Math.max(verifiedMs, askedMs);
     return lostTo === undefined;
   }
 
@@ -199,6 +200,7 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
     },
     doubt() {
       verifiedMs = Number.NEGATIVE_INFINITY;
+      doubtedMs = clock.monotonicMs();
     },
     async hold(signal) {
       const backoff = createBackoff({ random });
