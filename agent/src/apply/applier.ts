@@ -37,6 +37,8 @@ export interface ApplyTask {
   readonly uid?: string;
   /** What a list has shown in its place, null for nothing; absent: the applier looks itself. */
   readonly before?: Manifest | null;
+  /** A bundle that this agent has, or has objects of. Default: only the object's own. */
+  readonly isKnown?: (bundle: string) => boolean;
   /** Asks the server what would be, without storing (modes report and off after a restart). */
   readonly dryRun?: boolean;
   /** Foreign ownership was dealt with once: what is there again is somebody who will not stop. */
@@ -167,7 +169,8 @@ function createApplierAs(options: ApplierOptions): Applier {
     const manifest = inScope(task.line.manifest, type);
     if (error.code === "KUBE_IMMUTABLE") {
       const onDelete = () => observer.forget(task.line.ref);
-      const recreation = { type, manifest, error, ...(task.uid !== undefined && { uid: task.uid }) };
+      const { isKnown = (name) => name === task.bundle } = task;
+      const recreation = { type, manifest, isKnown, error, ...(task.uid !== undefined && { uid: task.uid }) };
       return makeRoom(recreation, { cluster, ownNamespace, failpoint, onDelete }, signal);
     }
     // Another manager's entry of a list has the name that one of ours is to get: a list that only Git has a say in (E029).

@@ -23,7 +23,7 @@ describe.each([
   const type = FAKE_TYPES[0]!;
   const makeRoomIn = (cluster: ReturnType<typeof createFakeCluster>) => {
     const options = { cluster, ownNamespace: "muster-system", failpoint: () => {}, onDelete: () => {} };
-    return makeRoom({ type, manifest, ...known, error: immutable }, options, signal);
+    return makeRoom({ type, manifest, ...known, error: immutable, isKnown: (bundle) => bundle === "a" }, options, signal);
   };
 
   it("E048: deletes what we made anew right before we were killed", async () => {
@@ -31,6 +31,14 @@ describe.each([
     await cluster.apply(type, manifest, { force: true });
     await makeRoomIn(cluster);
     expect(cluster.objects.size).toBe(0);
+  });
+
+  it("E076: deletes nothing that somebody has marked as another fleet's", async () => {
+    const cluster = createFakeCluster();
+    const live = await cluster.apply(type, manifest, { force: true });
+    cluster.put({ ...live, metadata: { ...live.metadata, labels: { "muster.dev/bundle": "unknown" } } });
+    await expect(makeRoomIn(cluster)).rejects.toBe(immutable);
+    expect(cluster.objects.size).toBe(1);
   });
 
   it("E076: deletes nothing that somebody else has made, though it has our label", async () => {

@@ -16,6 +16,8 @@ export interface Recreation {
   readonly manifest: Manifest;
   /** The UID that the inventory knows it by. */
   readonly uid?: string;
+  /** A bundle that this agent has, or has objects of. */
+  readonly isKnown: (bundle: string) => boolean;
   /** The KUBE_IMMUTABLE that an apply was answered with. */
   readonly error: CodedError;
 }
@@ -35,7 +37,7 @@ export interface MakeRoomOptions {
  * API server has against the new object, and OBJECT_TERMINATING while finalizers hold the old one.
  */
 export async function makeRoom(recreation: Recreation, options: MakeRoomOptions, signal: AbortSignal): Promise<void> {
-  const { type, manifest, uid, error } = recreation;
+  const { type, manifest, uid, isKnown, error } = recreation;
   const { cluster, failpoint } = options;
   if (!mayRecreate(manifest, error, options.ownNamespace)) throw error;
   const { namespace, name } = objectRefOf(manifest);
@@ -43,7 +45,7 @@ export async function makeRoom(recreation: Recreation, options: MakeRoomOptions,
   if (!live) return;
   const liveUid = String(live.metadata["uid"] ?? "");
   // Never what is not known to be ours: the annotation is about the object in Git, and a label is copied with the rest of an object.
-  if ((uid !== liveUid && !isAppliedByUs(live)) || !isMarked(live)) throw error;
+  if ((uid !== liveUid && !isAppliedByUs(live)) || !isMarked(live, isKnown)) throw error;
   const terminating = () =>
     new CodedError("OBJECT_TERMINATING", `${describeObjectRef(objectRefOf(manifest))} is being deleted and then made anew`);
   if (live.metadata["deletionTimestamp"]) throw terminating();
@@ -84,7 +86,9 @@ function isSafeBinding({ kind, apiVersion, ...rest }: Manifest, error: CodedErro
   return !(Array.isArray(subjects) && subjects.some(isAgents));
 }
 
-function isMarked(live: Manifest): boolean {
+/** As ours, and not as another fleet's. */
+function isMarked(live: Manifest, isKnown: Recreation["isKnown"]): boolean {
   const labels = live.metadata["labels"];
-  return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
+  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  return typeof bundle === "string" && isKnown(bundle);
 }

@@ -21,6 +21,7 @@ import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
 import { quarantined } from "../observe/quarantine.ts";
+import type { InventoryEntry } from "../plan/inventory.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
@@ -161,6 +162,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
       line,
       bundle: turn.bundle,
       options: turn.options,
+      isKnown: (name: string) => isKnownBundle(state, name),
       dryRun,
       ...(uid && { uid }),
       ...(found !== undefined && { before: found }),
@@ -191,6 +193,11 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     if (state.desired !== turn.desired) return;
     note(phase, ref, turn.bundle, quarantined(ref, error));
   }
+}
+
+function isKnownBundle({ desired, inventory }: ClusterState, name: string): boolean {
+  const isOf = (entry: InventoryEntry) => entry.bundle === name;
+  return (desired?.slice.bundles ?? []).some((bundle) => bundle.name === name) || [...inventory.entries.values()].some(isOf);
 }
 
 function noteAction(phase: ApplyPhase, turn: Turn, ref: ObjectRefText, action: Action): void {
