@@ -229,7 +229,7 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E268: { section: "Agent lifecycle", what: "Two agent replicas / leader handover" },
   E269: { section: "Agent lifecycle", what: "Agent manages/prunes itself" },
   E270: { section: "Agent lifecycle", what: "Agent's RBAC/ns deleted" },
-  E271: { section: "Agent lifecycle", what: "50 k objects: memory", open: "At 50,000 objects no run of the bench has come to its end." },
+  E271: { section: "Agent lifecycle", what: "50 k objects: memory" },
   E272: { section: "Agent lifecycle", what: "helm uninstall of agent" },
   E273: { section: "Agent lifecycle", what: "Agent older/newer than hub (N±2)" },
   E274: { section: "Agent lifecycle", what: "Downgrade after new inventory format" },
