@@ -365,7 +365,7 @@ export function isAppliedByUs({ metadata }: Manifest): boolean {
 
 /** What tells one manifest from another, but for what rules of the simulation leave to others. */
 function textOf(ref: ObjectRefText, manifest: Manifest, left: Leaving = { value: false, policy: false }): string {
-  const { resourceVersion: _, annotations: __, ...metadata } = manifest.metadata;
+  const { resourceVersion: _, uid: __, annotations: ___, ...metadata } = manifest.metadata;
   const { [PRUNE_ANNOTATION]: policy, ...others } = annotationsOf(manifest);
   const annotations = left.policy || policy === undefined ? others : { ...others, [PRUNE_ANNOTATION]: policy };
   const data = isJsonObject(manifest["data"]) ? manifest["data"] : {};

@@ -10,4 +10,6 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 22060, found: "an answer about the state that came late was taken for a restore of etcd" },
   { seed: 23912, found: "the inventory was written once more at rest, after a deletion in mode off" },
   { seed: 25055, found: "an older slice was taken in the place of one that was kept in part" },
+  { seed: 51803, found: "an object that was deleted between look and apply was made anew without what is left to others by a condition" },
+  { seed: 53140, found: "what was looked at for a slice was written a minute after a pause" },
 ];

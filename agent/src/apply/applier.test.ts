@@ -1,11 +1,12 @@
 import { CodedError } from "@muster/shared/errors";
-import { type BundleOptions, formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
+import { type BundleOptions, type DriftIgnore, formatObjectRef, type Manifest, objectRefOf } from "@muster/shared/model";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { digestBytes } from "@muster/shared/wire";
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { createDiscoveryCache } from "../kube/discovery-cache.ts";
+import { readConditions } from "../observe/condition.ts";
 import { createObserver } from "../observe/create-observer.ts";
 import { configMap, DEFAULT_BUNDLE_OPTIONS } from "../pull/testing/slice-maker.ts";
 import { createApplier } from "./applier.ts";
@@ -175,5 +176,26 @@ describe("apply", () => {
     };
     await apply({ ...configMap("x", "1"), data: { value: "1", other: "2" } }, { uid, options });
     expect(cluster.objects.get("web_x__ConfigMap")?.["data"]).toMatchObject({ value: "scaled", other: "2" });
+  });
+
+  it.each<[string, Partial<DriftIgnore>]>([
+    ["by path", {}],
+    ["by condition", { when: "object.data.value == 'theirs'" }],
+    ["by manager", { managers: ["somebody"] }],
+  ])("E024: an object that is deleted between the look and the apply is made anew with what was left to others %s", async (_, rule) => {
+    const { cluster, apply } = setUp();
+    const options = { drift: { mode: "correct" as const, ignore: [{ paths: ["/data/value"], ...rule }] } };
+    await readConditions(options.drift.ignore);
+    const { uid } = await apply(configMap("x", "1"), { options });
+    const managedFields = [{ manager: "somebody", operation: "Update", fieldsV1: { "f:data": { "f:value": {} } } }];
+    cluster.put({ ...labelled(configMap("x", "theirs"), { uid, managedFields }) });
+    let once = true;
+    cluster.onCall = (call) => {
+      if (call.verb !== "apply" || !once) return;
+      once = false;
+      cluster.objects.delete("web_x__ConfigMap");
+    };
+    expect((await apply({ ...configMap("x", "1"), data: { value: "1", other: "2" } }, { uid, options })).action).toBe("created");
+    expect(cluster.objects.get("web_x__ConfigMap")?.["data"]).toEqual({ value: "1", other: "2" });
   });
 });

@@ -41,6 +41,8 @@ export interface ApplyTask {
   readonly isKnown?: (bundle: string) => boolean;
   /** Asks the server what would be, without storing (modes report and off after a restart). */
   readonly dryRun?: boolean;
+  /** Nothing is written for this task once it does not hold any more. Default: it always does. */
+  readonly isDue?: () => boolean;
   /** Foreign ownership was dealt with once: what is there again is somebody who will not stop. */
   readonly settled?: boolean;
 }
@@ -54,7 +56,7 @@ export interface ApplyResult {
 }
 
 export interface Applier {
-  /** Applies one object. Throws a CodedError; the observer knows the result either way. */
+  /** Applies one object. Throws a CodedError, SLICE_STALE when it was not due any more; the observer knows the result either way. */
   apply(task: ApplyTask, signal: AbortSignal): Promise<ApplyResult>;
   /** Waits until a CustomResourceDefinition is established, at most `timeoutMs` (default 10 000). */
   waitEstablished(ref: ObjectRefText, signal: AbortSignal, timeoutMs?: number): Promise<void>;
@@ -78,11 +80,14 @@ const NAMESPACES: ResourceType = { group: "", version: "v1", kind: "Namespace", 
 
 /** Each object is applied in the name of its bundle's account, if it has one (E008). */
 export function createApplier(options: ApplierOptions): Applier {
-  const inNameOf = perAccount(options.cluster, (cluster) => createApplierAs({ ...options, cluster }));
+  const inNameOf = perAccount(options.cluster, (cluster) => cluster);
   return {
-    apply: (task, signal) => inNameOf(task.options.serviceAccount).apply(task, signal),
+    apply(task, signal) {
+      const cluster = inNameOf(task.options.serviceAccount);
+      return createApplierAs({ ...options, cluster: task.isDue ? cluster.writtenWhile(task.isDue) : cluster }).apply(task, signal);
+    },
     // Whether the cluster has a kind is nobody's secret, and asked for all bundles.
-    waitEstablished: (ref, signal, timeoutMs) => inNameOf(undefined).waitEstablished(ref, signal, timeoutMs),
+    waitEstablished: (ref, signal, timeoutMs) => createApplierAs(options).waitEstablished(ref, signal, timeoutMs),
   };
 }
 

@@ -15,7 +15,8 @@ export interface Sent {
  * The manifest to apply onto a live object that ignore rules are about. Fields by path and by condition are dealt with as
  * {@link leaveIgnoredFields} says. Fields by manager are left out as long as one of the managers owns them: what another one owns, the server
  * keeps when we let go. As forced ownership would take from a manager what it takes between our look and our apply, a manifest
- * that has fields which one of them may take carries the resource version.
+ * that has fields which one of them may take carries the resource version. All carry the UID: made anew, the object would lack what
+ * was left to others, who are gone with it (an apply with a UID and no such object is a conflict, apiserver `patch.go`).
  */
 export function leaveToOthers(wanted: Manifest, live: Manifest, rules: readonly DriftIgnore[]): Sent {
   const inForce = rulesInForce(rules, live);
@@ -33,6 +34,8 @@ export function leaveToOthers(wanted: Manifest, live: Manifest, rules: readonly 
   }
   keepBundleLabel(manifest, wanted);
   if (guarded) manifest.metadata["resourceVersion"] = live.metadata["resourceVersion"] ?? "";
+  const { uid } = live.metadata;
+  if (uid !== undefined) manifest.metadata["uid"] = uid;
   // What is left to others in any case never comes back.
   const fields = withoutIgnored(fieldsOf(left), fixedPaths(rules));
   if (Object.keys(fields).length === 0) return { manifest };

@@ -42,6 +42,8 @@ export interface PruneContext {
   readonly isKnown: (bundle: string) => boolean;
   /** In whose name objects of a bundle are deleted and released; undefined: in our own. */
   readonly accountOf: (bundle: string) => ServiceAccountRef | undefined;
+  /** Nothing is written once it does not hold any more. Default: it always does. */
+  readonly isDue?: () => boolean;
   /** It stands where nothing is ever deleted (E083). Default: it does not. */
   readonly isProtected?: boolean;
   /** Git says that the object stays in the cluster. */
@@ -55,15 +57,18 @@ export interface PrunerOptions {
   readonly observer: Observer;
 }
 
-/** Deletes one object that left Git, or lets go of it. Throws PRUNE_* or KUBE_*; then the entry stays in the inventory. */
+/** Deletes one object that left Git, or lets go of it. Throws PRUNE_*, KUBE_* or SLICE_STALE; then the entry stays in the inventory. */
 export type Pruner = (entry: InventoryEntry, context: PruneContext, signal: AbortSignal) => Promise<PruneResult>;
 
 const GONE: PruneResult = { outcome: "gone", why: "" };
 const released = (why: string): PruneResult => ({ outcome: "released", why });
 
 export function createPruner(options: PrunerOptions): Pruner {
-  const inNameOf = perAccount(options.cluster, (cluster) => createPrunerAs(cluster, options));
-  return (entry, context, signal) => inNameOf(context.accountOf(entry.bundle))(entry, context, signal);
+  const inNameOf = perAccount(options.cluster, (cluster) => cluster);
+  return (entry, context, signal) => {
+    const cluster = inNameOf(context.accountOf(entry.bundle));
+    return createPrunerAs(context.isDue ? cluster.writtenWhile(context.isDue) : cluster, options)(entry, context, signal);
+  };
 }
 
 function createPrunerAs(cluster: Cluster, { cluster: own, discovery, observer }: PrunerOptions): Pruner {

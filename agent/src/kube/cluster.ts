@@ -110,7 +110,9 @@ export interface Cluster {
    * ours. Throws IMPERSONATION_FORBIDDEN where we may not act in its name, ACCOUNT_FORBIDDEN where it may not do what is asked.
    */
   as(account: ServiceAccountRef): Cluster;
-  /** Closes the connection pool; of a view that {@link as} gave, nothing. */
+  /** The same, written only while `isDue` holds, which is asked right before each write; then throws SLICE_STALE. */
+  writtenWhile(isDue: () => boolean): Cluster;
+  /** Closes the connection pool; of a view that {@link as} or {@link writtenWhile} gave, nothing. */
   close(): Promise<void>;
 }
 

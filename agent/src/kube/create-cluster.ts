@@ -18,6 +18,7 @@ import { listPages } from "./list-pages.ts";
 import { readListRights } from "./may-list.ts";
 import { createTransport, type KubeRequest, type KubeTransport } from "./transport.ts";
 import { watchEvents } from "./watch.ts";
+import { writtenWhile } from "./written-while.ts";
 
 /** Options of {@link createCluster}. */
 export interface CreateClusterOptions {
@@ -156,6 +157,9 @@ function clusterOver(transport: KubeTransport, random: Random, base: KubeTranspo
     watch: (type, scope, signal) =>
       watchEvents({ transport, path: resourcePath(type, scope.namespace ?? ""), type, scope, signal, random }),
     as: (account) => clusterOver(impersonating(base, account), random, base),
+    writtenWhile(isDue) {
+      return writtenWhile(this, isDue);
+    },
     close: () => transport.close(),
   };
 

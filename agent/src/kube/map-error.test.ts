@@ -26,6 +26,8 @@ describe("an answer of the API server", () => {
     [413, "", "KUBE_TOO_LARGE"],
     [422, status("Invalid", "spec.x: Required value", { causes: [{ message: "Required value", field: "spec.x" }] }), "KUBE_INVALID"],
     [422, status("Invalid", "x", { causes: [{ message: "field is immutable", field: "spec.selector" }] }), "KUBE_IMMUTABLE"],
+    // An apply for one object, whose name another one has by now.
+    [422, status("Invalid", "x", { causes: [{ message: "field is immutable", field: "metadata.uid" }] }), "KUBE_CONFLICT"],
     [429, status("TooManyRequests", "wait"), "KUBE_THROTTLED"],
     [500, status("InternalError", "etcdserver: request timed out"), "KUBE_SERVER"],
     [500, status("", "failed to create typed patch object: .spec.x: field not declared in schema"), "KUBE_INVALID"],

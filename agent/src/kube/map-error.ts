@@ -131,6 +131,8 @@ function codeOfNotFound({ reason, details }: KubeStatus): ErrorCode {
 
 function codeOfInvalid({ reason, details }: KubeStatus, message: string): ErrorCode {
   const causes = details?.causes ?? [];
+  // An apply for one object, and another has its name now: what a 409 says where none has.
+  if (causes.some(({ field }) => field === "metadata.uid")) return "KUBE_CONFLICT";
   if (reason === "Invalid" && causes.length > 0 && causes.every(isImmutableCause)) return "KUBE_IMMUTABLE";
   // ValidatingAdmissionPolicy answers 422 by default and names itself.
   return /ValidatingAdmissionPolicy|admission webhook/.test(message) ? "KUBE_DENIED" : "KUBE_INVALID";

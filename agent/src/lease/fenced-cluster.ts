@@ -32,6 +32,8 @@ export function fencedCluster(cluster: Cluster, lease: Pick<WriterLease, "ensure
     watch: cluster.watch,
     close: cluster.close,
     as: (account) => fencedCluster(cluster.as(account), lease),
+    // Below: the look at the Lease takes its time, too.
+    writtenWhile: (isDue) => fencedCluster(cluster.writtenWhile(isDue), lease),
     async apply(type, manifest, options) {
       if (!options.dryRun) await ensure(type, options.signal);
       return cluster.apply(type, manifest, options);

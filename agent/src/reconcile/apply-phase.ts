@@ -82,7 +82,7 @@ export async function applyBundle(phase: ApplyPhase, bundle: SliceBundle, signal
   const nothing: ApplySummary = { bundle: name, counts: {}, corrected: [], adopted: new Map() };
   // A kept bundle is applied as the last good slice said, and corrected: that is what “keep” means.
   const content = desired && contentOf(bundle, desired);
-  if (!content) return nothing;
+  if (!content || state.isToPause(name)) return nothing;
   const { options } = content;
   const gate = await gateOf(phase, name, options, signal);
   // Of what came meanwhile nothing is claimed yet (I5).
@@ -147,7 +147,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   const { state, observer } = phase;
   const { ref } = line;
   // With a newer slice its options may be others, too.
-  if (state.ahead.has(ref) || state.desired !== turn.desired) return;
+  const isDue = () => state.desired === turn.desired && !state.isToPause(turn.bundle);
+  if (state.ahead.has(ref) || !isDue()) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   const known = state.inventory.entries.get(ref)?.uid;
@@ -163,6 +164,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
       bundle: turn.bundle,
       options: turn.options,
       isKnown: (name: string) => isKnownBundle(state, name),
+      isDue,
       dryRun,
       ...(uid && { uid }),
       ...(found !== undefined && { before: found }),
@@ -188,9 +190,9 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     }
   } catch (error) {
     if (signal.aborted) throw error;
-    noteAction(phase, turn, ref, Action.Failed);
     // A newer slice came meanwhile, and forgot all waiting: what it wants has not failed yet.
-    if (state.desired !== turn.desired) return;
+    if (!isDue()) return;
+    noteAction(phase, turn, ref, Action.Failed);
     note(phase, ref, turn.bundle, quarantined(ref, error));
   }
 }

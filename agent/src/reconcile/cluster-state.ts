@@ -105,6 +105,7 @@ export class ClusterState {
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Map<ObjectRefText, Waiting>();
   readonly #corrections = new Map<ObjectRefText, Corrections>();
+  #coming: { readonly all: boolean; readonly bundles: ReadonlySet<string> } = NO_PAUSE;
   #superseded = new AbortController();
   readonly #clock: Clock;
   readonly #random: Random;
@@ -132,8 +133,22 @@ export class ClusterState {
     this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
     this.paused = desired ? pausedOf(desired) : new Set();
+    this.coming = undefined;
     this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
     this.driftModes = new DriftModes(desired, (bundle) => this.linesOf(bundle));
+  }
+
+  /**
+   * A verified slice that is being kept, and not in force yet. Its pauses count at once: whoever pulls the brake does not wait until a
+   * cluster that is in trouble has stored a Secret.
+   */
+  set coming(coming: DesiredState | undefined) {
+    this.#coming = coming ? { all: coming.slice.paused === true, bundles: pausedOf(coming) } : NO_PAUSE;
+  }
+
+  /** Whether a slice that is being kept pauses a bundle. */
+  isToPause(bundle: string): boolean {
+    return this.#coming.all || this.#coming.bundles.has(bundle);
   }
 
   /** Objects of a bundle as the slice wants them. */
@@ -275,6 +290,8 @@ function linesByBundle(
     );
   return lines;
 }
+
+const NO_PAUSE = { all: false, bundles: new Set<string>() };
 
 /** A kept bundle is paused if it was when Git could tell. */
 function pausedOf(desired: DesiredState): ReadonlySet<string> {

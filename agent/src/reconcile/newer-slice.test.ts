@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import type { BundleOptions, Manifest, ObjectRefText } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { configMap } from "../pull/testing/slice-maker.ts";
-import { settle, startAgent, stopAgents, values } from "./testing/fake-agent.ts";
+import { settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
 
 afterEach(stopAgents);
 
@@ -149,5 +149,76 @@ describe("E136: a slice that comes while an older one waits for a definition", (
     expect(performance.now() - started).toBeLessThan(4_000);
     expect(values(cluster)["x"]).toBe("newer");
     expect(bundle("a")).toMatchObject({ failed: 0 });
+  });
+});
+
+describe("what was looked at for an older slice", () => {
+  /** An agent of which the next read of one object waits until it is let go. */
+  async function setUp() {
+    const agent = startAgent();
+    const { cluster, take, synced } = agent;
+    const drift = { mode: "correct" as const, ignore: [{ paths: ["/data/scaled"] }] };
+    const bundle = (value: string) => [{ name: "a", objects: [configMap("x"), configMap("y", value)], options: { drift } }];
+    await take(bundle("1"));
+    await synced("a");
+    await settle(cluster);
+    const [held, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let waits = false;
+    cluster.onCall = async ({ verb, ref }) => {
+      if (verb !== "get" || !ref.includes("_y_") || waits) return;
+      waits = true;
+      held.resolve();
+      await goOn.promise;
+    };
+    writes(cluster);
+    const edit = (name: string) => cluster.put({ ...cluster.objects.get(`web_${name}__ConfigMap`)!, data: { value: "theirs" } });
+    return { ...agent, bundle, edit, held: held.promise, goOn: goOn.resolve };
+  }
+
+  it("is not written in a pause of the cluster, or of its bundle, that came meanwhile", async () => {
+    for (const isOfCluster of [true, false]) {
+      const { cluster, take, bundle, held, goOn } = await setUp();
+      await take(bundle("2"));
+      await held;
+      const paused = bundle("2").map((one) => ({ ...one, options: { ...one.options, paused: true as const } }));
+      await (isOfCluster ? take(bundle("2"), { paused: true }) : take(paused));
+      goOn();
+      await settle(cluster);
+      expect(writes(cluster).filter((write) => write === "apply y")).toEqual([]);
+    }
+  });
+
+  it("is not written in a pause that comes with a slice which cannot be kept yet, and everything goes on when that ends", async () => {
+    const { cluster, take, bundle, synced, held, goOn, edit } = await setUp();
+    await take(bundle("2"));
+    await held;
+    const before = cluster.onCall;
+    cluster.onCall = (call) => {
+      if (call.ref.includes("muster-state-slice")) throw new CodedError("KUBE_SERVER", "etcd is slow");
+      return before?.(call);
+    };
+    await expect(take(bundle("2"), { paused: true })).rejects.toMatchObject({ code: "AGENT_STATE" });
+    goOn();
+    await settle(cluster);
+    edit("x");
+    await settle(cluster);
+    expect(values(cluster)).toEqual({ x: "theirs", y: "1" });
+    expect(writes(cluster).filter((write) => /^(apply|delete) [xy]$/.test(write))).toEqual([]);
+    cluster.onCall = undefined;
+    await take(bundle("3"));
+    await synced("a");
+    expect(values(cluster)).toEqual({ x: "1", y: "3" });
+  });
+
+  it("is not deleted when a newer slice wants it again, and its deletion has not failed", async () => {
+    const { cluster, take, bundle, synced, held, goOn } = await setUp();
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await held;
+    await take(bundle("1"));
+    goOn();
+    await synced("a");
+    await settle(cluster);
+    expect(writes(cluster).filter((write) => write === "delete y")).toEqual([]);
+    expect(values(cluster)).toEqual({ x: "1", y: "1" });
   });
 });

@@ -80,6 +80,8 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
       return outcome !== "terminating";
     } catch (error) {
       if (signal.aborted) throw error;
+      // A newer slice came meanwhile: whether it is to leave is for that one to say.
+      if (context.isDue?.() === false) return false;
       // Not confirmed: the entry stays, and the next pass tries again (E073).
       const coded = CodedError.from(error);
       const known = state.pruneFailures.get(ref)?.error.code;
@@ -103,8 +105,9 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const open = plan.protected.filter((entry) => !state.mustWait(state.shielded, entry.ref));
     const context = open.length > 0 && pruneContextOf(plan, desired, state.inventory);
     for (const entry of context ? open : []) {
-      if (state.desired !== desired) break;
-      if (context && (await isGone(entry, { ...context, keep: false, isProtected: true }, signal))) gone.push(entry.ref);
+      const due = () => isDue(entry, desired);
+      if (!due()) continue;
+      if (context && (await isGone(entry, { ...context, isDue: due, keep: false, isProtected: true }, signal))) gone.push(entry.ref);
     }
     return gone;
   }
@@ -156,6 +159,11 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     return (entry: InventoryEntry, gone: ReadonlySet<ObjectRefText>) => !mustWaitFor(dependents(entry, gone), entry) && !mustStay(entry);
   }
 
+  /** What was to be done to an object is still to be done. */
+  function isDue({ bundle }: InventoryEntry, desired: DesiredState): boolean {
+    return state.desired === desired && !state.isToPause(bundle);
+  }
+
   /** Gives the objects that are gone, or not ours. */
   async function pruneAll(plan: PrunePlan, desired: DesiredState, signal: AbortSignal): Promise<ReadonlySet<ObjectRefText>> {
     const gone = new Set<ObjectRefText>();
@@ -166,11 +174,12 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const mayBeDeleted = deletable(plan, desired, replacing);
     for (const entry of [...plan.released, ...plan.deletions]) {
       // A newer slice may want again what this one did not (I3).
-      if (state.desired !== desired) break;
+      const due = () => isDue(entry, desired);
+      if (!due()) continue;
       const keep = kept.has(entry);
       if (!keep && !mayBeDeleted(entry, gone)) continue;
       if (state.mustWait(state.pruneFailures, entry.ref) || state.mustWait(state.terminating, entry.ref)) continue;
-      if (await pruneOne(entry, { ...context, keep }, signal)) gone.add(entry.ref);
+      if (await pruneOne(entry, { ...context, isDue: due, keep }, signal)) gone.add(entry.ref);
     }
     // What could not be made beside them can be now.
     if (gone.size > 0) state.retrySoon(replacing);

@@ -280,6 +280,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     async take(desired, fetched) {
       failpoint("agent.beforeHighWater");
+      state.coming = desired;
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
@@ -291,6 +292,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
           await keepSlice(desired, { store, keeper, fetched, failpoint, before });
         };
         await keep().catch(async (refusal: unknown) => {
+          // Another agent has kept a newer one, which is what comes now.
+          if (CodedError.from(refusal).code === "SLICE_STALE") state.coming = undefined;
           await unlock(refusal, desired, running);
           throw refusal;
         });

@@ -11,6 +11,7 @@ import {
 } from "@muster/shared/model";
 import type { Cluster, Discovery, ListScope, ResourceType, WatchEvent } from "../../kube/cluster.ts";
 import { createDiscovery } from "../../kube/discovery.ts";
+import { writtenWhile } from "../../kube/written-while.ts";
 
 /** One request that the fake has taken. */
 export interface FakeCall {
@@ -131,8 +132,9 @@ export function createFakeCluster(): FakeCluster {
       await ask({ verb: "apply", ref, ...(options.dryRun && { dryRun: true }) });
       refuseUnserved(of);
       const before = objects.get(ref);
-      const asked = manifest.metadata["resourceVersion"];
-      if (asked !== undefined && asked !== before?.metadata["resourceVersion"])
+      const { uid, resourceVersion } = manifest.metadata;
+      if (uid !== undefined && uid !== before?.metadata["uid"]) throw new CodedError("KUBE_CONFLICT", "the UID differs");
+      if (before && resourceVersion !== undefined && resourceVersion !== before.metadata["resourceVersion"])
         throw new CodedError("KUBE_CONFLICT", "the object has been modified");
       const wanted = cloneJson(manifest);
       wanted.metadata["managedFields"] = [{ manager: "muster", operation: "Apply", fieldsV1: fieldsOf(manifest) }];
@@ -226,6 +228,9 @@ export function createFakeCluster(): FakeCluster {
         ...fake,
         ...(Object.fromEntries(Object.entries(verbs).map(([name, verb]) => [name, inItsName(verb as never)])) as typeof verbs),
       };
+    },
+    writtenWhile(isDue) {
+      return writtenWhile(this, isDue);
     },
     close: async () => {},
   };

@@ -255,6 +255,25 @@ export function testApplyContract(subject: () => ContractSubject): void {
     const anew = await apply(maps, configMap("exact", { a: "3" }, { resourceVersion }));
     expect(anew.metadata["uid"]).not.toBe(live.metadata["uid"]);
   });
+
+  it("an apply with a UID is for that object only: one that is gone, or another of the name, is a conflict", async () => {
+    const { namespace } = subject();
+    const maps = await kind("", "ConfigMap");
+    const live = await apply(maps, configMap("only", { a: "1" }));
+    const uid = String(live.metadata["uid"]);
+    const resourceVersion = String(live.metadata["resourceVersion"]);
+    const once = configMap("only", { a: "3" }, { uid });
+    const onceAsItWas = configMap("only", { a: "3" }, { uid, resourceVersion });
+    expect((await apply(maps, once)).metadata["uid"]).toBe(uid);
+    await subject().as("someone").delete(maps, namespace, "only");
+    const conflict = { code: "KUBE_CONFLICT" };
+    await expect(apply(maps, once)).rejects.toMatchObject(conflict);
+    await expect(apply(maps, onceAsItWas)).rejects.toMatchObject(conflict);
+    const anew = await apply(maps, configMap("only", { a: "1" }));
+    await expect(apply(maps, once)).rejects.toMatchObject(conflict);
+    await expect(apply(maps, onceAsItWas)).rejects.toMatchObject(conflict);
+    expect((await subject().cluster.get(maps, namespace, "only"))?.metadata["resourceVersion"]).toBe(anew.metadata["resourceVersion"]);
+  });
 }
 
 /** What each manager owns. */

@@ -158,8 +158,10 @@ export function createMemoryApi(options: MemoryApiOptions): MemoryApi {
       const subject = about("apply", type, namespace, name);
       refuseUnserved(subject);
       const before = store.get(type, namespace, name);
+      const { uid } = manifest.metadata;
       // Of an object that is not there, a resource version means nothing.
       if (before) refuseStale(subject, manifest.metadata, before);
+      else if (uid !== undefined) throw Answers.otherUid(subject, String(uid), "none");
       else refuseHomeless(subject);
       const schema = schemaFor(type.group, type.kind);
       refuseInvalid(subject, manifest, undefined, schema);

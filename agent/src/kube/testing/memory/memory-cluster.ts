@@ -1,6 +1,7 @@
 import { CodedError } from "@muster/shared/errors";
 import { FIELD_MANAGER, type Manifest, objectRefOf } from "@muster/shared/model";
 import type { Cluster, ListScope, ResourceType, WatchEvent } from "../../cluster.ts";
+import { writtenWhile } from "../../written-while.ts";
 import type { MemoryApi } from "./memory-api.ts";
 
 /** One request, as it goes over a link. */
@@ -70,6 +71,9 @@ export function createMemoryCluster(api: MemoryApi, link: Link = directLink(api)
     watch: (type, scope, signal) => watch(type, scope, signal),
     // Here everybody may do everything; what a ServiceAccount may not do is tested on a real API server.
     as: () => createMemoryCluster(api, link, manager),
+    writtenWhile(isDue) {
+      return writtenWhile(this, isDue);
+    },
     close: async () => {},
   };
 
