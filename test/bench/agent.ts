@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { buildBundles } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
+import { readScriptOptions } from "../script-options.ts";
 import { startAgentRig } from "./agent-rig.ts";
 import { measureSize, type SizeFigures } from "./agent-size.ts";
 import { formatTable } from "./agent-table.ts";
@@ -14,16 +14,17 @@ import { formatTable } from "./agent-table.ts";
  * its objects, beside the targets. Missing one is told, and is no error. `--profile` puts a CPU profile and a heap snapshot of each
  * agent into a folder.
  */
-const { values } = parseArgs({
-  options: {
-    json: { type: "string" },
-    sizes: { type: "string", default: "10,1000,10000,50000" },
+const values = readScriptOptions(
+  { name: "bench:agent", about: "Measures what one agent costs, by the number of its objects, beside the targets." },
+  {
+    sizes: { value: "N,N", default: "10,1000,10000,50000", help: "Numbers of objects." },
     // Longer than the five minutes between two full lists of a kind, which are calls too.
-    idle: { type: "string" },
-    short: { type: "boolean", default: false },
-    profile: { type: "string" },
+    idle: { value: "SECONDS", help: "Time at rest that is measured. Default: 360, with --short 20." },
+    short: { help: "Fewer rounds." },
+    profile: { value: "FOLDER", help: "Puts a CPU profile and a heap snapshot of each agent there." },
+    json: { value: "FILE", help: "Where the figures are written." },
   },
-});
+);
 const sizes = values.sizes.split(",").map(Number);
 const idleSeconds = Number(values.idle ?? (values.short ? 20 : 360));
 if (!sizes.every((size) => Number.isSafeInteger(size) && size > 0) || !(idleSeconds > 0)) {

@@ -1,15 +1,21 @@
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
-import { parseArgs } from "node:util";
 import { buildBundles, IMAGE_ENV, NODE_ARGS } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
+import { readScriptOptions } from "../script-options.ts";
 import { type BenchFigures, measure } from "./measure.ts";
 import type { Stages } from "./stages.ts";
 import type { Percentiles } from "./statistics.ts";
 
 /** `npm run bench [-- --json FILE] [--quick]`: measures against the targets, on real parts. */
-const { values } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean", default: false } } });
+const values = readScriptOptions(
+  { name: "bench", about: "Measures the main job on real parts, beside the targets." },
+  {
+    quick: { help: "Fewer rounds, and a short rest." },
+    json: { value: "FILE", help: "Where the figures are written." },
+  },
+);
 
 /** A row of the table: a figure, its target, and whether it is met. */
 interface Row {

@@ -1,26 +1,28 @@
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { parseArgs } from "node:util";
 import { AGENT_FAILPOINTS } from "../../agent/src/failpoints.ts";
 import { percentiles } from "../bench/statistics.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
+import { readScriptOptions } from "../script-options.ts";
 import { type ChaosResult, runChaos } from "./chaos-run.ts";
 
 /**
  * `npm run chaos:agent [-- --seed N --kills N --only POINT --random --lanes N --json FILE]`: kills the agent at every failpoint, then
  * at random, on a real API server and a real NATS. `--random` leaves the failpoints out. Ends with 1 if anything was lost.
  */
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: String(Math.floor(Date.now() / 1_000) % 1_000_000) },
-    kills: { type: "string", default: "500" },
-    only: { type: "string" },
-    random: { type: "boolean", default: false },
-    lanes: { type: "string", default: "2" },
-    json: { type: "string" },
+const values = readScriptOptions(
+  { name: "chaos:agent", about: "Kills a real agent again and again, and judges by the audit log. Ends with 1 if anything was lost." },
+  {
+    seed: { value: "N", help: "What is random. Default: by the clock; it is told." },
+    kills: { value: "N", default: "500", help: "Kills at random moments." },
+    only: { value: "POINT", help: "Only this failpoint." },
+    random: { help: "Leaves the failpoints out." },
+    lanes: { value: "N", default: "2", help: "Clusters that are worked on at once." },
+    json: { value: "FILE", help: "Where figures and findings are written." },
   },
-});
-const [seed, kills, lanes] = [values.seed, values.kills, values.lanes].map(Number) as [number, number, number];
+);
+const byClock = String(Math.floor(Date.now() / 1_000) % 1_000_000);
+const [seed, kills, lanes] = [values.seed ?? byClock, values.kills, values.lanes].map(Number) as [number, number, number];
 const { only } = values;
 const known: readonly string[] = AGENT_FAILPOINTS;
 if (![seed, kills, lanes].every(Number.isSafeInteger) || lanes < 1 || (only !== undefined && !known.includes(only))) {

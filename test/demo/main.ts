@@ -1,17 +1,20 @@
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { buildBundles } from "../build/bundle.ts";
 import { ensureBinaries } from "../rig/binaries.ts";
 import { type Muster, startMuster } from "../rig/muster.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
+import { readScriptOptions } from "../script-options.ts";
 import { SAMPLE_CLUSTERS, sampleFleet } from "./sample-fleet.ts";
 import { fleetHealthy, TOUR } from "./tour.ts";
 import { reportDeploymentsAsRunning } from "./workloads.ts";
 
 /** `npm run demo [-- --tour]`: the main job on real parts. Stays up until Ctrl-C; the tour does things itself and ends with 0 or 1. */
-const { values } = parseArgs({ options: { tour: { type: "boolean", default: false } } });
+const values = readScriptOptions(
+  { name: "demo", about: "NATS, three Kubernetes API servers, a Git server, the hub and an agent per cluster, on loopback." },
+  { tour: { help: "Does things itself, and ends with 0 or 1; without it the demo stays up until Ctrl-C." } },
+);
 const say = (text = "") => void process.stdout.write(`${text}\n`);
 
 const stopped = Promise.withResolvers<void>();

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { percentiles } from "../bench/statistics.ts";
+import { readScriptOptions } from "../script-options.ts";
 import { runSeed } from "./run-seed.ts";
 import type { SeedReport, WorkerTask } from "./worker.ts";
 
@@ -10,14 +10,15 @@ import type { SeedReport, WorkerTask } from "./worker.ts";
  * `npm run simulate [-- --seeds N --seed S --workers N --json FILE]`: plays N histories, from the seed S on. One that breaks an
  * invariant is told with the command that plays it again; with `--seeds 1` all that happens in it is told. Ends with 1 if there is any.
  */
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "1000" },
-    seed: { type: "string", default: "1" },
-    workers: { type: "string", default: String(availableParallelism()) },
-    json: { type: "string" },
+const values = readScriptOptions(
+  { name: "simulate", about: "Plays histories of the agent's engine, with a virtual clock, and judges them. Ends with 1 if one breaks." },
+  {
+    seeds: { value: "N", default: "1000", help: "Histories that are played; of one, all that happens is told." },
+    seed: { value: "N", default: "1", help: "The first of them." },
+    workers: { value: "N", default: String(availableParallelism()), help: "Threads." },
+    json: { value: "FILE", help: "Where figures and findings are written." },
   },
-});
+);
 const [seeds, first, workers] = [values.seeds, values.seed, values.workers].map(Number) as [number, number, number];
 if (![seeds, first, workers].every(Number.isSafeInteger) || seeds < 1 || first < 0 || workers < 1) {
   process.stderr.write("simulate: --seeds, --seed and --workers are whole numbers\n");
