@@ -162,7 +162,6 @@ export const EDGE_CASES: Readonly<Record<string, EdgeCase>> = {
   E100: {
     section: "Prune, ownership, adoption",
     what: "Pausing: paused bundle neither applies nor prunes; delete while paused",
-    open: "A bundle that cannot be rendered, and of which the hub has lost the last good state, cannot be paused.",
   },
   E101: {
     section: "Prune, ownership, adoption",

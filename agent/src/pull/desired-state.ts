@@ -4,6 +4,7 @@ import {
   compareGenerations,
   type DesiredBundle,
   type Digest,
+  type KeptBundle,
   type ManifestSetRef,
   type Slice,
   type SliceBundle,
@@ -17,6 +18,8 @@ import type { StateStore } from "./state-store.ts";
 export interface LastGood {
   readonly bundle: DesiredBundle;
   readonly message: string;
+  /** The bundle as the slice that keeps it pauses it, or ends its pause. Absent: as it was. */
+  readonly content?: DesiredBundle;
 }
 
 /** A slice that was fetched and verified to the last byte. */
@@ -34,7 +37,9 @@ export interface DesiredState {
 
 /** What a bundle is to be: what the slice says or, if that keeps it, what the last slice said that knew. */
 export function contentOf(bundle: SliceBundle, desired: DesiredState): DesiredBundle | undefined {
-  return bundle.state === "desired" ? bundle : desired.kept.get(bundle.name)?.bundle;
+  if (bundle.state === "desired") return bundle;
+  const last = desired.kept.get(bundle.name);
+  return last?.content ?? last?.bundle;
 }
 
 /** Compressed bytes of a manifest set. */
@@ -90,13 +95,20 @@ export async function completeSlice(options: {
       if (bundle.state === "desired") return void bundles.set(bundle.name, await linesOf(bundle));
       const last = lastGood.get(bundle.name);
       if (!last) return;
-      kept.set(bundle.name, last);
+      kept.set(bundle.name, pausedAs(bundle, last));
       // What a kept bundle was is worth correcting, but not worth refusing a slice for.
       const lines = await linesOf(last.bundle).catch(() => undefined);
       if (lines) bundles.set(bundle.name, lines);
     }),
   );
   return { slice, digest, message, bundles, kept };
+}
+
+/** What was last known of a bundle, and what the slice that keeps it says of a pause (E100): no more than that slice is needed to know it anew. */
+function pausedAs({ paused }: KeptBundle, { bundle, message }: LastGood): LastGood {
+  if (paused === undefined || (bundle.options.paused ?? false) === paused) return { bundle, message };
+  const { paused: _, ...options } = bundle.options;
+  return { bundle, message, content: { ...bundle, options: { ...options, ...(paused && { paused }) } } };
 }
 
 /** Every bundle of a state with the slice that said what it is to be. */

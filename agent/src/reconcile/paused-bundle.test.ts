@@ -1,7 +1,9 @@
 import type { Slice } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { loadKeptState } from "../pull/desired-state.ts";
+import { createStateStore } from "../pull/state-store.ts";
 import { configMap } from "../pull/testing/slice-maker.ts";
-import { settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
+import { maker, settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
 
 afterEach(stopAgents);
 
@@ -35,6 +37,24 @@ describe("E100: a paused bundle", () => {
     expect(written()).toEqual([]);
     await take([{ name: "a", objects: [configMap("x", "2"), configMap("new")] }]);
     await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", new: "1" }));
+  });
+
+  it("may be one that cannot be rendered and is only kept: paused, its drift stays, in a new process too; then it goes on", async () => {
+    const { take, cluster, paused, stop } = await setUp();
+    await take([{ name: "a", options: PAUSED }]);
+    await paused("paused in Git");
+    cluster.put({ ...cluster.objects.get(ref("x"))!, data: { value: "by hand" } });
+    await settle(cluster);
+    stop();
+    const next = startAgent({ cluster });
+    const { desired } = await loadKeptState(createStateStore({ cluster, namespace: "muster-system" }), [maker.publicKey]);
+    next.reconciler.resume(desired!);
+    await vi.waitFor(() => expect(next.bundle("a")).toMatchObject({ state: "Paused" }));
+    await settle(cluster);
+    expect(cluster.calls.filter(({ verb, dryRun }) => verb === "apply" && !dryRun)).toEqual([]);
+    expect(values(cluster)).toEqual({ x: "by hand", y: "1" });
+    await next.take([{ name: "a", options: {} }]);
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "1" }));
   });
 
   it("holds back only itself", async () => {

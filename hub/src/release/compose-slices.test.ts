@@ -46,6 +46,10 @@ const bad = (name: string): TargetOutcome => ({
   target: { cluster, bundle: bundle(name), layers: [] },
   error: { code: "RENDER_HELM", message: "no" },
 });
+const pausedAs = (outcome: TargetOutcome, paused: boolean): TargetOutcome => {
+  const { bundle } = outcome.target;
+  return { ...outcome, target: { ...outcome.target, bundle: { ...bundle, options: { ...bundle.options, ...(paused && { paused }) } } } };
+};
 const published = (composition: Composition): Map<string, Slice> =>
   new Map(
     [...composition.slices].map(([name, content]) => [
@@ -70,18 +74,33 @@ describe("composing slices", () => {
   });
 
   it("E100: a pause and its end count for a target that fails too, and change nothing else of its entry", () => {
-    const paused = (target: TargetOutcome, is: boolean): TargetOutcome => {
-      const { options } = target.target.bundle;
-      return {
-        ...target,
-        target: { ...target.target, bundle: { ...target.target.bundle, options: { ...options, ...(is && { paused: true }) } } },
-      };
-    };
     const [entry] = before.get("one")!.bundles;
-    const stopped = composeSlices({ model: model(["a", "b"]), outcomes: [paused(bad("a"), true), good("b", "y")], previous: before });
+    const stopped = composeSlices({ model: model(["a", "b"]), outcomes: [pausedAs(bad("a"), true), good("b", "y")], previous: before });
     expect(stopped.slices.get("one")?.bundles[0]).toEqual({ ...entry, options: { ...bundle("a").options, paused: true } });
     const again = composeSlices({ model: model(["a", "b"]), outcomes: [bad("a"), good("b", "y")], previous: published(stopped) });
     expect(again.slices.get("one")?.bundles[0]).toEqual(entry);
+  });
+
+  it("E100: a pause and its end count for a target that fails and is not known from before", () => {
+    const compose = (paused: boolean, previous: Map<string, Slice>) =>
+      composeSlices({ model: model(["a"]), outcomes: [pausedAs(bad("a"), paused)], previous });
+    const entryOf = (composition: Composition) => composition.slices.get("one")?.bundles[0];
+    const stopped = compose(true, new Map());
+    expect(entryOf(stopped)).toEqual({ name: "a", state: "keep", reason: "RENDER_HELM", paused: true });
+    expect(entryOf(compose(true, published(stopped)))).toEqual(entryOf(stopped));
+    expect(entryOf(compose(false, published(stopped)))).toEqual({ ...entryOf(stopped), paused: false });
+  });
+
+  it("E100: a pause counts for a bundle that is held for an object which another one has", () => {
+    const outcomes = [good("a", "x"), pausedAs(good("b", "x", "y"), true)];
+    const [, entry] = before.get("one")!.bundles;
+    const held = composeSlices({ model: model(["a", "b"]), outcomes, previous: before });
+    expect(held.slices.get("one")?.bundles[1]).toEqual({ ...entry, options: { ...bundle("b").options, paused: true } });
+    const unknown = composeSlices({ model: model(["a", "b"]), outcomes, previous: new Map() });
+    expect(unknown.slices.get("one")?.bundles).toEqual([
+      { name: "a", state: "keep", reason: "OBJECT_DUPLICATE", paused: false },
+      { name: "b", state: "keep", reason: "OBJECT_DUPLICATE", paused: true },
+    ]);
   });
 
   it("I4: a target that fails and is not known from before is kept, never absent", () => {

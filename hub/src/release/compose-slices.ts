@@ -12,6 +12,7 @@ import type { EncodedManifestSet } from "@muster/shared/wire";
 import type { ClusterDefinition, FleetModel, FleetProblem, Target } from "../fleet/model.ts";
 import { orderBundles } from "./order-bundles.ts";
 import { resolveConflicts } from "./resolve-conflicts.ts";
+import { withPause } from "./with-pause.ts";
 
 /** What rendering one target gave. */
 export type TargetOutcome =
@@ -123,18 +124,11 @@ function composeBundles({ model, before, outcomes }: ClusterInput): { wanted: Sl
 function entryOf(outcome: TargetOutcome, known: SliceBundle | undefined, complete: boolean): SliceBundle {
   const { bundle } = outcome.target;
   if ("error" in outcome) {
-    if (!known) return keep(bundle.name, outcome.error.code);
-    return complete ? withPause(known, bundle.options.paused) : known;
+    const entry = known ?? keep(bundle.name, outcome.error.code);
+    return complete ? withPause(entry, bundle.options.paused === true) : entry;
   }
   const options = !complete && known?.state === "desired" ? known.options : bundle.options;
   return { name: bundle.name, state: "desired", manifestSet: outcome.set.ref, objects: outcome.set.objects, options };
-}
-
-/** A pause, and its end, count also for what is there of a bundle that cannot be rendered now: it is what stops an accident (E100). */
-function withPause(known: SliceBundle, paused: true | undefined): SliceBundle {
-  if (known.state === "keep" || known.options.paused === paused) return known;
-  const { paused: _, ...options } = known.options;
-  return { ...known, options: { ...options, ...(paused && { paused }) } };
 }
 
 /** What the slice before had and this one has not, although a held bundle might have it now: a move is not a deletion (E078). */

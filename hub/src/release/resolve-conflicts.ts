@@ -1,4 +1,5 @@
 import type { KeptBundle, ObjectRefText, Slice, SliceBundle } from "@muster/shared/model";
+import { isPaused, withPause } from "./with-pause.ts";
 
 /** Why a bundle may not stand in a slice as it was wanted. */
 export interface ObjectConflict {
@@ -19,6 +20,7 @@ export function resolveConflicts(
   const old = new Map((before?.bundles ?? []).map((bundle) => [bundle.name, bundle]));
   const hadBefore = membership(before?.bundles ?? []);
   const conflicts = new Map<string, ObjectConflict>();
+  const fallen = new Set<string>();
   let bundles = wanted;
   for (;;) {
     const losers = findLosers(bundles, hadBefore);
@@ -27,7 +29,9 @@ export function resolveConflicts(
     bundles = bundles.map((bundle) => {
       if (!losers.has(bundle.name)) return bundle;
       const entry = old.get(bundle.name);
-      return entry?.state === "desired" && entry !== bundle ? entry : heldBack(bundle.name);
+      const mayFall = entry?.state === "desired" && entry !== bundle && !fallen.has(bundle.name);
+      fallen.add(bundle.name);
+      return withPause(mayFall ? entry : heldBack(bundle.name), isPaused(bundle) ?? false);
     });
   }
 }

@@ -148,6 +148,8 @@ export interface KeptBundle {
   readonly state: "keep";
   /** An error code. */
   readonly reason: string;
+  /** What Git says of a pause, if that much can be told. Default: as it was when the bundle was known. */
+  readonly paused?: boolean;
 }
 
 export type SliceBundle = DesiredBundle | KeptBundle;

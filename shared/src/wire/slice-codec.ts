@@ -141,7 +141,7 @@ const BUNDLE_SCHEMA = z.discriminatedUnion("state", [
     objects,
     options: OPTIONS_SCHEMA,
   }),
-  z.strictObject({ name, state: z.literal("keep"), reason: z.string() }),
+  z.strictObject({ name, state: z.literal("keep"), reason: z.string(), paused: z.boolean().optional() }),
 ]);
 
 /** The form of a slice, down to the last field: see {@link Slice} for what each of them means. */

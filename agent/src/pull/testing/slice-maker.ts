@@ -13,7 +13,7 @@ import {
 } from "@muster/shared/model";
 import { encodeManifestSet, encodeSlice } from "@muster/shared/wire";
 
-/** A bundle for {@link SliceMaker.make}; without objects it is kept. */
+/** A bundle for {@link SliceMaker.make}; without objects it is kept, with options it is said whether paused. */
 export interface MadeBundle {
   readonly name: string;
   readonly objects?: readonly Manifest[];
@@ -52,7 +52,7 @@ export function createSliceMaker(cluster = "c1", keys = generateKeyPairSync("ed2
   let generation = 0;
 
   function toSliceBundle({ name, objects, options }: MadeBundle): SliceBundle {
-    if (!objects) return { name, state: "keep", reason: "RENDER_HELM" };
+    if (!objects) return { name, state: "keep", reason: "RENDER_HELM", ...(options && { paused: options.paused === true }) };
     const set = encodeManifestSet(objects.map((manifest) => labelled(manifest, name)));
     blobs.set(set.ref.blob, Buffer.concat(set.chunks));
     return { name, state: "desired", manifestSet: set.ref, objects: set.objects, options: { ...DEFAULT_BUNDLE_OPTIONS, ...options } };
