@@ -16,7 +16,7 @@ import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.t
 import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
 import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
 import { AGENT_NAMESPACE } from "./agent-process.ts";
-import { type Expectation, expectationOf } from "./expectation.ts";
+import { type Expectation, expectationOf, type Wanted } from "./expectation.ts";
 import { annotationsOf, type Commit } from "./git.ts";
 import type { AgentMemory } from "./memory-of-agent.ts";
 import type { Carried } from "./network.ts";
@@ -251,6 +251,14 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     return [...api.store.all()].filter(({ kind, metadata }) => metadata["namespace"] === object.metadata.name || kinds.has(kind));
   }
 
+  /** A kept bundle is as the last slice had it that was complete, kept or not: which of those since the last kept one, only the agent knows. */
+  function wantedBefore(ref: ObjectRefText, { generation, bundles }: Slice): Wanted[] {
+    if (!bundles.some(({ state }) => state === "keep")) return [];
+    const lastKept = Math.max(0, ...reigns.map((reign) => reign.slice.generation).filter((one) => one < generation));
+    const between = [...commits].filter(([one]) => one > lastKept && one < generation);
+    return between.flatMap(([, { commit }]) => expectationOf([commit]).wanted.get(ref) ?? []);
+  }
+
   /** undefined: under this slice it may go. */
   function mayDelete(
     ref: ObjectRefText,
@@ -263,8 +271,11 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     const want = wanted.get(ref);
     if (paused) return "the slice pauses the cluster";
     if (isPaused(want?.bundle ?? entry.bundle, slice)) return "its bundle is paused";
-    const isFixed = live["immutable"] === true && canonicalJson(live["data"] ?? {}) !== canonicalJson(want?.manifest["data"] ?? {});
-    if (want && isFixed && annotationsOf(want.manifest)["muster.dev/recreate"] === "onImmutable") return undefined;
+    const mayMakeAnew = ({ manifest }: Wanted) =>
+      live["immutable"] === true &&
+      canonicalJson(live["data"] ?? {}) !== canonicalJson(manifest["data"] ?? {}) &&
+      annotationsOf(manifest)["muster.dev/recreate"] === "onImmutable";
+    if ([...(want ? [want] : []), ...wantedBefore(ref, slice)].some(mayMakeAnew)) return undefined;
     if (expectation.covers(ref)) return "the slice has it (I4)";
     const policy = annotationsOf(live)[PRUNE_ANNOTATION];
     if (policy !== undefined && policy !== "enabled" && !isTouched(ref)) return "its annotation says that it stays";

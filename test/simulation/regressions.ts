@@ -12,4 +12,6 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 25055, found: "an older slice was taken in the place of one that was kept in part" },
   { seed: 51803, found: "an object that was deleted between look and apply was made anew without what is left to others by a condition" },
   { seed: 53140, found: "what was looked at for a slice was written a minute after a pause" },
+  { seed: 101503, found: "in mode report, an apply that was done and not answered was never taken back when Git went back" },
+  { seed: 103935, found: "what our label marks as another fleet's was adopted, though it was Helm's" },
 ];

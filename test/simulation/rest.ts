@@ -87,11 +87,11 @@ export function judgeRest(scope: RestScope): Problem[] {
 
 /** Ours by every mark: the next prune would take it. */
 function isOurs(object: Manifest, oracle: Oracle): boolean {
-  const { labels, managedFields, uid } = object.metadata;
+  const { managedFields, uid } = object.metadata;
   const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : [];
   const isApplied = entries.some((entry) => entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply");
-  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
-  return isApplied && typeof bundle === "string" && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
+  const bundle = labelOf(object);
+  return isApplied && bundle !== undefined && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
 }
 
 /** Kept bundles that a slice has changed meanwhile that no agent could keep, and what that made of them: an agent may know it or not. */
@@ -156,7 +156,7 @@ function whoWaits(
 }
 
 /** Why an object of the simulation is refused by the API server, or must not become ours. */
-function whyRefused(manifest: Manifest, { api, oracle, disturbed }: RestScope): string | undefined {
+function whyRefused(manifest: Manifest, { api, oracle, memory, disturbed }: RestScope): string | undefined {
   if (manifest["dta"] !== undefined) return "its manifest has a field that there is not";
   const { namespace, kind, name, group } = objectRefOf(manifest);
   const definition = formatObjectRef({ ...DEFINITIONS, namespace: "", name: `${kind.toLowerCase()}s.${group}` });
@@ -166,13 +166,18 @@ function whyRefused(manifest: Manifest, { api, oracle, disturbed }: RestScope): 
   const there = api.store.list({ group, kind }, { namespace }).find(({ metadata }) => metadata.name === name);
   // Only what is known to be ours is deleted to be made anew.
   if (there?.["immutable"] === true && !isOurs(there, oracle)) return "it cannot be changed, and is not ours";
-  const isTheirs = there !== undefined && annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !hasLabel(there);
-  return isTheirs && annotationsOf(manifest)["muster.dev/adopt"] !== "always" ? "it is Helm's" : undefined;
+  if (there === undefined || annotationsOf(manifest)["muster.dev/adopt"] === "always") return undefined;
+  const bundle = labelOf(there);
+  const isKnown = bundle !== undefined && !bundle.startsWith("stranger");
+  if (annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !isKnown) return "it is Helm's";
+  const entry = memory.inventory().entries.get(formatObjectRef(objectRefOf(manifest)));
+  return bundle === undefined || isKnown || entry?.uid === there.metadata["uid"] ? undefined : "it is another fleet's";
 }
 
-function hasLabel({ metadata }: Manifest): boolean {
+function labelOf({ metadata }: Manifest): string | undefined {
   const { labels } = metadata;
-  return isJsonObject(labels) && labels[BUNDLE_LABEL] !== undefined;
+  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  return typeof bundle === "string" ? bundle : undefined;
 }
 
 /** Nothing can be said of it: its bundle is stuck, or leaves what others have done to it. */

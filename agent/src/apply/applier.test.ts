@@ -85,6 +85,23 @@ describe("apply", () => {
     expect((await apply(configMap("y"), always)).action).toBe("configured");
   });
 
+  it("E077, E092: an object that our label marks as another fleet's is adopted only where Git says always", async () => {
+    const { cluster, apply } = setUp();
+    const marked = (bundle: string) => cluster.put(labelled(configMap("x", "theirs"), { labels: { "muster.dev/bundle": bundle } }));
+    const before = marked("of-others").metadata["resourceVersion"];
+    await expect(apply(configMap("x"))).rejects.toMatchObject({
+      code: "ADOPT_REFUSED",
+      message: expect.stringContaining("belongs to the bundle of-others, which is not of this agent"),
+    });
+    expect(cluster.objects.get("web_x__ConfigMap")?.metadata["resourceVersion"]).toBe(before);
+    expect(await apply(configMap("x"), { options: { adoption: "always" as const } })).toMatchObject({
+      action: "configured",
+      adopted: expect.arrayContaining([".data.value"]),
+    });
+    marked("a");
+    expect(await apply(configMap("x"))).not.toHaveProperty("adopted");
+  });
+
   it("E092: a refusal also says what the server would have against it", async () => {
     const { cluster, apply } = setUp();
     cluster.put(configMap("x", "theirs"));

@@ -107,7 +107,8 @@ function createApplierAs(options: ApplierOptions): Applier {
     const wanted = withoutAggregatedRules(inScope(inGit, type));
     const asApplied = (live: Manifest | undefined) =>
       live && rules.length > 0 ? leaveToOthers(wanted, live, rules) : { manifest: wanted };
-    const adoptee = { type, inGit, options: task.options };
+    const isKnown = knownBundles(task);
+    const adoptee = { type, inGit, options: task.options, isKnown };
     if (isNew && found) await refuseForeign({ ...adoptee, wanted: asApplied(found).manifest, live: found }, cluster, signal);
     // Before the apply: with kubectl still owning a port of a Service, the new one of the same name would be refused (E029).
     const before = found && ((await takeOver(task, type, found, takeOverFromKubectl(found, wanted), signal)) ?? found);
@@ -120,7 +121,7 @@ function createApplierAs(options: ApplierOptions): Applier {
     if (left && !task.settled) return apply({ ...task, before: left, settled: true }, signal);
     const { uid } = identityOf(live);
     if (task.dryRun) return { action: Action.Skipped, uid };
-    const adopted = isNew && found && !isMarked(found) ? { adopted: changedPaths(found, live) } : {};
+    const adopted = isNew && found && !isMarked(found, isKnown) ? { adopted: changedPaths(found, live) } : {};
     return { action: actionOf(there, live), uid, ...adopted };
   }
 
@@ -174,8 +175,7 @@ function createApplierAs(options: ApplierOptions): Applier {
     const manifest = inScope(task.line.manifest, type);
     if (error.code === "KUBE_IMMUTABLE") {
       const onDelete = () => observer.forget(task.line.ref);
-      const { isKnown = (name) => name === task.bundle } = task;
-      const recreation = { type, manifest, isKnown, error, ...(task.uid !== undefined && { uid: task.uid }) };
+      const recreation = { type, manifest, isKnown: knownBundles(task), error, ...(task.uid !== undefined && { uid: task.uid }) };
       return makeRoom(recreation, { cluster, ownNamespace, failpoint, onDelete }, signal);
     }
     // Another manager's entry of a list has the name that one of ours is to get: a list that only Git has a say in (E029).
@@ -240,6 +240,10 @@ function createApplierAs(options: ApplierOptions): Applier {
       }
     },
   };
+}
+
+function knownBundles({ bundle, isKnown = (name) => name === bundle }: ApplyTask): (name: string) => boolean {
+  return isKnown;
 }
 
 /** What stands where an object is to be applied. */

@@ -11,9 +11,16 @@ const MARKS: readonly { readonly tool: string; readonly in: "labels" | "annotati
   { tool: "Config Sync", in: "annotations", key: "configsync.gke.io/resource-id" },
 ];
 
-/** True if an object has our label. */
-export function isMarked(live: Manifest): boolean {
-  return sectionOf(live, "labels")[BUNDLE_LABEL] !== undefined;
+/** The bundle that our label on an object names; undefined without one. */
+export function bundleOf(live: Manifest): string | undefined {
+  const bundle = sectionOf(live, "labels")[BUNDLE_LABEL];
+  return typeof bundle === "string" ? bundle : undefined;
+}
+
+/** True if an object has our label, with a bundle that this agent knows: another one's is of another fleet (E077). */
+export function isMarked(live: Manifest, isKnown: (bundle: string) => boolean): boolean {
+  const bundle = bundleOf(live);
+  return bundle !== undefined && isKnown(bundle);
 }
 
 /** Who else claims an object, by the marks that tools leave; undefined: nobody does. */

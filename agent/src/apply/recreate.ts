@@ -1,10 +1,11 @@
 import { CodedError } from "@muster/shared/errors";
-import { BUNDLE_LABEL, describeObjectRef, isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
+import { describeObjectRef, isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
 import { digestBytes } from "@muster/shared/wire";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Cluster, ResourceType } from "../kube/cluster.ts";
 import { isAppliedByUs } from "../observe/field-set.ts";
 import { isProtectedKind } from "../plan/plan-prune.ts";
+import { isMarked } from "./foreign-owner.ts";
 
 /** `muster.dev/recreate: onImmutable` on an object in Git: where a field cannot be changed, delete it and make it anew (E046). */
 export const RECREATE_ANNOTATION = "muster.dev/recreate";
@@ -84,11 +85,4 @@ function isSafeBinding({ kind, apiVersion, ...rest }: Manifest, error: CodedErro
   const isAgents = (subject: unknown) =>
     typeof subject === "object" && subject !== null && "namespace" in subject && subject.namespace === ownNamespace;
   return !(Array.isArray(subjects) && subjects.some(isAgents));
-}
-
-/** As ours, and not as another fleet's. */
-function isMarked(live: Manifest, isKnown: Recreation["isKnown"]): boolean {
-  const labels = live.metadata["labels"];
-  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
-  return typeof bundle === "string" && isKnown(bundle);
 }

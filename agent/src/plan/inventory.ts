@@ -1,14 +1,23 @@
 import type { Digest, ObjectRefText } from "@muster/shared/model";
 import type { BundleMemory } from "./bundle-memory.ts";
 
+/** In place of the digest of what an object was applied as: it was to become something else since, and nobody knows whether it did. */
+export const UNSURE = "unsure";
+
+/** What an object was applied as. */
+export type AppliedAs = Digest | typeof UNSURE;
+
 /** One object that this agent owns in its cluster. */
 export interface InventoryEntry {
   readonly ref: ObjectRefText;
   readonly bundle: string;
   /** UID after the first apply; absent while its outcome is unknown. */
   readonly uid?: string;
-  /** In modes report and off: digest of the manifest that was applied last. What drifted from it is not written over. */
-  readonly applied?: Digest;
+  /**
+   * In modes report and off: the manifest that was applied last, and what drifted from it is not written over. {@link UNSURE} from before
+   * another one is applied, or another bundle has it, until that is done. Absent: as its bundle was, if that was complete.
+   */
+  readonly applied?: AppliedAs;
   /** Digest of a Job that has completed and removes itself after its time to live: that it is gone is what was wanted (E132). */
   readonly finished?: Digest;
   /** The bundle said `prune: false`, or an annotation in Git did: leaving Git, the object is released, not deleted. */

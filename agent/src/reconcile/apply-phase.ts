@@ -21,7 +21,7 @@ import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
 import { quarantined } from "../observe/quarantine.ts";
-import type { InventoryEntry } from "../plan/inventory.ts";
+import { type InventoryEntry, UNSURE } from "../plan/inventory.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
@@ -169,6 +169,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
       ...(uid && { uid }),
       ...(found !== undefined && { before: found }),
     };
+    // Until it is answered: an apply may be done and its answer lost, and a newer slice may want what was there before.
+    if (!dryRun && state.lastApplied.get(ref) !== line.digest) state.lastApplied.set(ref, UNSURE);
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
     // What is being deleted still, and wanted again, is not there for good: only reported, nobody would make it anew when it is gone.

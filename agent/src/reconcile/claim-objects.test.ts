@@ -16,14 +16,27 @@ async function claimed(known: Partial<InventoryEntry>, options: MadeBundle["opti
   return claimObjects(inventory, desired, (bundle) => desired.bundles.get(bundle) ?? [])?.entries.get(REF);
 }
 
+async function digestOfX(): Promise<Digest> {
+  const made = maker.make([{ name: "a", objects: [configMap("x")] }]);
+  const desired = await completeSlice({ ...made, before: undefined, fetchBlob: maker.fetchBlob });
+  return desired.bundles.get("a")?.[0]?.digest ?? DIGEST;
+}
+
 describe("the claim of an object that the inventory has", () => {
   it("changes nothing where the inventory says the same already", async () => {
     expect(await claimed({})).toBeUndefined();
   });
 
   it("E132: changes what becomes of it, and not that it has run, nor what it was applied as", async () => {
-    const past = { finished: DIGEST, applied: DIGEST };
+    const past = { finished: DIGEST, applied: await digestOfX() };
     expect(await claimed(past, { prune: false })).toEqual({ ref: REF, bundle: "a", uid: "u1", orphan: true, ...past });
+  });
+
+  it("of one that is to become another, or was another bundle's, nothing is known until it is applied", async () => {
+    expect(await claimed({ applied: DIGEST })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
+    expect(await claimed({ bundle: "b", applied: await digestOfX() })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
+    expect(await claimed({ bundle: "b" })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
+    expect(await claimed({ applied: await digestOfX() })).toBeUndefined();
   });
 
   it("forgets that its deletion was approved, and that it was only found", async () => {

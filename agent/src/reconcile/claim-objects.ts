@@ -1,7 +1,7 @@
-import type { SliceBundle } from "@muster/shared/model";
+import type { Digest, SliceBundle } from "@muster/shared/model";
 import type { ManifestLine } from "@muster/shared/wire";
 import { memoryOf } from "../plan/bundle-memory.ts";
-import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
+import { type AppliedAs, type Inventory, type InventoryEntry, UNSURE } from "../plan/inventory.ts";
 import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
@@ -33,17 +33,27 @@ export function claimObjects(
 
 function claimObject(
   draft: InventoryDraft,
-  { ref, head }: ManifestLine,
+  { ref, digest, head }: ManifestLine,
   { bundle, prune, paused }: { readonly bundle: SliceBundle; readonly prune: boolean; readonly paused: boolean },
 ): void {
   const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
   const known = draft.get(ref);
-  if (known && isClaimOf(known, bundle.name, orphan)) return;
+  const applied = known && appliedAs(known, bundle.name, digest);
+  if (known && applied === known.applied && isClaimOf(known, bundle.name, orphan)) return;
   // Of a paused bundle nothing is created; what has moved into it is its own from now on (E100).
   if (paused && (!known || known.found)) return;
   // What is known of its past (that a Job has run) stays known; what was to become of it does not.
   const { orphan: _, found: __, approved: ___, ...past } = known ?? {};
-  draft.set({ ...past, ref, bundle: bundle.name, ...(orphan && { orphan: true as const }) });
+  draft.set({ ...past, ref, bundle: bundle.name, ...(orphan && { orphan: true as const }), ...(applied && { applied }) });
+}
+
+/**
+ * What is noted before an object becomes another: an apply may be done and not answered, and Git may want the first one again. That is
+ * a revision to apply then, and no drift to leave alone.
+ */
+function appliedAs({ bundle, applied }: InventoryEntry, wantedBy: string, digest: Digest): AppliedAs | undefined {
+  if (bundle !== wantedBy) return UNSURE;
+  return applied === undefined || applied === digest ? applied : UNSURE;
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { askedDelayMs } from "../kube/map-error.ts";
-import { EMPTY_INVENTORY, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
+import { type AppliedAs, EMPTY_INVENTORY, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { DriftModes } from "./drift-modes.ts";
 import { FlapCounter } from "./flap-counter.ts";
@@ -68,8 +68,8 @@ export class ClusterState {
   inventory: Inventory = EMPTY_INVENTORY;
   /** The desired state came out of the cluster, where an earlier process had kept it. */
   resumed = false;
-  /** Per object, the digest of the manifest that this process applied last. */
-  readonly lastApplied = new Map<ObjectRefText, Digest>();
+  /** Per object, what this process applied last. */
+  readonly lastApplied = new Map<ObjectRefText, AppliedAs>();
   /** Jobs that were seen to complete and remove themselves, with the digest that they ran as; kept with the inventory. */
   readonly finished = new Map<ObjectRefText, Digest>();
   /** UIDs that the inventory does not have yet: a pass may end before they are written. */

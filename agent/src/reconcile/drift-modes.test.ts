@@ -67,6 +67,64 @@ describe("a revert in Git", () => {
   );
 });
 
+describe("an apply that was done and not answered", () => {
+  /** In force: x in the bundle a. */
+  async function setUp() {
+    const agent = startAgent();
+    const { cluster } = agent;
+    await agent.take([bundle("report", [configMap("x")])]);
+    await agent.synced("a");
+    await settle(cluster);
+    const { apply } = cluster;
+    /** From now on the answers to applies of x are lost. */
+    const loseAnswers = () => {
+      cluster.apply = async (type, manifest, options) => {
+        const live = await apply(type, manifest, options);
+        if (manifest.metadata.name === "x" && !options.dryRun) throw new CodedError("KUBE_UNREACHABLE", "cut");
+        return live;
+      };
+    };
+    const answer = () => {
+      cluster.apply = apply;
+    };
+    return { ...agent, loseAnswers, answer };
+  }
+
+  it("is taken back when Git goes back before it is tried again, by a new process too", async () => {
+    for (const restarts of [false, true]) {
+      const first = await setUp();
+      const { cluster } = first;
+      first.loseAnswers();
+      await first.take([bundle("report", [configMap("x", "2")])]);
+      await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2" }));
+      await settle(cluster);
+      first.answer();
+      if (restarts) first.stop();
+      const last = restarts ? startAgent({ cluster }) : first;
+      if (restarts) last.reconciler.resume(first.reconciler.desired!);
+      await last.take([bundle("report", [configMap("x")])]);
+      await last.synced("a");
+      await settle(cluster);
+      expect(values(cluster)).toEqual({ x: "1" });
+    }
+  });
+
+  it("for another bundle, leaves nothing of that one behind when the object comes back to its own", async () => {
+    const { cluster, take, synced, loseAnswers, answer } = await setUp();
+    loseAnswers();
+    const other = { ...bundle("report", [configMap("x")]), name: "b" };
+    await take([bundle("report", []), other]);
+    const label = () => cluster.objects.get(refOf("x"))?.metadata["labels"];
+    await vi.waitFor(() => expect(label()).toEqual({ "muster.dev/bundle": "b" }));
+    await settle(cluster);
+    answer();
+    await take([bundle("report", [configMap("x")]), { ...other, objects: [] }]);
+    await synced("a");
+    await settle(cluster);
+    expect(label()).toEqual({ "muster.dev/bundle": "a" });
+  });
+});
+
 describe("drift mode off", () => {
   it("neither corrects nor tells what others do, also that they delete; the next revision that changes an object applies it", async () => {
     const agent = startAgent();

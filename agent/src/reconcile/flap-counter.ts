@@ -1,6 +1,7 @@
-import { type Digest, describeObjectRef, Health, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
+import { describeObjectRef, Health, type ObjectRefText, parseObjectRef } from "@muster/shared/model";
 import type { Clock } from "@muster/shared/runtime";
 import type { Observation } from "../observe/observer.ts";
+import type { AppliedAs } from "../plan/inventory.ts";
 
 /** Milliseconds that are looked back over. */
 const WINDOW_MS = 10 * 60_000;
@@ -14,7 +15,7 @@ const MAX_TIMES = 20;
 
 interface Losses {
   /** What the slice wanted of it then: a new revision may make it begin anew, which is no flapping. */
-  digest: Digest | undefined;
+  digest: AppliedAs | undefined;
   /** When it stopped being Current, monotonic milliseconds, within the window. */
   at: number[];
   wasCurrent: boolean;
@@ -31,7 +32,7 @@ export class FlapCounter {
   }
 
   /** Notes what is seen of an object. True once the object has begun to flap, and not again until it has been calm for the window. */
-  note({ ref, health }: Pick<Observation, "ref" | "health">, digest: Digest | undefined): boolean {
+  note({ ref, health }: Pick<Observation, "ref" | "health">, digest: AppliedAs | undefined): boolean {
     const isCurrent = health === Health.Current;
     const known = this.#objects.get(ref);
     // Whoever has never been Current cannot stop being it, and whoever is Current for the first time has not stopped yet.

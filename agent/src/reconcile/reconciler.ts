@@ -22,6 +22,7 @@ import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import { askedDelayMs } from "../kube/map-error.ts";
 import { readConditions } from "../observe/condition.ts";
 import type { Observation, Observer } from "../observe/observer.ts";
+import { UNSURE } from "../plan/inventory.ts";
 import { contentOf, type DesiredState, dropUnusedBlobs } from "../pull/desired-state.ts";
 import type { StateStore } from "../pull/state-store.ts";
 import { type ApplyPhase, type ApplySummary, applyBundle } from "./apply-phase.ts";
@@ -142,7 +143,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   const fought = new Set<ObjectRefText>();
   observer.onChange(({ ref, finished }) => {
     const ran = finished && state.lastApplied.get(ref);
-    if (ran) state.finished.set(ref, ran);
+    if (ran && ran !== UNSURE) state.finished.set(ref, ran);
   });
   /** Says who changes an object back each time, once for each fight (E039). */
   function tellFight(observation: Observation): void {
