@@ -62,13 +62,15 @@ export function createTransport(options: TransportOptions): KubeTransport {
     bodyTimeout: 60_000,
   });
   // A watch may be silent for as long as its own idle limit allows; undici must not end it before.
+  const server = new URL(credentials.server);
+  const prefix = server.pathname.replace(/\/+$/, "");
   const watches = new Agent({ pipelining: 1, allowH2: false, connect, headersTimeout: 60_000, bodyTimeout: 0 });
 
   async function dispatch(dispatcher: Agent, request: KubeRequest, fresh: boolean): Promise<Dispatcher.ResponseData> {
     const authorization = await credentials.authorization(fresh);
     return dispatcher.request({
-      origin: new URL(credentials.server).origin,
-      path: `${new URL(credentials.server).pathname.replace(/\/+$/, "")}${request.path}`,
+      origin: server.origin,
+      path: `${prefix}${request.path}`,
       method: request.method,
       headers: {
         accept: request.accept ?? "application/json",
@@ -103,18 +105,19 @@ export function createTransport(options: TransportOptions): KubeTransport {
 
   return {
     async send(request) {
-      const timeout = AbortSignal.timeout(request.timeoutMs ?? 30_000);
-      const signal = request.signal ? AbortSignal.any([request.signal, timeout]) : timeout;
+      const deadline = startDeadline(request.timeoutMs ?? 30_000, request.signal);
       let status: number;
       let body: string;
       let retryAfter: string | undefined;
       try {
-        const answer = await attempt(requests, { ...request, signal });
+        const answer = await attempt(requests, { ...request, signal: deadline.signal });
         status = answer.statusCode;
         retryAfter = header(answer, "retry-after");
         body = await readLimited(answer.body);
       } catch (error) {
         throw error instanceof CodedError ? error : errorFromTransport(error, request);
+      } finally {
+        deadline.over();
       }
       if (status >= 400) throw errorFromAnswer(status, body, request, retryAfter);
       return { status, body };
@@ -132,6 +135,26 @@ export function createTransport(options: TransportOptions): KubeTransport {
     },
     async close() {
       await Promise.all([requests.destroy(), watches.destroy()]);
+    },
+  };
+}
+
+/**
+ * A signal that aborts after a time, or with another one. `AbortSignal.any` and `timeout` would do the same: with them it is the garbage
+ * collector that ends what one request has hung on a signal that lives as long as the process.
+ */
+function startDeadline(ms: number, outer: AbortSignal | undefined): { readonly signal: AbortSignal; over(): void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(Object.assign(new Error(`no answer within ${ms} ms`), { code: "ETIMEDOUT" })), ms);
+  timer.unref();
+  const stop = () => controller.abort(outer?.reason);
+  if (outer?.aborted) stop();
+  outer?.addEventListener("abort", stop, { once: true });
+  return {
+    signal: controller.signal,
+    over() {
+      clearTimeout(timer);
+      outer?.removeEventListener("abort", stop);
     },
   };
 }

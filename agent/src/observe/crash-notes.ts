@@ -1,4 +1,4 @@
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
@@ -67,14 +67,20 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
   const underWay = new Map<string, number>();
   const turns = createTurns();
   let soon: Promise<void> | undefined;
+  let isEndNoted = true;
+  /** Bytes of the file. */
+  let length = fstatSync(file).size;
 
   /** Small, and of a local file: it is there before the work begins, whatever becomes of this process. */
   function note(): void {
     if (file === undefined) return;
-    const text = Buffer.from(JSON.stringify({ deaths: Object.fromEntries(deaths), underWay: [...underWay.keys()] } satisfies Noted));
+    isEndNoted = true;
+    const json = Buffer.from(JSON.stringify({ deaths: Object.fromEntries(deaths), underWay: [...underWay.keys()] } satisfies Noted));
+    // Blanks over what else was there: one call in place of two.
+    const text = Buffer.concat([json, Buffer.alloc(Math.max(0, length - json.length), " ")]);
     try {
       writeSync(file, text, 0, text.length, 0);
-      ftruncateSync(file, text.length);
+      length = text.length;
     } catch (error) {
       logger.warn({ err: error }, "what the agent is working on can no longer be noted; a death would blame nothing");
       close();
@@ -108,7 +114,10 @@ export function createCrashNotes({ folder, cluster, clock, logger }: CrashNotesO
       underWay.delete(key);
       deaths.delete(key);
     }
-    void noteSoon();
+    if (!isEndNoted) return;
+    isEndNoted = false;
+    // What begins next tells it too, and mostly does so at once.
+    setImmediate(() => isEndNoted || note());
   }
 
   const isRecent = ({ atMs }: Death) => isWithin(clock.wallMs() - atMs, BLAMED_MS);
