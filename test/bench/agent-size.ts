@@ -5,6 +5,7 @@ import { type AuditEntry, isMutating } from "../rig/audit-log.ts";
 import { eventually } from "../rig/eventually.ts";
 import { AGENT_USER } from "../rig/muster.ts";
 import type { AgentRig } from "./agent-rig.ts";
+import { timeBareApplies } from "./bare-applies.ts";
 import { type ProcessCost, processCost } from "./process-cost.ts";
 import { type Silence, sampleSilence } from "./silence.ts";
 import { type Percentiles, percentiles } from "./statistics.ts";
@@ -38,7 +39,13 @@ export interface SizeFigures {
     readonly restarted: number;
     readonly peakOfRestart: number;
   };
-  readonly firstSync: { readonly ms: number; readonly cpuSeconds: number; readonly longestSilenceMs: number };
+  readonly firstSync: {
+    readonly ms: number;
+    /** What a client that does nothing else takes to make 1,000 of the same objects, right before. */
+    readonly bareMsFor1000: number;
+    readonly cpuSeconds: number;
+    readonly longestSilenceMs: number;
+  };
   /** A new generation that says the same. */
   readonly noop: RevisionFigures;
   /** One that changes one object. */
@@ -121,6 +128,7 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
     return { ms: percentiles(times), cpuMs, calls: { reads: each(calls.reads), writes: each(calls.writes) } };
   }
 
+  const { creating: bareMs } = await timeBareApplies(api, 1_000, 0);
   await api.admin.request("POST", "/api/v1/namespaces", { metadata: { name: NAMESPACE } });
   await timeRevision([{ name: "bundle-0", objects: [] }]);
   const empty = cost.rssMiB();
@@ -130,7 +138,12 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   const silence: Silence = sampleSilence(rig.healthUrl);
   const cpuBefore = cost.cpuSeconds();
   const ms = await timeRevision(bundles());
-  const firstSync = { ms: Math.round(ms), cpuSeconds: round2(cost.cpuSeconds() - cpuBefore), longestSilenceMs: await silence.stop() };
+  const firstSync = {
+    ms: Math.round(ms),
+    bareMsFor1000: Math.round(bareMs),
+    cpuSeconds: round2(cost.cpuSeconds() - cpuBefore),
+    longestSilenceMs: await silence.stop(),
+  };
   const afterFirstSync = cost.rssMiB();
   const peakOfFirstSync = cost.peakMiB();
   progress(`  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU, ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`);

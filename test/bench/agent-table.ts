@@ -20,6 +20,7 @@ const when = <T>(condition: boolean, target: T) => (condition ? target : undefin
 /** The rows of the table. Targets are stated for some sizes only. */
 const ROWS: readonly (readonly [name: string, cell: (figures: SizeFigures) => Cell | undefined])[] = [
   ["first sync", ({ firstSync, objects }) => against(firstSync.ms, " ms", when(objects === 1_000, { below: 2_000 }))],
+  ["… of 1,000 objects by a bare client", ({ firstSync }) => against(firstSync.bareMsFor1000, " ms", undefined)],
   ["… CPU of the agent", ({ firstSync }) => against(firstSync.cpuSeconds, " s", undefined)],
   ["… longest silence", ({ firstSync }) => against(firstSync.longestSilenceMs, " ms", undefined)],
   ["no-op revision, p50", ({ noop, objects }) => against(noop.ms.p50, " ms", when(objects <= 1_000, { below: 100 }))],

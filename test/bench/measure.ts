@@ -127,7 +127,7 @@ export async function measure(options: BenchOptions): Promise<BenchFigures> {
 
     const objects1000Stages = await stagesOf1000();
     progress("1,000 applies by a bare client");
-    const bare = await timeBareApplies(muster.clusters.get("bench-1"), 1_000, Math.min(options.largeCommits, 5));
+    const { changing: bare } = await timeBareApplies(muster.clusters.get("bench-1"), 1_000, Math.min(options.largeCommits, 5));
 
     progress(`drift: ${options.drifts} edits and deletions`);
     const { detect, repair } = await measureDrift(muster, options.drifts);
