@@ -52,15 +52,17 @@ export interface TransportOptions {
 export function createTransport(options: TransportOptions): KubeTransport {
   const { credentials, connections = 8, userAgent } = options;
   const connect = { ...credentials.tls, timeout: 10_000 };
-  const requests = new Agent({
-    connections,
-    pipelining: 1,
-    allowH2: false,
-    connect,
-    keepAliveTimeout: 60_000,
-    headersTimeout: 60_000,
-    bodyTimeout: 60_000,
-  });
+  const openPool = () =>
+    new Agent({
+      connections,
+      pipelining: 1,
+      allowH2: false,
+      connect,
+      keepAliveTimeout: 60_000,
+      headersTimeout: 60_000,
+      bodyTimeout: 60_000,
+    });
+  let requests = openPool();
   // A watch may be silent for as long as its own idle limit allows; undici must not end it before.
   const server = new URL(credentials.server);
   const prefix = server.pathname.replace(/\/+$/, "");
@@ -103,18 +105,28 @@ export function createTransport(options: TransportOptions): KubeTransport {
     }
   }
 
+  /** What is half open tells nobody: where one connection has swallowed a request, the others of its age may be as dead, and each would hold up one more. */
+  function replacePool(silent: Agent): void {
+    if (silent !== requests) return;
+    requests = openPool();
+    // Those that wait for an answer keep their connections, and their deadlines.
+    void silent.close().catch(() => {});
+  }
+
   return {
     async send(request) {
+      const pool = requests;
       const deadline = startDeadline(request.timeoutMs ?? 30_000, request.signal);
       let status: number;
       let body: string;
       let retryAfter: string | undefined;
       try {
-        const answer = await attempt(requests, { ...request, signal: deadline.signal });
+        const answer = await attempt(pool, { ...request, signal: deadline.signal });
         status = answer.statusCode;
         retryAfter = header(answer, "retry-after");
         body = await readLimited(answer.body);
       } catch (error) {
+        if (deadline.isMissed) replacePool(pool);
         throw error instanceof CodedError ? error : errorFromTransport(error, request);
       } finally {
         deadline.over();
@@ -139,19 +151,34 @@ export function createTransport(options: TransportOptions): KubeTransport {
   };
 }
 
+/** Until when one request may take. */
+interface Deadline {
+  readonly signal: AbortSignal;
+  /** The time was over before anything else ended it. */
+  readonly isMissed: boolean;
+  over(): void;
+}
+
 /**
  * A signal that aborts after a time, or with another one. `AbortSignal.any` and `timeout` would do the same: with them it is the garbage
  * collector that ends what one request has hung on a signal that lives as long as the process.
  */
-function startDeadline(ms: number, outer: AbortSignal | undefined): { readonly signal: AbortSignal; over(): void } {
+function startDeadline(ms: number, outer: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(Object.assign(new Error(`no answer within ${ms} ms`), { code: "ETIMEDOUT" })), ms);
+  let isMissed = false;
+  const timer = setTimeout(() => {
+    isMissed = true;
+    controller.abort(Object.assign(new Error(`no answer within ${ms} ms`), { code: "ETIMEDOUT" }));
+  }, ms);
   timer.unref();
   const stop = () => controller.abort(outer?.reason);
   if (outer?.aborted) stop();
   outer?.addEventListener("abort", stop, { once: true });
   return {
     signal: controller.signal,
+    get isMissed() {
+      return isMissed;
+    },
     over() {
       clearTimeout(timer);
       outer?.removeEventListener("abort", stop);
