@@ -22,6 +22,15 @@ const custom = (group: string, plural: string, name: string, namespace: string, 
   spec,
 });
 
+/** Milliseconds until definitions that are made at once are served, without any agent. */
+async function timeDefinitions(group: string, plurals: readonly string[]): Promise<number> {
+  const { admin } = edge.api;
+  const began = performance.now();
+  await Promise.all(plurals.map((plural) => admin.request("POST", DEFINITIONS, definition(group, plural))));
+  await eventually(() => Promise.all(plurals.map((plural) => admin.request("GET", `/apis/${group}/v1/${plural}`))));
+  return performance.now() - began;
+}
+
 /** Every state and reason that a bundle is ever reported with. */
 function statesOf(agent: ComposedAgent, bundle: string): Set<string> {
   const states = new Set<string>();
@@ -59,10 +68,12 @@ describe("kinds that come with the slice", () => {
     // Every other one backwards: neither all definitions first nor last.
     const shuffled = objects.map((_, index) => objects[(index * 17) % objects.length] as Manifest);
     const states = statesOf(agent, "a");
+    const bareMs = await timeDefinitions("bare.example.com", plurals);
     const began = performance.now();
     await agent.take([{ name: "a", objects: shuffled }]);
     await synced(agent, "a");
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // Where other tests take the processors, what the API server itself needs for definitions says what seconds are.
+    expect(performance.now() - began).toBeLessThan(Math.max(5_000, 4 * bareMs));
     expect([...states].filter((state) => state.startsWith("Failed"))).toEqual([]);
     for (const plural of plurals)
       expect(await edge.api.admin.get(`/apis/e001.example.com/v1/namespaces/${namespace}/${plural}/x`)).toBeDefined();
