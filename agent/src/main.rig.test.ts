@@ -349,6 +349,18 @@ describe("the agent, on a real API server and a real NATS", () => {
     await converged(async () => expect(await live()).toEqual({ x: "1" }));
     await converged(async () => expect(noted()).toEqual({ deaths: {}, underWay: [] }));
   });
+
+  it("E121: an object that it applied when it died is known by its name", async () => {
+    const { start, publish, map, name } = await newCluster();
+    const env = { MUSTER_WORK_DIR: folder };
+    const late = map("x");
+    late.metadata["namespace"] = `${name}-late`;
+    await publish([{ name: "a", objects: [late], options: { createNamespace: true } }]);
+    const doomed = await start({ env, failpoints: "agent.afterNamespace=kill" });
+    expect(await doomed.exited()).toBe(137);
+    const noted = JSON.parse(readFileSync(join(folder, `muster-agent-${name}.json`), "utf8"));
+    expect(noted.underWay).toEqual([expect.stringMatching(new RegExp(`^apply:${name}-late_x__ConfigMap `))]);
+  });
 });
 
 /** Later passings; the first one of every failpoint is in test/chaos/chaos.rig.test.ts, and all of them in `npm run chaos:agent`. */
