@@ -1,5 +1,4 @@
 import {
-  BUNDLE_LABEL,
   FIELD_MANAGER,
   formatObjectRef,
   isJsonObject,
@@ -11,6 +10,7 @@ import {
   type Slice,
 } from "@muster/shared/model";
 import { canonicalJson, deletionApprovalId } from "@muster/shared/wire";
+import { bundleOf } from "../../agent/src/apply/foreign-owner.ts";
 import { BUILT_IN, definedTypes } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import type { Inventory, InventoryEntry } from "../../agent/src/plan/inventory.ts";
@@ -151,10 +151,16 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     for (const [ref, entry] of lastInventory.entries) {
       if (now.entries.has(ref)) continue;
       const live = find(ref);
-      if (live && isOurs(live) && isMarked(live))
+      if (live && isOurs(live) && isMarked(live) && !mayBeUnknown(bundleOf(live), now))
         say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
     }
     lastInventory = now;
+  }
+
+  /** Somebody has given it the label of a bundle that the agent does not have, nor objects of: to it that is another fleet's. */
+  function mayBeUnknown(bundle: string | undefined, { entries }: Inventory): boolean {
+    const isOfNone = [...entries.values()].every((entry) => entry.bundle !== bundle);
+    return isOfNone && mayReign().some(({ slice }) => slice.bundles.every(({ name }) => name !== bundle));
   }
 
   function find(ref: ObjectRefText): Manifest | undefined {
@@ -163,10 +169,9 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   }
 
   /** The bundle that an object is of, as its label says, if it is one that Git has or had. */
-  function isMarked({ metadata }: Manifest): boolean {
-    const labels = metadata["labels"];
-    const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
-    return typeof bundle === "string" && !bundle.startsWith("stranger") && !isControlled(metadata);
+  function isMarked(live: Manifest): boolean {
+    const bundle = bundleOf(live);
+    return bundle !== undefined && !bundle.startsWith("stranger") && !isControlled(live.metadata);
   }
 
   function isOurs(live: Manifest): boolean {

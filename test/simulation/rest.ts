@@ -10,6 +10,7 @@ import {
   parseObjectRef,
 } from "@muster/shared/model";
 import { canonicalJson } from "@muster/shared/wire";
+import { bundleOf } from "../../agent/src/apply/foreign-owner.ts";
 import { DEFINITION, NAMESPACE } from "../../agent/src/kube/testing/memory/kinds.ts";
 import type { MemoryApi } from "../../agent/src/kube/testing/memory/memory-api.ts";
 import { PRUNE_ANNOTATION } from "../../agent/src/plan/prune-policy.ts";
@@ -90,7 +91,7 @@ function isOurs(object: Manifest, oracle: Oracle): boolean {
   const { managedFields, uid } = object.metadata;
   const entries = Array.isArray(managedFields) ? managedFields.filter(isJsonObject) : [];
   const isApplied = entries.some((entry) => entry["manager"] === FIELD_MANAGER && entry["operation"] === "Apply");
-  const bundle = labelOf(object);
+  const bundle = bundleOf(object);
   return isApplied && bundle !== undefined && !bundle.startsWith("stranger") && oracle.ours.has(String(uid));
 }
 
@@ -167,17 +168,11 @@ function whyRefused(manifest: Manifest, { api, oracle, memory, disturbed }: Rest
   // Only what is known to be ours is deleted to be made anew.
   if (there?.["immutable"] === true && !isOurs(there, oracle)) return "it cannot be changed, and is not ours";
   if (there === undefined || annotationsOf(manifest)["muster.dev/adopt"] === "always") return undefined;
-  const bundle = labelOf(there);
+  const bundle = bundleOf(there);
   const isKnown = bundle !== undefined && !bundle.startsWith("stranger");
   if (annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !isKnown) return "it is Helm's";
   const entry = memory.inventory().entries.get(formatObjectRef(objectRefOf(manifest)));
   return bundle === undefined || isKnown || entry?.uid === there.metadata["uid"] ? undefined : "it is another fleet's";
-}
-
-function labelOf({ metadata }: Manifest): string | undefined {
-  const { labels } = metadata;
-  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
-  return typeof bundle === "string" ? bundle : undefined;
 }
 
 /** Nothing can be said of it: its bundle is stuck, or leaves what others have done to it. */
