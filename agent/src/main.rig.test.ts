@@ -338,7 +338,7 @@ describe("the agent, on a real API server and a real NATS", () => {
 
   it("E121: what it was at when it died is known to the next process, and forgotten when that is past it", async () => {
     const { start, publish, live, map, name } = await newCluster();
-    const env = { MUSTER_WORK_DIR: folder };
+    const env = { MUSTER_WORK_DIR: folder, MUSTER_RELIST_INTERVAL_MS: "3000" };
     const noted = (): unknown => JSON.parse(readFileSync(join(folder, `muster-agent-${name}.json`), "utf8"));
     await publish([{ name: "a", objects: [map("x")] }]);
     const doomed = await start({ env, failpoints: "agent.duringRelist=kill" });

@@ -123,6 +123,7 @@ export function startWriter(options: WriterOptions): Writer {
     identity: { cluster: config.MUSTER_CLUSTER, trustDomain: config.MUSTER_TRUST_DOMAIN },
     fetchBlob: (ref) => puller.fetchBlob(ref),
     current: () => reconciler.desired,
+    coming: (slice) => reconciler.coming(slice),
     take: (desired, fetched) => reconciler.take(desired, fetched),
   });
   puller.onMessage((message) => intake.offer(message));

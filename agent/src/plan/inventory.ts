@@ -15,9 +15,11 @@ export interface InventoryEntry {
   readonly uid?: string;
   /**
    * In modes report and off: the manifest that was applied last, and what drifted from it is not written over. {@link UNSURE} from before
-   * another one is applied, or another bundle has it, until that is done. Absent: as its bundle was, if that was complete.
+   * another one is applied, or another bundle has it, until that is done. Absent: it is taken to be as its bundle was, if that was complete.
    */
   readonly applied?: AppliedAs;
+  /** Bundles that had it before, whose label it may still have: it was not applied for this one yet. */
+  readonly was?: readonly string[];
   /** Digest of a Job that has completed and removes itself after its time to live: that it is gone is what was wanted (E132). */
   readonly finished?: Digest;
   /** The bundle said `prune: false`, or an annotation in Git did: leaving Git, the object is released, not deleted. */
@@ -48,12 +50,27 @@ export const EMPTY_INVENTORY: Inventory = { entries: new Map(), applied: new Map
 export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory {
   const entries = new Map(theirs.entries);
   for (const [ref, entry] of mine.entries) {
-    const uid = entry.uid ?? entries.get(ref)?.uid;
-    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }) });
+    const other = entries.get(ref);
+    const uid = entry.uid ?? other?.uid;
+    // What one of them has begun to make of it, the other does not know.
+    const unsure = entry.applied !== undefined && other?.applied === UNSURE && { applied: UNSURE as AppliedAs };
+    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }), ...unsure });
   }
   const applied = new Map([...mine.applied].filter(([bundle, digest]) => theirs.applied.get(bundle) === digest));
   const bundles = new Map([...theirs.bundles, ...mine.bundles]);
   return { entries, applied, bundles, rebuilt: mine.rebuilt || theirs.rebuilt };
+}
+
+const knownBundles = new WeakMap<Inventory, ReadonlySet<string>>();
+
+/** Every bundle that objects are of, or may still be labelled as. Inventories do not change, so that each is looked through once. */
+export function bundlesOf(inventory: Inventory): ReadonlySet<string> {
+  const known = knownBundles.get(inventory);
+  if (known) return known;
+  const bundles = new Set<string>();
+  for (const { bundle, was = [] } of inventory.entries.values()) for (const name of [bundle, ...was]) bundles.add(name);
+  knownBundles.set(inventory, bundles);
+  return bundles;
 }
 
 interface Encoded {

@@ -9,11 +9,18 @@ import { configMap, createSliceMaker } from "./testing/slice-maker.ts";
 let stop = new AbortController();
 afterEach(() => stop.abort());
 
-/** `refuses`: true while a slice cannot be kept. */
-function setUp({ refuses = () => false }: { readonly refuses?: (generation: number) => boolean } = {}) {
+/** `refuses`: true while a slice cannot be kept; `whenTaken`: until then its keeping takes. */
+function setUp({
+  refuses = () => false,
+  whenTaken = async () => {},
+}: {
+  readonly refuses?: (generation: number) => boolean;
+  readonly whenTaken?: (generation: number) => Promise<void>;
+} = {}) {
   stop = new AbortController();
   const maker = createSliceMaker();
   const taken: number[] = [];
+  const coming: number[] = [];
   const kept: ReadonlyMap<string, Uint8Array>[] = [];
   let current: DesiredState | undefined;
   const intake = createIntake({
@@ -21,7 +28,9 @@ function setUp({ refuses = () => false }: { readonly refuses?: (generation: numb
     pinned: [maker.publicKey],
     fetchBlob: maker.fetchBlob,
     current: () => current,
+    coming: (slice) => void coming.push(slice.generation),
     take: async (desired, fetched) => {
+      await whenTaken(desired.slice.generation);
       if (refuses(desired.slice.generation)) throw new CodedError("AGENT_STATE", "cannot be written");
       kept.push(fetched);
       current = desired;
@@ -33,8 +42,41 @@ function setUp({ refuses = () => false }: { readonly refuses?: (generation: numb
     failpoint: () => {},
   });
   void intake.run(stop.signal);
-  return { maker, intake, taken, kept, current: () => current };
+  return { maker, intake, taken, coming, kept, current: () => current };
 }
+
+describe("a slice that is to come", () => {
+  it("is told of at once, while another one is still being kept, and before its own manifest sets are there", async () => {
+    const goOn = Promise.withResolvers<void>();
+    const { maker, intake, taken, coming } = setUp({ whenTaken: () => goOn.promise });
+    intake.offer(maker.make([{ name: "a", objects: [configMap("x")] }]).message);
+    await vi.waitFor(() => expect(coming).toEqual([1]));
+    const second = maker.make([{ name: "a", objects: [configMap("y")] }]);
+    maker.blobs.clear();
+    intake.offer(second.message);
+    intake.offer(second.message);
+    expect([coming, taken]).toEqual([[1, 2], []]);
+    goOn.resolve();
+    await vi.waitFor(() => expect(coming.slice(0, 3)).toEqual([1, 2, 2]));
+    expect(taken).toEqual([1]);
+  });
+
+  it("is not told of if it is forged, or older than what was taken", async () => {
+    const goOn = Promise.withResolvers<void>();
+    const { maker, intake, taken, coming } = setUp({ whenTaken: (generation) => (generation === 3 ? goOn.promise : Promise.resolve()) });
+    const first = maker.make([{ name: "a", objects: [configMap("x")] }]);
+    intake.offer(maker.make([{ name: "a", objects: [configMap("x", "2")] }]).message);
+    await vi.waitFor(() => expect(taken).toEqual([2]));
+    intake.offer(maker.make([{ name: "a", objects: [configMap("x", "3")] }]).message);
+    await vi.waitFor(() => expect(coming).toEqual([2, 3]));
+    intake.offer(first.message);
+    intake.offer(createSliceMaker().make([{ name: "a", objects: [] }], { generation: 9, paused: true }).message);
+    intake.offer("no slice");
+    expect(coming).toEqual([2, 3]);
+    goOn.resolve();
+    await vi.waitFor(() => expect(taken).toEqual([2, 3]));
+  });
+});
 
 describe("intake", () => {
   it("takes a good slice once, however often it arrives", async () => {

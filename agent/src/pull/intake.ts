@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
-import { compareGenerations, type SliceCondition } from "@muster/shared/model";
+import { compareGenerations, type Slice, type SliceCondition } from "@muster/shared/model";
 import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { decodeSlice } from "@muster/shared/wire";
@@ -16,6 +16,8 @@ export interface IntakeOptions {
   readonly fetchBlob: BlobSource;
   /** The state that is in force, whose manifest sets need not be fetched again. */
   readonly current: () => DesiredState | undefined;
+  /** Hears of a verified slice that is newer, before its manifest sets are there, and also while another one is being taken. */
+  readonly coming: (slice: Slice) => void;
   /** Hands on a slice that is complete and verified. */
   readonly take: (desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>) => Promise<void>;
   readonly clock: Clock;
@@ -46,6 +48,9 @@ export function createIntake(options: IntakeOptions): Intake {
   let highWater: HighWater | undefined;
   let problem: SliceCondition | undefined;
   let staleInARow = 0;
+  /** The message that is being worked on. */
+  let atWork: string | undefined;
+  let announced: string | undefined;
   /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
   let unfinished: string | undefined;
   /** The last slice that was complete, as long as it could not be kept, and what was fetched for it. */
@@ -75,6 +80,7 @@ export function createIntake(options: IntakeOptions): Intake {
     const verdict = acceptSlice(slice, digest, newest(), identity);
     staleInARow = 0;
     if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
+    options.coming(slice);
     failpoint("agent.afterSlice");
     // What a bundle was last is what the slice before says, in force or not: some of it may be kept already, as a new process would find it.
     const fetched = new Map(unkept?.fetched);
@@ -93,6 +99,19 @@ export function createIntake(options: IntakeOptions): Intake {
     unkept = undefined;
     highWater = { epoch: slice.epoch, generation: slice.generation, digest };
     tell(undefined);
+  }
+
+  /** A pause does not wait until what is being taken is kept, or is given up. Whether the message is good is judged in its turn. */
+  function announce(message: string): void {
+    if (message === atWork || message === announced) return;
+    announced = message;
+    try {
+      const { slice, digest } = decodeSlice(message, pinned);
+      acceptSlice(slice, digest, newest(), identity);
+      options.coming(slice);
+    } catch (error) {
+      logger.debug({ err: error }, "a slice that waits for its turn cannot be taken as it is");
+    }
   }
 
   /** Gives the delay until what is unfinished is tried again; undefined if nothing is. */
@@ -126,6 +145,7 @@ export function createIntake(options: IntakeOptions): Intake {
   return {
     offer(message) {
       waiting = message;
+      if (atWork !== undefined) announce(message);
       wakeup.wake();
     },
     resume(mark) {
@@ -142,7 +162,9 @@ export function createIntake(options: IntakeOptions): Intake {
       while (!signal.aborted) {
         const message = waiting ?? unfinished;
         waiting = undefined;
+        atWork = message;
         const retryMs = message === undefined ? undefined : await take(message);
+        atWork = undefined;
         if (waiting === undefined) await wakeup.wait(retryMs, signal, clock);
       }
     },

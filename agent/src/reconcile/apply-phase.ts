@@ -21,7 +21,7 @@ import type { Cluster } from "../kube/cluster.ts";
 import type { DiscoveryCache } from "../kube/discovery-cache.ts";
 import type { Observer } from "../observe/observer.ts";
 import { quarantined } from "../observe/quarantine.ts";
-import { type InventoryEntry, UNSURE } from "../plan/inventory.ts";
+import { bundlesOf, UNSURE } from "../plan/inventory.ts";
 import { Rank, rankOf } from "../plan/ranks.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { reportBundle } from "./bundle-report.ts";
@@ -147,8 +147,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
   const { state, observer } = phase;
   const { ref } = line;
   // With a newer slice its options may be others, too.
-  const isDue = () => state.desired === turn.desired && !state.isToPause(turn.bundle);
-  if (state.ahead.has(ref) || !isDue()) return;
+  const isDue = () => state.desired === turn.desired && !state.isToPause(turn.bundle) && !state.ahead.has(ref);
+  if (!isDue()) return;
   const drift = observer.get(ref)?.drift;
   const wasDrifted = drift !== undefined && state.lastApplied.get(ref) === line.digest;
   const known = state.inventory.entries.get(ref)?.uid;
@@ -173,6 +173,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     if (!dryRun && state.lastApplied.get(ref) !== line.digest) state.lastApplied.set(ref, UNSURE);
     const result = await phase.applier.apply(task, signal);
     phase.failpoint("agent.afterApply");
+    if (!dryRun) state.noteComingBack(ref, observer.get(ref)?.health === Health.Terminating);
     // What is being deleted still, and wanted again, is not there for good: only reported, nobody would make it anew when it is gone.
     if (state.driftModes.of(turn.bundle, ref) !== DriftMode.Correct && observer.get(ref)?.health === Health.Terminating)
       throw new CodedError(
@@ -192,6 +193,8 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
     }
   } catch (error) {
     if (signal.aborted) throw error;
+    // Given up on the way, perhaps between its deletion and its making anew: whether it is as it is to be, nobody knows.
+    if (!observer.get(ref) && state.lastApplied.has(ref)) state.lastApplied.set(ref, UNSURE);
     // A newer slice came meanwhile, and forgot all waiting: what it wants has not failed yet.
     if (!isDue()) return;
     noteAction(phase, turn, ref, Action.Failed);
@@ -200,8 +203,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
 }
 
 function isKnownBundle({ desired, inventory }: ClusterState, name: string): boolean {
-  const isOf = (entry: InventoryEntry) => entry.bundle === name;
-  return (desired?.slice.bundles ?? []).some((bundle) => bundle.name === name) || [...inventory.entries.values()].some(isOf);
+  return (desired?.slice.bundles ?? []).some((bundle) => bundle.name === name) || bundlesOf(inventory).has(name);
 }
 
 function noteAction(phase: ApplyPhase, turn: Turn, ref: ObjectRefText, action: Action): void {

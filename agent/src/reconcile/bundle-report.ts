@@ -120,6 +120,8 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   /** What a pause keeps back (E100). */
   function pausing(): Pick<BundleReport, "state" | "reason" | "message"> | undefined {
     if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
+    if (state.isToPause(bundle.name) && !options.pausedAsItIs)
+      return { state: SyncState.Paused, reason: "Paused", message: "paused in Git; the slice that says so is not kept yet" };
     if (!state.paused.has(bundle.name) || options.pausedAsItIs) return undefined;
     const frozen = state.frozen.filter((entry) => entry.bundle === bundle.name).length;
     const waits = [

@@ -1,4 +1,4 @@
-import type { Digest } from "@muster/shared/model";
+import { type Digest, DriftMode } from "@muster/shared/model";
 import { describe, expect, it } from "vitest";
 import { EMPTY_INVENTORY, type InventoryEntry } from "../plan/inventory.ts";
 import { completeSlice } from "../pull/desired-state.ts";
@@ -9,11 +9,15 @@ const maker = createSliceMaker();
 const REF = "web_x__ConfigMap" as const;
 const DIGEST: Digest = `sha256:${"0".repeat(64)}`;
 
-async function claimed(known: Partial<InventoryEntry>, options: MadeBundle["options"] = {}): Promise<InventoryEntry | undefined> {
+async function claimed(
+  known: Partial<InventoryEntry>,
+  options: MadeBundle["options"] = {},
+  mode: DriftMode = DriftMode.Correct,
+): Promise<InventoryEntry | undefined> {
   const made = maker.make([{ name: "a", objects: [configMap("x")], options }]);
   const desired = await completeSlice({ ...made, before: undefined, fetchBlob: maker.fetchBlob });
   const inventory = { ...EMPTY_INVENTORY, entries: new Map([[REF, { ref: REF, bundle: "a", uid: "u1", ...known }]]) };
-  return claimObjects(inventory, desired, (bundle) => desired.bundles.get(bundle) ?? [])?.entries.get(REF);
+  return claimObjects(inventory, desired, { linesOf: (bundle) => desired.bundles.get(bundle) ?? [], modeOf: () => mode })?.entries.get(REF);
 }
 
 async function digestOfX(): Promise<Digest> {
@@ -34,9 +38,20 @@ describe("the claim of an object that the inventory has", () => {
 
   it("of one that is to become another, or was another bundle's, nothing is known until it is applied", async () => {
     expect(await claimed({ applied: DIGEST })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
-    expect(await claimed({ bundle: "b", applied: await digestOfX() })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
-    expect(await claimed({ bundle: "b" })).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
+    const moved = { ref: REF, bundle: "a", uid: "u1", applied: "unsure" };
+    expect(await claimed({ bundle: "b", applied: await digestOfX() })).toEqual({ ...moved, was: ["b"] });
+    expect(await claimed({ bundle: "b", was: ["c"] })).toEqual({ ...moved, was: ["c", "b"] });
     expect(await claimed({ applied: await digestOfX() })).toBeUndefined();
+  });
+
+  it("nor is it of one that is only reported from now on, and whose bundle was never complete as this slice has it", async () => {
+    expect(await claimed({}, {}, DriftMode.Report)).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
+  });
+
+  it("in a pause an object becomes nothing, and stays known as what it was applied as", async () => {
+    const known = { ref: REF, bundle: "a", uid: "u1" };
+    expect(await claimed({ applied: DIGEST }, { paused: true }, DriftMode.Report)).toEqual({ ...known, applied: DIGEST });
+    expect(await claimed({}, { paused: true }, DriftMode.Report)).toEqual(known);
   });
 
   it("forgets that its deletion was approved, and that it was only found", async () => {

@@ -1,4 +1,4 @@
-import type { Digest, SliceBundle } from "@muster/shared/model";
+import { type Digest, DriftMode, type ObjectRefText, type SliceBundle } from "@muster/shared/model";
 import type { ManifestLine } from "@muster/shared/wire";
 import { memoryOf } from "../plan/bundle-memory.ts";
 import { type AppliedAs, type Inventory, type InventoryEntry, UNSURE } from "../plan/inventory.ts";
@@ -6,12 +6,15 @@ import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { PrunePolicy, prunePolicyOf } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 
+/** How a slice is read. */
+interface ClaimRules {
+  /** Objects of a bundle as the slice wants them. */
+  readonly linesOf: (bundle: string) => readonly ManifestLine[];
+  readonly modeOf: (bundle: string, ref: ObjectRefText) => DriftMode;
+}
+
 /** The inventory with an entry for all that a slice wants, and with what it says of its bundles; undefined if all of it is known. */
-export function claimObjects(
-  inventory: Inventory,
-  desired: DesiredState,
-  linesOf: (bundle: string) => readonly ManifestLine[],
-): Inventory | undefined {
+export function claimObjects(inventory: Inventory, desired: DesiredState, { linesOf, modeOf }: ClaimRules): Inventory | undefined {
   const draft = new InventoryDraft(inventory.entries);
   const bundles = new Map(inventory.bundles);
   let grown = false;
@@ -24,36 +27,59 @@ export function claimObjects(
       grown = true;
     }
     for (const line of linesOf(bundle.name)) {
-      const prune = options?.prune ?? true;
-      claimObject(draft, line, { bundle, prune, paused: options?.paused ?? false });
+      claimObject(draft, line, {
+        bundle,
+        prune: options?.prune ?? true,
+        paused: options?.paused ?? false,
+        isCorrected: modeOf(bundle.name, line.ref) === DriftMode.Correct,
+        wasComplete: bundle.state === "keep" || inventory.applied.get(bundle.name) === bundle.manifestSet.digest,
+      });
     }
   }
   return grown || draft.isChanged ? { ...inventory, entries: draft.entries, bundles } : undefined;
 }
 
-function claimObject(
-  draft: InventoryDraft,
-  { ref, digest, head }: ManifestLine,
-  { bundle, prune, paused }: { readonly bundle: SliceBundle; readonly prune: boolean; readonly paused: boolean },
-): void {
+function claimObject(draft: InventoryDraft, { ref, digest, head }: ManifestLine, claim: Claim): void {
+  const { bundle, prune, paused } = claim;
   const orphan = !prune || prunePolicyOf(head) === PrunePolicy.Keep;
   const known = draft.get(ref);
-  const applied = known && appliedAs(known, bundle.name, digest);
+  const applied = known && appliedAs(known, digest, claim);
   if (known && applied === known.applied && isClaimOf(known, bundle.name, orphan)) return;
   // Of a paused bundle nothing is created; what has moved into it is its own from now on (E100).
   if (paused && (!known || known.found)) return;
   // What is known of its past (that a Job has run) stays known; what was to become of it does not.
   const { orphan: _, found: __, approved: ___, ...past } = known ?? {};
-  draft.set({ ...past, ref, bundle: bundle.name, ...(orphan && { orphan: true as const }), ...(applied && { applied }) });
+  const isMoved = known !== undefined && known.bundle !== bundle.name;
+  draft.set({
+    ...past,
+    ref,
+    bundle: bundle.name,
+    ...(isMoved && { was: [...(known.was ?? []), known.bundle] }),
+    ...(orphan && { orphan: true as const }),
+    ...(applied && { applied }),
+  });
+}
+
+/** What a slice says of one object and its bundle. */
+interface Claim {
+  readonly bundle: SliceBundle;
+  readonly prune: boolean;
+  readonly paused: boolean;
+  /** Drift of it is written over. */
+  readonly isCorrected: boolean;
+  /** All of the bundle is known to have been applied as it is to be. */
+  readonly wasComplete: boolean;
 }
 
 /**
  * What is noted before an object becomes another: an apply may be done and not answered, and Git may want the first one again. That is
- * a revision to apply then, and no drift to leave alone.
+ * a revision to apply then, and no drift to leave alone. In a pause it becomes nothing.
  */
-function appliedAs({ bundle, applied }: InventoryEntry, wantedBy: string, digest: Digest): AppliedAs | undefined {
-  if (bundle !== wantedBy) return UNSURE;
-  return applied === undefined || applied === digest ? applied : UNSURE;
+function appliedAs({ bundle, applied }: InventoryEntry, digest: Digest, claim: Claim): AppliedAs | undefined {
+  if (bundle !== claim.bundle.name) return UNSURE;
+  if (claim.paused || applied === digest) return applied;
+  if (applied !== undefined) return UNSURE;
+  return claim.isCorrected || claim.wasComplete ? undefined : UNSURE;
 }
 
 /**

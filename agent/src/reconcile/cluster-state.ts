@@ -1,17 +1,20 @@
 import { CodedError } from "@muster/shared/errors";
 import {
   type Action,
+  compareGenerations,
   type Digest,
+  DriftMode,
   describeObjectRef,
   type HeldDeletion,
   type ObjectRefText,
   parseObjectRef,
   type Slice,
+  type SliceBundle,
 } from "@muster/shared/model";
 import { type Backoff, type Clock, createBackoff, type Random } from "@muster/shared/runtime";
 import type { ManifestLine } from "@muster/shared/wire";
 import { askedDelayMs } from "../kube/map-error.ts";
-import { type AppliedAs, EMPTY_INVENTORY, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
+import { type AppliedAs, EMPTY_INVENTORY, type Inventory, type InventoryEntry, UNSURE } from "../plan/inventory.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import { DriftModes } from "./drift-modes.ts";
 import { FlapCounter } from "./flap-counter.ts";
@@ -70,6 +73,8 @@ export class ClusterState {
   resumed = false;
   /** Per object, what this process applied last. */
   readonly lastApplied = new Map<ObjectRefText, AppliedAs>();
+  /** Objects that were applied while they were being deleted: they are to be made anew when they are gone, whatever their drift mode is by then. */
+  readonly comingBack = new Set<ObjectRefText>();
   /** Jobs that were seen to complete and remove themselves, with the digest that they ran as; kept with the inventory. */
   readonly finished = new Map<ObjectRefText, Digest>();
   /** UIDs that the inventory does not have yet: a pass may end before they are written. */
@@ -105,7 +110,7 @@ export class ClusterState {
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Map<ObjectRefText, Waiting>();
   readonly #corrections = new Map<ObjectRefText, Corrections>();
-  #coming: { readonly all: boolean; readonly bundles: ReadonlySet<string> } = NO_PAUSE;
+  #coming: Slice | undefined;
   #superseded = new AbortController();
   readonly #clock: Clock;
   readonly #random: Random;
@@ -133,22 +138,34 @@ export class ClusterState {
     this.ahead.clear();
     this.duplicates = desired ? duplicatesOf(desired.slice) : new Map();
     this.paused = desired ? pausedOf(desired) : new Set();
-    this.coming = undefined;
+    if (desired) this.forgetComing(desired.slice);
     this.#lines = desired ? linesByBundle(desired, this.duplicates) : new Map();
     this.driftModes = new DriftModes(desired, (bundle) => this.linesOf(bundle));
+    for (const ref of this.comingBack) if (this.lastApplied.has(ref) && !this.#isCorrected(ref)) this.lastApplied.set(ref, UNSURE);
   }
 
   /**
-   * A verified slice that is being kept, and not in force yet. Its pauses count at once: whoever pulls the brake does not wait until a
-   * cluster that is in trouble has stored a Secret.
+   * A verified slice that is to come into force, and is not kept yet. Its pauses count at once: whoever pulls the brake does not wait until
+   * a cluster that is in trouble has stored a Secret. One that is older than another that is to come says nothing.
    */
-  set coming(coming: DesiredState | undefined) {
-    this.#coming = coming ? { all: coming.slice.paused === true, bundles: pausedOf(coming) } : NO_PAUSE;
+  noteComing(slice: Slice): void {
+    if (!this.#coming || compareGenerations(slice, this.#coming) >= 0) this.#coming = slice;
   }
 
-  /** Whether a slice that is being kept pauses a bundle. */
+  /** A slice is in force, or will never be. */
+  forgetComing(slice: Slice): void {
+    if (this.#coming && compareGenerations(this.#coming, slice) <= 0) this.#coming = undefined;
+  }
+
+  /** Whether a slice that is to come into force pauses a bundle. */
   isToPause(bundle: string): boolean {
-    return this.#coming.all || this.#coming.bundles.has(bundle);
+    if (!this.#coming) return false;
+    return this.#coming.paused || this.#coming.bundles.some((one) => one.name === bundle && isSaidPaused(one));
+  }
+
+  #isCorrected(ref: ObjectRefText): boolean {
+    const bundle = this.inventory.entries.get(ref)?.bundle;
+    return bundle !== undefined && this.driftModes.of(bundle, ref) === DriftMode.Correct;
   }
 
   /** Objects of a bundle as the slice wants them. */
@@ -159,6 +176,16 @@ export class ClusterState {
   /** A Job that has run as the slice wants it and has removed itself since, or is about to (E132). */
   isFinished({ ref, digest }: Pick<ManifestLine, "ref" | "digest">): boolean {
     return this.finished.get(ref) === digest || this.inventory.entries.get(ref)?.finished === digest;
+  }
+
+  noteComingBack(ref: ObjectRefText, isTerminating: boolean): void {
+    if (isTerminating) this.comingBack.add(ref);
+    else this.comingBack.delete(ref);
+  }
+
+  /** What an object was applied as counts no more; that nobody knows what it is stays true. */
+  forgetApplied(ref: ObjectRefText): void {
+    if (this.lastApplied.get(ref) !== UNSURE) this.lastApplied.delete(ref);
   }
 
   /** There is nothing to apply: this process has done it, or it has run its course. */
@@ -291,9 +318,11 @@ function linesByBundle(
   return lines;
 }
 
-const NO_PAUSE = { all: false, bundles: new Set<string>() };
+function isSaidPaused(bundle: SliceBundle): boolean {
+  return (bundle.state === "desired" ? bundle.options.paused : bundle.paused) === true;
+}
 
-/** A kept bundle is paused if it was when Git could tell. */
+/** A kept bundle is paused as the slice that keeps it says or, if it does not, as it was. */
 function pausedOf(desired: DesiredState): ReadonlySet<string> {
   return new Set(desired.slice.bundles.filter((bundle) => contentOf(bundle, desired)?.options.paused).map((bundle) => bundle.name));
 }

@@ -100,8 +100,8 @@ describe("an apply that was done and not answered", () => {
       await settle(cluster);
       first.answer();
       if (restarts) first.stop();
+      // A new process knows of it by what it finds in the inventory alone.
       const last = restarts ? startAgent({ cluster }) : first;
-      if (restarts) last.reconciler.resume(first.reconciler.desired!);
       await last.take([bundle("report", [configMap("x")])]);
       await last.synced("a");
       await settle(cluster);
@@ -122,6 +122,56 @@ describe("an apply that was done and not answered", () => {
     await synced("a");
     await settle(cluster);
     expect(label()).toEqual({ "muster.dev/bundle": "a" });
+  });
+});
+
+describe("a bundle that gets another name", () => {
+  it("E077: goes on with what was applied under the old one and not answered, as often as it is renamed", async () => {
+    const agent = startAgent();
+    const { cluster, take, synced, bundle: report } = agent;
+    const { apply } = cluster;
+    cluster.apply = async (type, manifest, options) => {
+      const live = await apply(type, manifest, options);
+      if (manifest.metadata.name === "x") throw new CodedError("KUBE_UNREACHABLE", "cut");
+      return live;
+    };
+    const named = (name: string) => [{ ...bundle("correct", [configMap("x")]), name }];
+    await take(named("a"));
+    await vi.waitFor(() => expect(report("a")).toMatchObject({ failed: 1 }));
+    cluster.onCall = ({ verb, ref }) => {
+      if (verb === "apply" && ref === refOf("x")) throw new CodedError("KUBE_THROTTLED", "not now");
+    };
+    await take(named("b"));
+    await vi.waitFor(() => expect(report("b")).toMatchObject({ failed: 1 }));
+    cluster.onCall = undefined;
+    cluster.apply = apply;
+    await take(named("c"));
+    await synced("c");
+    await settle(cluster);
+    expect(cluster.objects.get(refOf("x"))?.metadata["labels"]).toEqual({ "muster.dev/bundle": "c" });
+    expect((await agent.inventory()).entries.get(refOf("x"))).not.toHaveProperty("was");
+  });
+});
+
+describe("an object that Git wants back while it is being deleted", () => {
+  it.each(["report", "off"] as const)("is made anew when it is gone, also in mode %s, which it got meanwhile", async (mode) => {
+    const agent = startAgent();
+    const { cluster, take, synced } = agent;
+    await take([bundle("correct", [configMap("x"), configMap("y")])]);
+    await synced("a");
+    await settle(cluster);
+    const live = cluster.objects.get(refOf("x"))!;
+    const metadata = { ...live.metadata, deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: ["example.com/held"] };
+    cluster.put({ ...live, metadata });
+    await settle(cluster);
+    await take([bundle("correct", [configMap("x", "2"), configMap("y")])]);
+    await vi.waitFor(() => expect(values(cluster)).toMatchObject({ x: "2" }));
+    await settle(cluster);
+    await take([bundle(mode, [configMap("x", "2"), configMap("y")])]);
+    await settle(cluster);
+    cluster.take(refOf("x"));
+    agent.reconciler.trigger();
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", y: "1" }));
   });
 });
 

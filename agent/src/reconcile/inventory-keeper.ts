@@ -10,6 +10,7 @@ import {
   type InventoryEntry,
   mergeInventories,
   parseInventory,
+  UNSURE,
 } from "../plan/inventory.ts";
 import { InventoryDraft } from "../plan/inventory-draft.ts";
 import { type DesiredState, readHighWater } from "../pull/desired-state.ts";
@@ -177,7 +178,7 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     for (const [ref, now] of state.inventory.entries) {
       // The object that came back has the UID of then.
       const uid = then.entries.get(ref)?.uid ?? now.uid;
-      entries.set(ref, { ...now, ...(uid !== undefined && { uid }) });
+      entries.set(ref, { ...now, ...(uid !== undefined && { uid }), ...(now.applied && { applied: UNSURE }) });
     }
     const bundles = new Map([...then.bundles, ...state.inventory.bundles]);
     state.inventory = { entries, applied: new Map(), bundles, rebuilt: true };
@@ -247,7 +248,10 @@ export function createInventoryKeeper(options: InventoryKeeperOptions): Inventor
     async claim(desired) {
       // Most passes have neither a new slice nor a new inventory.
       if (claimed?.desired === desired && claimed.inventory === state.inventory) return;
-      const grown = claimObjects(state.inventory, desired, (bundle) => state.linesOf(bundle));
+      const grown = claimObjects(state.inventory, desired, {
+        linesOf: (bundle) => state.linesOf(bundle),
+        modeOf: (bundle, ref) => state.driftModes.of(bundle, ref),
+      });
       if (grown) await save(grown);
       claimed = { desired, inventory: state.inventory };
     },
@@ -308,9 +312,9 @@ function noteReported(draft: InventoryDraft, state: ClusterState): void {
     for (const { ref, digest } of state.linesOf(bundle.name)) {
       const entry = draft.get(ref);
       const isCorrected = state.driftModes.of(bundle.name, ref) === DriftMode.Correct && !state.paused.has(bundle.name);
-      const asApplied = isCorrected ? undefined : digest;
-      if (!entry || entry.applied === asApplied || state.lastApplied.get(ref) !== digest) continue;
-      const { applied: _, ...rest } = entry;
+      const asApplied = state.comingBack.has(ref) ? UNSURE : isCorrected ? undefined : digest;
+      if (!entry || (entry.applied === asApplied && !entry.was) || state.lastApplied.get(ref) !== digest) continue;
+      const { applied: _, was: __, ...rest } = entry;
       draft.set({ ...rest, ...(asApplied && { applied: asApplied }) });
     }
   }

@@ -172,7 +172,7 @@ describe("what was looked at for an older slice", () => {
     };
     writes(cluster);
     const edit = (name: string) => cluster.put({ ...cluster.objects.get(`web_${name}__ConfigMap`)!, data: { value: "theirs" } });
-    return { ...agent, bundle, edit, held: held.promise, goOn: goOn.resolve };
+    return { ...agent, report: agent.bundle, bundle, edit, held: held.promise, goOn: goOn.resolve };
   }
 
   it("is not written in a pause of the cluster, or of its bundle, that came meanwhile", async () => {
@@ -188,8 +188,8 @@ describe("what was looked at for an older slice", () => {
     }
   });
 
-  it("is not written in a pause that comes with a slice which cannot be kept yet, and everything goes on when that ends", async () => {
-    const { cluster, take, bundle, synced, held, goOn, edit } = await setUp();
+  it("is not written in a pause that comes with a slice which cannot be kept yet, and all goes on with the next one", async () => {
+    const { cluster, take, bundle, report, synced, held, goOn, edit } = await setUp();
     await take(bundle("2"));
     await held;
     const before = cluster.onCall;
@@ -203,11 +203,28 @@ describe("what was looked at for an older slice", () => {
     edit("x");
     await settle(cluster);
     expect(values(cluster)).toEqual({ x: "theirs", y: "1" });
+    expect(report("a")).toMatchObject({ state: "Paused" });
     expect(writes(cluster).filter((write) => /^(apply|delete) [xy]$/.test(write))).toEqual([]);
     cluster.onCall = undefined;
     await take(bundle("3"));
     await synced("a");
     expect(values(cluster)).toEqual({ x: "1", y: "3" });
+  });
+
+  it("is written again when the pause that came with such a slice is taken back by one that cannot be kept either", async () => {
+    const { cluster, take, bundle, held, goOn, edit } = await setUp();
+    await take(bundle("2"));
+    await held;
+    cluster.onCall = (call) => {
+      if (call.ref.includes("muster-state-slice")) throw new CodedError("KUBE_SERVER", "etcd is slow");
+    };
+    await expect(take(bundle("2"), { paused: true })).rejects.toMatchObject({ code: "AGENT_STATE" });
+    goOn();
+    edit("x");
+    await settle(cluster);
+    expect(values(cluster)).toEqual({ x: "theirs", y: "1" });
+    await expect(take(bundle("2"))).rejects.toMatchObject({ code: "AGENT_STATE" });
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "1", y: "2" }));
   });
 
   it("is not deleted when a newer slice wants it again, and its deletion has not failed", async () => {

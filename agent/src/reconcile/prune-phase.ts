@@ -5,7 +5,7 @@ import type { PruneContext, Pruner } from "../apply/pruner.ts";
 import type { AgentFailpoint } from "../failpoints.ts";
 import type { Observer } from "../observe/observer.ts";
 import { dependentsOf } from "../plan/deletion-order.ts";
-import type { Inventory, InventoryEntry } from "../plan/inventory.ts";
+import { bundlesOf, type Inventory, type InventoryEntry } from "../plan/inventory.ts";
 import { type PrunePlan, planPrune, waitsForSuccessor, withoutNamespace } from "../plan/plan-prune.ts";
 import { annotationOf, REPLACE_ANNOTATION } from "../plan/prune-policy.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
@@ -229,7 +229,7 @@ function replacementsIn(desired: DesiredState): ReadonlySet<ObjectRefText> {
 export function pruneContextOf(plan: PrunePlan, desired: DesiredState, inventory: Inventory): Omit<PruneContext, "keep"> {
   const wanted = new Set([...desired.bundles.values()].flatMap((lines) => lines.map(({ ref }) => withoutNamespace(parseObjectRef(ref)))));
   const leaving = new Set(plan.deletions.map((entry) => entry.ref));
-  const bundles = new Set([...inventory.entries.values()].map((entry) => entry.bundle));
+  const bundles = new Set(bundlesOf(inventory));
   const accounts = new Map<string, ServiceAccountRef | undefined>();
   for (const bundle of desired.slice.bundles) {
     bundles.add(bundle.name);

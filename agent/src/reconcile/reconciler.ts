@@ -10,6 +10,7 @@ import {
   type ObjectRefText,
   parseObjectRef,
   type ReportedEvent,
+  type Slice,
   type SliceCondition,
 } from "@muster/shared/model";
 import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
@@ -65,6 +66,8 @@ export interface ReconcilerOptions {
 export interface Reconciler {
   /** Takes over what was kept from the last run; call before {@link run}. */
   resume(desired: DesiredState): void;
+  /** A newer slice is verified, and its manifest sets are not there yet: its pauses count. */
+  coming(slice: Slice): void;
   /** A newer slice, complete and verified; it is kept in the cluster, then applied. Resolves when it is kept. */
   take(desired: DesiredState, fetched: ReadonlyMap<string, Uint8Array>): Promise<void>;
   /** Tries everything again now; with a bundle, applies all of its objects anew. */
@@ -273,15 +276,23 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     );
   }
 
+  function noteComing(slice: Slice): void {
+    state.noteComing(slice);
+    changed();
+    // What one before it held back may go on.
+    wakeup.wake();
+  }
+
   return {
     resume(desired) {
       state.desired = desired;
       state.resumed = true;
       wakeup.wake();
     },
+    coming: noteComing,
     async take(desired, fetched) {
       failpoint("agent.beforeHighWater");
-      state.coming = desired;
+      noteComing(desired.slice);
       await alone(async () => {
         // Of a slice that could be kept in part only, nothing may be dropped until one was kept as a whole.
         blobsToDrop = false;
@@ -294,14 +305,14 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         };
         await keep().catch(async (refusal: unknown) => {
           // Another agent has kept a newer one, which is what comes now.
-          if (CodedError.from(refusal).code === "SLICE_STALE") state.coming = undefined;
+          if (CodedError.from(refusal).code === "SLICE_STALE") state.forgetComing(desired.slice);
           await unlock(refusal, desired, running);
           throw refusal;
         });
         unkept = undefined;
         keeper.kept(desired.slice);
         blobsToDrop = state.desired !== undefined;
-        for (const ref of objectsOfChangedRules(state.desired, desired)) state.lastApplied.delete(ref);
+        for (const ref of objectsOfChangedRules(state.desired, desired)) state.forgetApplied(ref);
         state.desired = desired;
       });
       failpoint("agent.afterHighWater");
@@ -315,7 +326,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     },
     trigger(bundle) {
       state.retryNow();
-      for (const line of bundle ? state.linesOf(bundle) : []) state.lastApplied.delete(line.ref);
+      for (const line of bundle ? state.linesOf(bundle) : []) state.forgetApplied(line.ref);
       wakeup.wake();
     },
     checkState() {

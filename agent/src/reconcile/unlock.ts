@@ -5,6 +5,7 @@ import type { ManifestLine } from "@muster/shared/wire";
 import type { Applier } from "../apply/applier.ts";
 import type { Pruner } from "../apply/pruner.ts";
 import { ADMISSION_GROUP, isDenial } from "../kube/admission.ts";
+import { UNSURE } from "../plan/inventory.ts";
 import { planPrune } from "../plan/plan-prune.ts";
 import { contentOf, type DesiredState } from "../pull/desired-state.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -63,6 +64,7 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
       return (desired.bundles.get(bundle.name) ?? []).filter(isChanged).map((line) => {
         const uid = state.inventory.entries.get(line.ref)?.uid;
         const work = async () => {
+          state.lastApplied.set(line.ref, UNSURE);
           await applier.apply({ line, bundle: bundle.name, options, ...(uid !== undefined && { uid }) }, signal);
           state.lastApplied.set(line.ref, line.digest);
         };

@@ -138,6 +138,9 @@ export function createFakeCluster(): FakeCluster {
         throw new CodedError("KUBE_CONFLICT", "the object has been modified");
       const wanted = cloneJson(manifest);
       wanted.metadata["managedFields"] = [{ manager: "muster", operation: "Apply", fieldsV1: fieldsOf(manifest) }];
+      // An apply ends no deletion.
+      for (const key of ["deletionTimestamp", "finalizers"])
+        if (before?.metadata[key] !== undefined) wanted.metadata[key] ??= before.metadata[key];
       if (before && same(before, wanted)) return cloneJson(before);
       if (options.dryRun)
         return {
