@@ -28,6 +28,8 @@ export interface ApplyOptions {
   readonly force: boolean;
   /** Nothing is stored; the answer is what would be. */
   readonly dryRun?: boolean;
+  /** Asked whenever it is sent, also once more; false: SLICE_STALE. See {@link Cluster.writtenWhile}. */
+  readonly isDue?: () => boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -37,6 +39,8 @@ export interface DeleteOptions {
   readonly uid: string;
   /** Default Background. */
   readonly propagation?: "Background" | "Foreground" | "Orphan";
+  /** As of {@link ApplyOptions}. */
+  readonly isDue?: () => boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -110,7 +114,7 @@ export interface Cluster {
    * ours. Throws IMPERSONATION_FORBIDDEN where we may not act in its name, ACCOUNT_FORBIDDEN where it may not do what is asked.
    */
   as(account: ServiceAccountRef): Cluster;
-  /** The same, written only while `isDue` holds, which is asked right before each write; then throws SLICE_STALE. */
+  /** The same, written only while `isDue` holds, which is asked before each write is handed to a connection; then throws SLICE_STALE. */
   writtenWhile(isDue: () => boolean): Cluster;
   /** Closes the connection pool; of a view that {@link as} or {@link writtenWhile} gave, nothing. */
   close(): Promise<void>;

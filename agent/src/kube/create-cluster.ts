@@ -116,6 +116,7 @@ function clusterOver(transport: KubeTransport, random: Random, base: KubeTranspo
         path: `${resourcePath(type, namespace, name)}?${query}`,
         body: JSON.stringify(manifest),
         contentType: "application/apply-patch+yaml",
+        ...(apply.isDue && { isDue: apply.isDue }),
         ...(apply.signal && { signal: apply.signal }),
       });
     },
@@ -132,6 +133,7 @@ function clusterOver(transport: KubeTransport, random: Random, base: KubeTranspo
             propagationPolicy: options.propagation ?? "Background",
           }),
           contentType: "application/json",
+          ...(options.isDue && { isDue: options.isDue }),
           ...(options.signal && { signal: options.signal }),
         });
         // The answer is the object while finalizers hold it, and a Status once it is gone.

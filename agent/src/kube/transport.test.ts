@@ -18,10 +18,16 @@ afterEach(async () => {
 async function setUp() {
   const dead = new WeakSet<Socket>();
   const open = new Set<Socket>();
-  let served = 0;
+  let count = 0;
+  let cut: (() => void) | undefined;
   server = createServer((request, response) => {
+    count += 1;
+    if (cut) {
+      cut();
+      cut = undefined;
+      return void request.socket.destroy();
+    }
     if (dead.has(request.socket)) return;
-    served += 1;
     // Late enough for all connections to be used at once.
     setTimeout(() => response.end("{}"), 20);
   });
@@ -35,7 +41,11 @@ async function setUp() {
       for (const socket of open) dead.add(socket);
     },
     opened: () => open.size,
-    served: () => served,
+    asked: () => count,
+    /** The next request ends with its connection. */
+    cutNext: (onCut: () => void) => {
+      cut = onCut;
+    },
   };
 }
 
@@ -61,6 +71,18 @@ describe("connections that are half open", () => {
     expect(stuck.map(({ status }) => status)).toEqual(Array.from({ length: CONNECTIONS }, () => "rejected"));
     const next = await Promise.all(Array.from({ length: 2 * CONNECTIONS }, () => transport.send(asked)));
     expect(next).toHaveLength(2 * CONNECTIONS);
+  });
+
+  it("a write that is not due any more is not sent once more after its connection was lost", async () => {
+    const { cutNext, asked: count } = await setUp();
+    let isDue = true;
+    cutNext(() => void (isDue = false));
+    await expect(transport.send({ ...asked, method: "PATCH", isDue: () => isDue })).rejects.toMatchObject({ code: "SLICE_STALE" });
+    expect(count()).toBe(1);
+    isDue = true;
+    cutNext(() => {});
+    expect(await transport.send({ ...asked, method: "PATCH", isDue: () => isDue })).toMatchObject({ status: 200 });
+    expect(count()).toBe(3);
   });
 
   it("a request that its caller gives up costs no connection but its own", async () => {

@@ -2,6 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import { Agent, type Dispatcher } from "undici";
 import type { KubeCredentials } from "./credentials.ts";
 import { errorFromAnswer, errorFromTransport, type RequestSubject } from "./map-error.ts";
+import { refuseUndue } from "./written-while.ts";
 
 /** Largest answer that is read, in bytes. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
@@ -19,6 +20,8 @@ export interface KubeRequest extends RequestSubject {
   readonly contentType?: string;
   readonly accept?: string;
   readonly signal?: AbortSignal;
+  /** Asked whenever it is sent, also once more; false: SLICE_STALE. */
+  readonly isDue?: () => boolean;
   /** User in whose name it is asked. Default: our own. */
   readonly impersonate?: string;
   /** Milliseconds until the answer must be complete. Default 30 000. */
@@ -63,14 +66,17 @@ export function createTransport(options: TransportOptions): KubeTransport {
       bodyTimeout: 60_000,
     });
   let requests = openPool();
-  // A watch may be silent for as long as its own idle limit allows; undici must not end it before.
+  /** Pools that are used no more, and may still wait for answers. */
+  const retired = new Set<Agent>();
   const server = new URL(credentials.server);
   const prefix = server.pathname.replace(/\/+$/, "");
+  // A watch may be silent for as long as its own idle limit allows; undici must not end it before.
   const watches = new Agent({ pipelining: 1, allowH2: false, connect, headersTimeout: 60_000, bodyTimeout: 0 });
 
-  async function dispatch(dispatcher: Agent, request: KubeRequest, fresh: boolean): Promise<Dispatcher.ResponseData> {
+  async function dispatch(pool: () => Agent, request: KubeRequest, fresh: boolean): Promise<Dispatcher.ResponseData> {
     const authorization = await credentials.authorization(fresh);
-    return dispatcher.request({
+    if (request.isDue) refuseUndue(request.isDue);
+    return pool().request({
       origin: server.origin,
       path: `${prefix}${request.path}`,
       method: request.method,
@@ -87,21 +93,21 @@ export function createTransport(options: TransportOptions): KubeTransport {
   }
 
   /** One more try with a token read anew, where it was refused (E262). */
-  async function authorized(dispatcher: Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
-    const answer = await dispatch(dispatcher, request, false);
+  async function authorized(pool: () => Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
+    const answer = await dispatch(pool, request, false);
     if (answer.statusCode !== 401) return answer;
     await answer.body.dump();
-    return dispatch(dispatcher, request, true);
+    return dispatch(pool, request, true);
   }
 
   /** One more try also on a kept connection that had been closed. Not for watches: who watches tries again, and not at once (E265). */
-  async function attempt(dispatcher: Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
+  async function attempt(pool: () => Agent, request: KubeRequest): Promise<Dispatcher.ResponseData> {
     try {
-      return await authorized(dispatcher, request);
+      return await authorized(pool, request);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (request.signal?.aborted || (code !== "UND_ERR_SOCKET" && code !== "ECONNRESET" && code !== "EPIPE")) throw error;
-      return dispatch(dispatcher, request, false);
+      return dispatch(pool, request, false);
     }
   }
 
@@ -109,13 +115,21 @@ export function createTransport(options: TransportOptions): KubeTransport {
   function replacePool(silent: Agent): void {
     if (silent !== requests) return;
     requests = openPool();
+    retired.add(silent);
     // Those that wait for an answer keep their connections, and their deadlines.
-    void silent.close().catch(() => {});
+    void silent.close().then(
+      () => retired.delete(silent),
+      () => retired.delete(silent),
+    );
   }
 
   return {
     async send(request) {
-      const pool = requests;
+      let used = requests;
+      const pool = () => {
+        used = requests;
+        return used;
+      };
       const deadline = startDeadline(request.timeoutMs ?? 30_000, request.signal);
       let status: number;
       let body: string;
@@ -126,7 +140,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
         retryAfter = header(answer, "retry-after");
         body = await readLimited(answer.body);
       } catch (error) {
-        if (deadline.isMissed) replacePool(pool);
+        if (deadline.isMissed) replacePool(used);
         throw error instanceof CodedError ? error : errorFromTransport(error, request);
       } finally {
         deadline.over();
@@ -137,7 +151,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
     async stream(request) {
       let answer: Dispatcher.ResponseData;
       try {
-        answer = await authorized(watches, request);
+        answer = await authorized(() => watches, request);
       } catch (error) {
         throw errorFromTransport(error, request);
       }
@@ -146,7 +160,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
       return answer.body;
     },
     async close() {
-      await Promise.all([requests.destroy(), watches.destroy()]);
+      await Promise.all([...retired, requests, watches].map((pool) => pool.destroy()));
     },
   };
 }
