@@ -44,7 +44,7 @@ export function bundleFile(program: Program): string {
   return PROGRAMS[program].file;
 }
 
-/** One character beyond ASCII, and Node keeps the whole text of a program in two bytes a character: 3 MiB of the agent's memory. */
+/** With one character beyond ASCII in it, Node keeps the text of a program in two bytes a character: 3 MiB of the agent's memory. */
 function toAscii(file: string): void {
   const text = readFileSync(file, "utf8");
   // What esbuild leaves are characters of regular expressions, where an escape says the same.

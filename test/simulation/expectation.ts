@@ -39,7 +39,7 @@ export function expectationOf(taken: readonly Commit[]): Expectation {
   };
   for (const bundle of commit.bundles) if (bundle.objects) want(bundle, true);
   const kept = commit.bundles.filter(({ objects }) => !objects);
-  for (const { name } of kept) want(good.get(name) ?? { name }, false);
+  for (const { name, options } of kept) want(asKept(good.get(name) ?? { name }, options), false);
   const retained = new Set(commit.more.retained);
   for (const ref of retained) if (wanted.has(ref)) retained.delete(ref);
   return {
@@ -49,6 +49,12 @@ export function expectationOf(taken: readonly Commit[]): Expectation {
     keeps: kept.length > 0,
     commit,
   };
+}
+
+/** As it was, but for the pause, of which the slice that keeps it has the say. */
+function asKept({ options, ...bundle }: MadeBundle, said: MadeBundle["options"]): MadeBundle {
+  const { paused: _, ...rest } = options ?? {};
+  return { ...bundle, options: { ...rest, ...(said?.paused && { paused: true }) } };
 }
 
 /** As the hub labels what it renders. */

@@ -121,7 +121,8 @@ export function createRandomGit(random: SeededRandom, { names = NAMES, budget, p
       const kept = random.chance(calm ? 0.05 : 0.12) ? random.pick(BUNDLES) : undefined;
       const gone = random.chance(0.08) ? random.pick(BUNDLES) : undefined;
       const bundles = BUNDLES.filter((bundle) => bundle !== gone).map((name): MadeBundle => {
-        if (name === kept && known.has(name)) return { name };
+        // Of one that cannot be rendered Git can tell the pause all the same.
+        if (name === kept && known.has(name)) return { name, options: optionsOf.get(name)?.paused ? { paused: true } : {} };
         known.add(name);
         return { name, objects: manifestsOf(name), options: optionsOf.get(name) ?? {} };
       });

@@ -151,16 +151,16 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     for (const [ref, entry] of lastInventory.entries) {
       if (now.entries.has(ref)) continue;
       const live = find(ref);
-      if (live && isOurs(live) && isMarked(live) && !mayBeUnknown(bundleOf(live), now))
+      if (live && isOurs(live) && isMarked(live) && !mayBeUnknown(bundleOf(live), entry.bundle, now))
         say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
     }
     lastInventory = now;
   }
 
-  /** Somebody has given it the label of a bundle that the agent does not have, nor objects of: to it that is another fleet's. */
-  function mayBeUnknown(bundle: string | undefined, { entries }: Inventory): boolean {
+  /** Somebody has given it the label of another bundle, which the agent does not have, nor objects of: to it that is another fleet's. */
+  function mayBeUnknown(bundle: string | undefined, own: string, { entries }: Inventory): boolean {
     const isOfNone = [...entries.values()].every((entry) => entry.bundle !== bundle);
-    return isOfNone && mayReign().some(({ slice }) => slice.bundles.every(({ name }) => name !== bundle));
+    return bundle !== own && isOfNone && mayReign().some(({ slice }) => slice.bundles.every(({ name }) => name !== bundle));
   }
 
   function find(ref: ObjectRefText): Manifest | undefined {
@@ -212,6 +212,9 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
       annotationsOf(after)["muster.dev/adopt"] !== "always"
     )
       say("I3", `${describe(request)} belongs to Helm and was taken`);
+    const isStrangers = before && !ours.has(uid) && bundleOf(before)?.startsWith("stranger") === true && !isTouched(ref);
+    if (isStrangers && annotationsOf(after)["muster.dev/adopt"] !== "always")
+      say("I3", `${describe(request)} is another fleet's and was taken`);
     ours.add(uid);
   }
 
@@ -258,10 +261,11 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
 
   /** A kept bundle is as the last slice had it that was complete, kept or not: which of those since the last kept one, only the agent knows. */
   function wantedBefore(ref: ObjectRefText, { generation, bundles }: Slice): Wanted[] {
-    if (!bundles.some(({ state }) => state === "keep")) return [];
     const lastKept = Math.max(0, ...reigns.map((reign) => reign.slice.generation).filter((one) => one < generation));
     const between = [...commits].filter(([one]) => one > lastKept && one < generation);
-    return between.flatMap(([, { commit }]) => expectationOf([commit]).wanted.get(ref) ?? []);
+    const kept = new Set(bundles.flatMap(({ name, state }) => (state === "keep" ? [name] : [])));
+    const wanted = between.flatMap(([, { commit }]) => expectationOf([commit]).wanted.get(ref) ?? []);
+    return wanted.filter(({ bundle }) => kept.has(bundle));
   }
 
   /** undefined: under this slice it may go. */
@@ -297,7 +301,8 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
   }
 
   function isPaused(bundle: string, slice: Slice): boolean {
-    return slice.bundles.some((one) => one.name === bundle && one.state === "desired" && one.options.paused === true);
+    const said = (one: Slice["bundles"][number]) => (one.state === "desired" ? one.options.paused : one.paused);
+    return slice.bundles.some((one) => one.name === bundle && said(one) === true);
   }
 
   function beyondBudget(
