@@ -66,7 +66,7 @@ const MIN_INTERVAL_MS = 50;
 /** And so many times what it took to look at the state, which grows with the objects: telling must not take the time of doing. */
 const REST_FACTOR = 10;
 /** But no longer than this: that something has drifted is told within a second. */
-const MAX_INTERVAL_MS = 750;
+const MAX_INTERVAL_MS = 500;
 /** Events that wait for a hub that takes them; older ones are dropped, because state is what counts (E246). */
 const MAX_EVENTS = 500;
 /** Objects that were seen a moment ago; beyond it their events must do. */
