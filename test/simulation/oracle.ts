@@ -151,16 +151,16 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
     for (const [ref, entry] of lastInventory.entries) {
       if (now.entries.has(ref)) continue;
       const live = find(ref);
-      if (live && isOurs(live) && isMarked(live) && !mayBeUnknown(bundleOf(live), entry.bundle, now))
+      if (live && isOurs(live) && isMarked(live) && !mayBeUnknown(bundleOf(live), entry, now))
         say("I5", `${ref} left the inventory (of ${entry.bundle}) while it is in the cluster and ours`);
     }
     lastInventory = now;
   }
 
   /** Somebody has given it the label of another bundle, which the agent does not have, nor objects of: to it that is another fleet's. */
-  function mayBeUnknown(bundle: string | undefined, own: string, { entries }: Inventory): boolean {
-    const isOfNone = [...entries.values()].every((entry) => entry.bundle !== bundle);
-    return bundle !== own && isOfNone && mayReign().some(({ slice }) => slice.bundles.every(({ name }) => name !== bundle));
+  function mayBeUnknown(bundle = "", own: InventoryEntry, { entries }: Inventory): boolean {
+    const isOfNone = [own, ...entries.values()].every((entry) => entry.bundle !== bundle) && !own.was?.includes(bundle);
+    return isOfNone && mayReign().some(({ slice }) => slice.bundles.every(({ name }) => name !== bundle));
   }
 
   function find(ref: ObjectRefText): Manifest | undefined {

@@ -185,7 +185,8 @@ function whyNotOurs(live: Manifest, entry: InventoryEntry, { isKnown }: PruneCon
   const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
   // Its label was taken off, or says that another fleet has it now (E077).
   if (typeof bundle !== "string") return `the label ${BUNDLE_LABEL} was taken off`;
-  if (!isKnown(bundle)) return `the label ${BUNDLE_LABEL} names the bundle ${bundle}, which is not of this agent`;
+  if (!isKnown(bundle) && !entry.was?.includes(bundle))
+    return `the label ${BUNDLE_LABEL} names the bundle ${bundle}, which is not of this agent`;
   // A controller that has made it its own deletes it when it wants to (E090).
   const controller = controllerOf(live);
   return controller && `it belongs to ${controller}`;

@@ -114,7 +114,7 @@ export interface Cluster {
    * ours. Throws IMPERSONATION_FORBIDDEN where we may not act in its name, ACCOUNT_FORBIDDEN where it may not do what is asked.
    */
   as(account: ServiceAccountRef): Cluster;
-  /** The same, written only while `isDue` holds, which is asked before each write is handed to a connection; then throws SLICE_STALE. */
+  /** The same, written only while `isDue` holds, which is asked when a write is handed to the connections; then throws SLICE_STALE. */
   writtenWhile(isDue: () => boolean): Cluster;
   /** Closes the connection pool; of a view that {@link as} or {@link writtenWhile} gave, nothing. */
   close(): Promise<void>;

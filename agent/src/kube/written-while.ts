@@ -8,8 +8,8 @@ export function refuseUndue(isDue: () => boolean): void {
 
 /**
  * A view of a cluster that is written only while what is done is still to be done: a read that hung for a minute must not be followed by
- * a write that a newer slice, or a pause, has made wrong (I3, I7). Asked last, when a write is handed to a connection, and again before it is
- * sent once more; what is on its way is not called back. Reads and dry runs are always let through.
+ * a write that a newer slice, or a pause, has made wrong (I3, I7). Asked last, when a write is handed to the connections, an apply or a
+ * deletion also before it is sent once more; what is on its way, or waits for a free connection, is not called back. Reads and dry runs are always let through.
  */
 export function writtenWhile(cluster: Cluster, isDue: () => boolean): Cluster {
   const onlyIfDue = () => refuseUndue(isDue);

@@ -52,9 +52,12 @@ export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory 
   for (const [ref, entry] of mine.entries) {
     const other = entries.get(ref);
     const uid = entry.uid ?? other?.uid;
-    // What one of them has begun to make of it, the other does not know.
-    const unsure = entry.applied !== undefined && other?.applied === UNSURE && { applied: UNSURE as AppliedAs };
-    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }), ...unsure });
+    // What one of them has made of it, the other does not know.
+    const unsure = other && other.applied !== entry.applied && { applied: UNSURE as AppliedAs };
+    const was = other
+      ? [...new Set([...(entry.was ?? []), ...(other.was ?? []), other.bundle])].filter((name) => name !== entry.bundle)
+      : [];
+    entries.set(ref, { ...entry, ...(uid !== undefined && { uid }), ...unsure, ...(was.length > 0 && { was }) });
   }
   const applied = new Map([...mine.applied].filter(([bundle, digest]) => theirs.applied.get(bundle) === digest));
   const bundles = new Map([...theirs.bundles, ...mine.bundles]);
@@ -63,12 +66,11 @@ export function mergeInventories(mine: Inventory, theirs: Inventory): Inventory 
 
 const knownBundles = new WeakMap<Inventory, ReadonlySet<string>>();
 
-/** Every bundle that objects are of, or may still be labelled as. Inventories do not change, so that each is looked through once. */
+/** Every bundle that objects are of. Inventories do not change, so that each is looked through once. */
 export function bundlesOf(inventory: Inventory): ReadonlySet<string> {
   const known = knownBundles.get(inventory);
   if (known) return known;
-  const bundles = new Set<string>();
-  for (const { bundle, was = [] } of inventory.entries.values()) for (const name of [bundle, ...was]) bundles.add(name);
+  const bundles = new Set([...inventory.entries.values()].map(({ bundle }) => bundle));
   knownBundles.set(inventory, bundles);
   return bundles;
 }

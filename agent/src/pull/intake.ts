@@ -103,7 +103,7 @@ export function createIntake(options: IntakeOptions): Intake {
 
   /** A pause does not wait until what is being taken is kept, or is given up. Whether the message is good is judged in its turn. */
   function announce(message: string): void {
-    if (message === atWork || message === announced) return;
+    if (message === atWork || message === announced || message === options.current()?.message) return;
     announced = message;
     try {
       const { slice, digest } = decodeSlice(message, pinned);
@@ -165,6 +165,7 @@ export function createIntake(options: IntakeOptions): Intake {
         atWork = message;
         const retryMs = message === undefined ? undefined : await take(message);
         atWork = undefined;
+        announced = undefined;
         if (waiting === undefined) await wakeup.wait(retryMs, signal, clock);
       }
     },

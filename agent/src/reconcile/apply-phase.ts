@@ -163,7 +163,7 @@ async function applyOne(phase: ApplyPhase, turn: Turn, line: ManifestLine, signa
       line,
       bundle: turn.bundle,
       options: turn.options,
-      isKnown: (name: string) => isKnownBundle(state, name),
+      isKnown: (name: string) => isKnownBundle(state, name) || state.inventory.entries.get(ref)?.was?.includes(name) === true,
       isDue,
       dryRun,
       ...(uid && { uid }),

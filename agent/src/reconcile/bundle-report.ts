@@ -120,9 +120,11 @@ export function reportBundle(bundle: SliceBundle, state: ClusterState, observer:
   /** What a pause keeps back (E100). */
   function pausing(): Pick<BundleReport, "state" | "reason" | "message"> | undefined {
     if (state.desired?.slice.paused) return { state: SyncState.Paused, reason: "Paused" };
-    if (state.isToPause(bundle.name) && !options.pausedAsItIs)
-      return { state: SyncState.Paused, reason: "Paused", message: "paused in Git; the slice that says so is not kept yet" };
-    if (!state.paused.has(bundle.name) || options.pausedAsItIs) return undefined;
+    if (options.pausedAsItIs) return undefined;
+    if (!state.paused.has(bundle.name))
+      return state.isToPause(bundle.name)
+        ? { state: SyncState.Paused, reason: "Paused", message: "paused in Git; the slice that says so is not in force yet" }
+        : undefined;
     const frozen = state.frozen.filter((entry) => entry.bundle === bundle.name).length;
     const waits = [
       ...(pending > 0 ? [`${pending} of ${lines.length} objects are not applied`] : []),
@@ -204,7 +206,7 @@ export function reportCluster(state: ClusterState, observer: Observer, sliceProb
   const bundles = (slice?.bundles ?? []).map((bundle) => reportBundle(bundle, state, observer));
   // A pause takes nothing away from what was applied before it.
   const isDone = (bundle: SliceBundle, report: BundleReport | undefined) =>
-    isApplied(report) || (state.paused.has(bundle.name) && isApplied(reportBundle(bundle, state, observer, { pausedAsItIs: true })));
+    isApplied(report) || (report?.state === SyncState.Paused && isApplied(reportBundle(bundle, state, observer, { pausedAsItIs: true })));
   const done = slice?.bundles.every((bundle, index) => isDone(bundle, bundles[index])) ?? false;
   const generation = slice && { epoch: slice.epoch, generation: slice.generation };
   return {

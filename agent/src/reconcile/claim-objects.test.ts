@@ -41,10 +41,11 @@ describe("the claim of an object that the inventory has", () => {
     const moved = { ref: REF, bundle: "a", uid: "u1", applied: "unsure" };
     expect(await claimed({ bundle: "b", applied: await digestOfX() })).toEqual({ ...moved, was: ["b"] });
     expect(await claimed({ bundle: "b", was: ["c"] })).toEqual({ ...moved, was: ["c", "b"] });
+    expect(await claimed({ bundle: "b", was: ["a", "b"] })).toEqual({ ...moved, was: ["b"] });
     expect(await claimed({ applied: await digestOfX() })).toBeUndefined();
   });
 
-  it("nor is it of one that is only reported from now on, and whose bundle was never complete as this slice has it", async () => {
+  it("nor is it of one whose drift was corrected until now, and is only reported from now on", async () => {
     expect(await claimed({}, {}, DriftMode.Report)).toEqual({ ref: REF, bundle: "a", uid: "u1", applied: "unsure" });
   });
 

@@ -32,7 +32,6 @@ export function claimObjects(inventory: Inventory, desired: DesiredState, { line
         prune: options?.prune ?? true,
         paused: options?.paused ?? false,
         isCorrected: modeOf(bundle.name, line.ref) === DriftMode.Correct,
-        wasComplete: bundle.state === "keep" || inventory.applied.get(bundle.name) === bundle.manifestSet.digest,
       });
     }
   }
@@ -48,13 +47,14 @@ function claimObject(draft: InventoryDraft, { ref, digest, head }: ManifestLine,
   // Of a paused bundle nothing is created; what has moved into it is its own from now on (E100).
   if (paused && (!known || known.found)) return;
   // What is known of its past (that a Job has run) stays known; what was to become of it does not.
-  const { orphan: _, found: __, approved: ___, ...past } = known ?? {};
-  const isMoved = known !== undefined && known.bundle !== bundle.name;
+  const { orphan: _, found: __, approved: ___, was: ____, ...past } = known ?? {};
+  // A label that it may still have.
+  const was = known ? [...new Set([...(known.was ?? []), known.bundle])].filter((name) => name !== bundle.name) : [];
   draft.set({
     ...past,
     ref,
     bundle: bundle.name,
-    ...(isMoved && { was: [...(known.was ?? []), known.bundle] }),
+    ...(was.length > 0 && { was }),
     ...(orphan && { orphan: true as const }),
     ...(applied && { applied }),
   });
@@ -67,19 +67,17 @@ interface Claim {
   readonly paused: boolean;
   /** Drift of it is written over. */
   readonly isCorrected: boolean;
-  /** All of the bundle is known to have been applied as it is to be. */
-  readonly wasComplete: boolean;
 }
 
 /**
  * What is noted before an object becomes another: an apply may be done and not answered, and Git may want the first one again. That is
- * a revision to apply then, and no drift to leave alone. In a pause it becomes nothing.
+ * a revision to apply then, and no drift to leave alone. Nor is it where drift was corrected until now: what had come over the object
+ * by then was to go. While its bundle is paused an object becomes nothing, unless it was another bundle's.
  */
 function appliedAs({ bundle, applied }: InventoryEntry, digest: Digest, claim: Claim): AppliedAs | undefined {
   if (bundle !== claim.bundle.name) return UNSURE;
   if (claim.paused || applied === digest) return applied;
-  if (applied !== undefined) return UNSURE;
-  return claim.isCorrected || claim.wasComplete ? undefined : UNSURE;
+  return applied === undefined && claim.isCorrected ? undefined : UNSURE;
 }
 
 /**

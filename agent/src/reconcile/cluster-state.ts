@@ -110,7 +110,7 @@ export class ClusterState {
   /** Deleted, but finalizers are outstanding. */
   readonly terminating = new Map<ObjectRefText, Waiting>();
   readonly #corrections = new Map<ObjectRefText, Corrections>();
-  #coming: Slice | undefined;
+  #coming: { readonly slice: Slice; readonly bundles: ReadonlySet<string> } | undefined;
   #superseded = new AbortController();
   readonly #clock: Clock;
   readonly #random: Random;
@@ -146,21 +146,25 @@ export class ClusterState {
 
   /**
    * A verified slice that is to come into force, and is not kept yet. Its pauses count at once: whoever pulls the brake does not wait until
-   * a cluster that is in trouble has stored a Secret. One that is older than another that is to come says nothing.
+   * a cluster that is in trouble has stored a Secret. They count as long as nothing newer has come, also if the slice itself turns out
+   * to be one that cannot be taken. One that is not newer than what is known says nothing. Gives true if it does.
    */
-  noteComing(slice: Slice): void {
-    if (!this.#coming || compareGenerations(slice, this.#coming) >= 0) this.#coming = slice;
+  noteComing(slice: Slice): boolean {
+    const known = this.#coming?.slice ?? this.#desired?.slice;
+    if (known && compareGenerations(slice, known) <= 0) return false;
+    const bundles = new Set(slice.bundles.filter(isSaidPaused).map(({ name }) => name));
+    this.#coming = { slice, bundles };
+    return true;
   }
 
   /** A slice is in force, or will never be. */
   forgetComing(slice: Slice): void {
-    if (this.#coming && compareGenerations(this.#coming, slice) <= 0) this.#coming = undefined;
+    if (this.#coming && compareGenerations(this.#coming.slice, slice) <= 0) this.#coming = undefined;
   }
 
   /** Whether a slice that is to come into force pauses a bundle. */
   isToPause(bundle: string): boolean {
-    if (!this.#coming) return false;
-    return this.#coming.paused || this.#coming.bundles.some((one) => one.name === bundle && isSaidPaused(one));
+    return this.#coming !== undefined && (this.#coming.slice.paused || this.#coming.bundles.has(bundle));
   }
 
   #isCorrected(ref: ObjectRefText): boolean {

@@ -170,7 +170,6 @@ describe("an object that Git wants back while it is being deleted", () => {
     await take([bundle(mode, [configMap("x", "2"), configMap("y")])]);
     await settle(cluster);
     cluster.take(refOf("x"));
-    agent.reconciler.trigger();
     await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2", y: "1" }));
   });
 });

@@ -2,7 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import type { BundleOptions, Manifest, ObjectRefText } from "@muster/shared/model";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { configMap } from "../pull/testing/slice-maker.ts";
-import { settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
+import { maker, settle, startAgent, stopAgents, values, writes } from "./testing/fake-agent.ts";
 
 afterEach(stopAgents);
 
@@ -209,6 +209,24 @@ describe("what was looked at for an older slice", () => {
     await take(bundle("3"));
     await synced("a");
     expect(values(cluster)).toEqual({ x: "1", y: "3" });
+  });
+
+  it("is not written from when a slice that pauses is known, though it is not there yet, until a newer one takes that back", async () => {
+    const { cluster, synced, take, bundle, held, goOn, reconciler, report } = await setUp();
+    await take(bundle("2"));
+    await held;
+    const pauses = maker.make(bundle("2"), { paused: true }).slice;
+    const goesOn = maker.make(bundle("2")).slice;
+    reconciler.coming(pauses);
+    goOn();
+    await settle(cluster);
+    expect(values(cluster)["y"]).toBe("1");
+    expect(report("a")).toMatchObject({ state: "Paused" });
+    // What is older than another one says nothing any more.
+    reconciler.coming(goesOn);
+    reconciler.coming(pauses);
+    await synced("a");
+    expect(values(cluster)["y"]).toBe("2");
   });
 
   it("is written again when the pause that came with such a slice is taken back by one that cannot be kept either", async () => {

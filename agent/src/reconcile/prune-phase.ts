@@ -128,6 +128,7 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     state.shielded.delete(ref);
     observer.forget(ref);
     state.lastApplied.delete(ref);
+    state.comingBack.delete(ref);
     state.finished.delete(ref);
     state.lastAction.delete(ref);
     state.failures.delete(ref);

@@ -2,6 +2,7 @@ import { CodedError } from "@muster/shared/errors";
 import {
   type Action,
   type ClusterReport,
+  DriftKind,
   describeObjectRef,
   formatRevision,
   type Manifest,
@@ -148,6 +149,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const ran = finished && state.lastApplied.get(ref);
     if (ran && ran !== UNSURE) state.finished.set(ref, ran);
   });
+  observer.onChange(({ ref, drift }) => {
+    // Its name is free again.
+    if (drift?.kind === DriftKind.Missing && state.comingBack.has(ref)) state.retrySoon([ref]);
+  });
   /** Says who changes an object back each time, once for each fight (E039). */
   function tellFight(observation: Observation): void {
     const { ref, drift, bundle } = observation;
@@ -277,7 +282,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   function noteComing(slice: Slice): void {
-    state.noteComing(slice);
+    if (!state.noteComing(slice)) return;
     changed();
     // What one before it held back may go on.
     wakeup.wake();
@@ -305,7 +310,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         };
         await keep().catch(async (refusal: unknown) => {
           // Another agent has kept a newer one, which is what comes now.
-          if (CodedError.from(refusal).code === "SLICE_STALE") state.forgetComing(desired.slice);
+          if (CodedError.from(refusal).code === "SLICE_STALE") {
+            state.forgetComing(desired.slice);
+            wakeup.wake();
+          }
           await unlock(refusal, desired, running);
           throw refusal;
         });

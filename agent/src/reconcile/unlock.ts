@@ -45,11 +45,14 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
     }
   }
 
+  /** A slice that is newer still may pause it. */
+  const isDue = (bundle: string) => () => !state.isToPause(bundle);
+
   function deletions(desired: DesiredState, signal: AbortSignal): Task[] {
     const plan = planPrune(state.inventory, desired.slice, ownNamespace);
     const context = { ...pruneContextOf(plan, desired, state.inventory), keep: false };
     const left = plan.deletions.filter(({ ref }) => isAdmission(ref));
-    return left.map((entry) => ({ ref: entry.ref, work: () => prune(entry, context, signal) }));
+    return left.map((entry) => ({ ref: entry.ref, work: () => prune(entry, { ...context, isDue: isDue(entry.bundle) }, signal) }));
   }
 
   function changes(desired: DesiredState, signal: AbortSignal): Task[] {
@@ -65,7 +68,8 @@ export function createUnlock(options: UnlockOptions): (refusal: unknown, desired
         const uid = state.inventory.entries.get(line.ref)?.uid;
         const work = async () => {
           state.lastApplied.set(line.ref, UNSURE);
-          await applier.apply({ line, bundle: bundle.name, options, ...(uid !== undefined && { uid }) }, signal);
+          const task = { line, bundle: bundle.name, options, isDue: isDue(bundle.name), ...(uid !== undefined && { uid }) };
+          await applier.apply(task, signal);
           state.lastApplied.set(line.ref, line.digest);
         };
         return { ref: line.ref, work };
