@@ -204,17 +204,12 @@ export function createOracle({ api, memory, nowMs, touchedMs }: OracleOptions): 
       if (isOutdated(write)) strays.add(uid);
       else say("I5", `${describe(request)} was applied and is not in the inventory`);
     }
-    if (
-      before &&
-      !ours.has(uid) &&
-      !isMarked(before) &&
-      annotationsOf(before)["meta.helm.sh/release-name"] &&
-      annotationsOf(after)["muster.dev/adopt"] !== "always"
-    )
-      say("I3", `${describe(request)} belongs to Helm and was taken`);
-    const isStrangers = before && !ours.has(uid) && bundleOf(before)?.startsWith("stranger") === true && !isTouched(ref);
-    if (isStrangers && annotationsOf(after)["muster.dev/adopt"] !== "always")
-      say("I3", `${describe(request)} is another fleet's and was taken`);
+    const isFound = before && !ours.has(uid) && !isMarked(before) && annotationsOf(after)["muster.dev/adopt"] !== "always";
+    // An apply of what is not there has no precondition: it takes what is made between the look and itself.
+    if (isFound && !isTouched(ref)) {
+      if (annotationsOf(before)["meta.helm.sh/release-name"]) say("I3", `${describe(request)} belongs to Helm and was taken`);
+      if (bundleOf(before) !== undefined) say("I3", `${describe(request)} is another fleet's and was taken`);
+    }
     ours.add(uid);
   }
 

@@ -157,7 +157,7 @@ function whoWaits(
 }
 
 /** Why an object of the simulation is refused by the API server, or must not become ours. */
-function whyRefused(manifest: Manifest, { api, oracle, memory, disturbed }: RestScope): string | undefined {
+function whyRefused(manifest: Manifest, { api, oracle, memory, newest, disturbed }: RestScope): string | undefined {
   if (manifest["dta"] !== undefined) return "its manifest has a field that there is not";
   const { namespace, kind, name, group } = objectRefOf(manifest);
   const definition = formatObjectRef({ ...DEFINITIONS, namespace: "", name: `${kind.toLowerCase()}s.${group}` });
@@ -169,9 +169,11 @@ function whyRefused(manifest: Manifest, { api, oracle, memory, disturbed }: Rest
   if (there?.["immutable"] === true && !isOurs(there, oracle)) return "it cannot be changed, and is not ours";
   if (there === undefined || annotationsOf(manifest)["muster.dev/adopt"] === "always") return undefined;
   const bundle = bundleOf(there);
-  const isKnown = bundle !== undefined && !bundle.startsWith("stranger");
+  const { entries } = memory.inventory();
+  const entry = entries.get(formatObjectRef(objectRefOf(manifest)));
+  const known = [...newest.bundles.map(({ name }) => name), ...[...entries.values()].map((one) => one.bundle), ...(entry?.was ?? [])];
+  const isKnown = bundle !== undefined && known.includes(bundle);
   if (annotationsOf(there)["meta.helm.sh/release-name"] !== undefined && !isKnown) return "it is Helm's";
-  const entry = memory.inventory().entries.get(formatObjectRef(objectRefOf(manifest)));
   return bundle === undefined || isKnown || entry?.uid === there.metadata["uid"] ? undefined : "it is another fleet's";
 }
 
