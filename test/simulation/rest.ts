@@ -146,8 +146,11 @@ function whoWaits(
   live: ReadonlyMap<ObjectRefText, Manifest>,
   stuck: ReadonlySet<string>,
 ): string | undefined {
+  const { entries, bundles } = memory.inventory();
   const depends = new Set(commit.bundles.filter(({ options }) => options?.dependsOn?.includes(bundle)).map(({ name }) => name));
-  const waiting = [...memory.inventory().entries.values()].find((entry) => {
+  // Of those that have left Git themselves only the inventory tells.
+  for (const [name, { dependsOn = [] }] of bundles) if (dependsOn.includes(bundle)) depends.add(name);
+  const waiting = [...entries.values()].find((entry) => {
     const object = live.get(entry.ref);
     if (!depends.has(entry.bundle) || covers(entry.ref)) return false;
     // Of one that is stuck, whether it is there is not looked at before it is its turn.

@@ -162,6 +162,11 @@ export class ClusterState {
     if (this.#coming && compareGenerations(this.#coming.slice, slice) <= 0) this.#coming = undefined;
   }
 
+  /** Whether a newer slice than the one in force is verified, and waits for its manifest sets or to be kept. */
+  get isNewerComing(): boolean {
+    return this.#coming !== undefined;
+  }
+
   /** Whether a slice that is to come into force pauses a bundle. */
   isToPause(bundle: string): boolean {
     return this.#coming !== undefined && (this.#coming.slice.paused || this.#coming.bundles.has(bundle));

@@ -229,6 +229,26 @@ describe("what was looked at for an older slice", () => {
     expect(values(cluster)["y"]).toBe("2");
   });
 
+  it("is not deleted while a newer slice is known that may want it, though it cannot be kept yet; then as that one says", async () => {
+    const { cluster, synced, take, held, goOn } = await setUp();
+    await take([{ name: "a", objects: [configMap("x")] }]);
+    await held;
+    const before = cluster.onCall;
+    cluster.onCall = (call) => {
+      if (call.ref.includes("muster-state-slice")) throw new CodedError("KUBE_SERVER", "etcd is slow");
+      return before?.(call);
+    };
+    const wantsIt = [{ name: "a", objects: [configMap("x"), configMap("y")] }];
+    await expect(take(wantsIt)).rejects.toMatchObject({ code: "AGENT_STATE" });
+    goOn();
+    await settle(cluster);
+    expect(writes(cluster).filter((write) => write === "delete y")).toEqual([]);
+    cluster.onCall = undefined;
+    await take([{ name: "a", objects: [configMap("x", "2")] }]);
+    await synced("a");
+    await vi.waitFor(() => expect(values(cluster)).toEqual({ x: "2" }));
+  });
+
   it("is written again when the pause that came with such a slice is taken back by one that cannot be kept either", async () => {
     const { cluster, take, bundle, held, goOn, edit } = await setUp();
     await take(bundle("2"));

@@ -104,9 +104,9 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const gone: ObjectRefText[] = [];
     const open = plan.protected.filter((entry) => !state.mustWait(state.shielded, entry.ref));
     const context = open.length > 0 && pruneContextOf(plan, desired, state.inventory);
+    const due = () => isDue(desired);
     for (const entry of context ? open : []) {
-      const due = () => isDue(entry, desired);
-      if (!due()) continue;
+      if (!due()) break;
       if (context && (await isGone(entry, { ...context, isDue: due, keep: false, isProtected: true }, signal))) gone.push(entry.ref);
     }
     return gone;
@@ -160,9 +160,9 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     return (entry: InventoryEntry, gone: ReadonlySet<ObjectRefText>) => !mustWaitFor(dependents(entry, gone), entry) && !mustStay(entry);
   }
 
-  /** What was to be done to an object is still to be done. */
-  function isDue({ bundle }: InventoryEntry, desired: DesiredState): boolean {
-    return state.desired === desired && !state.isToPause(bundle);
+  /** A newer slice may want again what this one did not (I3), also one that is verified and cannot be kept yet. */
+  function isDue(desired: DesiredState): boolean {
+    return state.desired === desired && !state.isNewerComing;
   }
 
   /** Gives the objects that are gone, or not ours. */
@@ -170,13 +170,12 @@ export function createPrunePhase(options: PrunePhaseOptions): (desired: DesiredS
     const gone = new Set<ObjectRefText>();
     if (plan.released.length + plan.deletions.length === 0) return gone;
     const context = pruneContextOf(plan, desired, state.inventory);
+    const due = () => isDue(desired);
     const kept = new Set(plan.released);
     const replacing = replacementsIn(desired);
     const mayBeDeleted = deletable(plan, desired, replacing);
     for (const entry of [...plan.released, ...plan.deletions]) {
-      // A newer slice may want again what this one did not (I3).
-      const due = () => isDue(entry, desired);
-      if (!due()) continue;
+      if (!due()) break;
       const keep = kept.has(entry);
       if (!keep && !mayBeDeleted(entry, gone)) continue;
       if (state.mustWait(state.pruneFailures, entry.ref) || state.mustWait(state.terminating, entry.ref)) continue;
