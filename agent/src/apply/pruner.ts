@@ -3,7 +3,6 @@ import {
   BUNDLE_LABEL,
   describeObjectRef,
   FIELD_MANAGER,
-  isJsonObject,
   type Manifest,
   type ObjectRef,
   objectRefOf,
@@ -20,7 +19,7 @@ import type { Observer } from "../observe/observer.ts";
 import type { InventoryEntry } from "../plan/inventory.ts";
 import { PROPAGATION_ANNOTATION, PRUNE_ANNOTATION, PrunePolicy, propagationOf, prunePolicyOf } from "../plan/prune-policy.ts";
 import { refuseUnsafeDeletion } from "./deletion-guards.ts";
-import { controllerOf } from "./foreign-owner.ts";
+import { bundleOf, controllerOf } from "./foreign-owner.ts";
 
 /** What came of the deletion of one object. */
 export interface PruneResult {
@@ -181,10 +180,9 @@ function whyNotOurs(live: Manifest, entry: InventoryEntry, { isKnown }: PruneCon
   // Deleted and made anew by somebody else (E076), or made by somebody before we could: a copy has our label, too.
   if (entry.uid !== live.metadata["uid"] && !isAppliedByUs(live))
     return entry.uid === undefined ? "somebody else has made it" : "somebody has made it anew";
-  const labels = live.metadata["labels"];
-  const bundle = isJsonObject(labels) ? labels[BUNDLE_LABEL] : undefined;
+  const bundle = bundleOf(live);
   // Its label was taken off, or says that another fleet has it now (E077).
-  if (typeof bundle !== "string") return `the label ${BUNDLE_LABEL} was taken off`;
+  if (bundle === undefined) return `the label ${BUNDLE_LABEL} was taken off`;
   if (!isKnown(bundle) && !entry.was?.includes(bundle))
     return `the label ${BUNDLE_LABEL} names the bundle ${bundle}, which is not of this agent`;
   // A controller that has made it its own deletes it when it wants to (E090).
