@@ -25,6 +25,11 @@ export interface AgentProcess extends Caller {
   /** Stands still, as SIGSTOP makes it; what comes meanwhile is heard at the thaw. */
   freeze(): void;
   thaw(): void;
+  /**
+   * Ends what a killed process still waits for, once its history is over. Node keeps every combined signal that somebody listens to
+   * for as long as the program runs, and with it all that the dead process knew.
+   */
+  bury(): void;
 }
 
 /** Options of {@link startProcess}. */
@@ -61,6 +66,8 @@ export function startProcess(options: ProcessOptions): AgentProcess {
   const { time, random, onEnd } = options;
   let alive = true;
   let frozen: (() => void)[] | undefined;
+  const everything = new AbortController();
+  const controllers = [everything];
   const process: AgentProcess = {
     name: options.name,
     get alive() {
@@ -82,6 +89,9 @@ export function startProcess(options: ProcessOptions): AgentProcess {
       frozen = undefined;
       for (const work of waiting) process.hear(work);
     },
+    bury() {
+      for (const controller of controllers) controller.abort(new Error("the history is over"));
+    },
   };
   const clock = time.clock(process.hear);
   const base = { clock, random: random.next, logger: silentLogger() };
@@ -95,6 +105,7 @@ export function startProcess(options: ProcessOptions): AgentProcess {
 
   function lifecycle(): Lifecycle {
     const controller = new AbortController();
+    controllers.push(controller);
     return {
       signal: controller.signal,
       onStop: () => {},
@@ -108,7 +119,7 @@ export function startProcess(options: ProcessOptions): AgentProcess {
   const turns = takeTurns({
     ...base,
     lease,
-    signal: new AbortController().signal,
+    signal: everything.signal,
     start() {
       failpoint("agent.afterLease");
       const turn = lifecycle();

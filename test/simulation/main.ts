@@ -94,7 +94,11 @@ async function tellFailed(seed: number): Promise<void> {
 
 function play(task: WorkerTask, hear: (report: SeedReport) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: task });
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+      workerData: task,
+      // Little outlives its seed: with room for the young, most of it is gone before anybody collects it.
+      resourceLimits: { maxYoungGenerationSizeMb: 96 },
+    });
     worker.on("message", hear);
     worker.on("error", reject);
     worker.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));

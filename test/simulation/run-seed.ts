@@ -60,10 +60,10 @@ export async function runSeed(seed: number, { sabotage, length }: SeedOptions = 
   } catch (error) {
     world.oracle.say("I15", error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
-  for (const agent of world.agents) agent.kill();
   const kills = [...world.kills.values()].reduce((sum, count) => sum + count, 0);
   const { trace, oracle, requests } = world;
   const digest = createHash("sha256").update(trace.join("\n")).digest("hex");
+  world.end();
   return { seed, findings: oracle.findings, trace, digest, steps: world.time.steps, requests, kills, convergedMs };
 }
 

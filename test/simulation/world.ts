@@ -79,6 +79,8 @@ export interface World {
   forge(): void;
   cutWatches(): void;
   rest(): RestScope;
+  /** Ends every process, and what those that were killed still hold. */
+  end(): void;
 }
 
 /** Streams of chance: what one uses up moves no other. */
@@ -228,6 +230,10 @@ export function createWorld(chances: Chances, sabotage: Sabotage = {}): World {
       for (const [agent, link] of links) if (agent.alive) link.cut();
     },
     rest: () => ({ api, memory, oracle, disturbed: strangers.disturbed, newest, generation: made.at(-1)?.slice.generation ?? 0 }),
+    end() {
+      for (const agent of agents) agent.kill();
+      for (const agent of agents) agent.bury();
+    },
   };
   return world;
 }

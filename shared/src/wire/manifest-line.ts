@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 import {
   type Digest,
   formatObjectRef,
@@ -9,6 +9,7 @@ import {
   objectRefOf,
   parseObjectRef,
 } from "../model/index.ts";
+import { compress } from "./compress.ts";
 import { digestBytes } from "./digest.ts";
 
 /**
@@ -34,7 +35,7 @@ const SPEAKING = ["muster.dev/", "helm.sh/"];
 /** Manifests that lie together; compressed as soon as there are enough of them. */
 interface Block {
   length: number;
-  compressed: Buffer;
+  compressed: Uint8Array;
 }
 
 /** The block that was read last: who applies a set goes through it in its order, and so reads each block once. */
@@ -100,7 +101,7 @@ export class LineWriter {
   }
 
   end(): void {
-    this.#block.compressed = zstdCompressSync(Buffer.concat(this.#parts));
+    this.#block.compressed = compress(Buffer.concat(this.#parts));
     this.#block = emptyBlock();
     this.#parts = [];
   }
@@ -114,7 +115,7 @@ export class LineWriter {
 }
 
 function emptyBlock(): Block {
-  return { length: 0, compressed: Buffer.alloc(0) };
+  return { length: 0, compressed: new Uint8Array() };
 }
 
 function speakingAnnotations(manifest: Manifest): JsonObject | undefined {

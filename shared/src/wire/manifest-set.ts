@@ -1,7 +1,8 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 import { CodedError } from "../errors/index.ts";
 import { formatObjectRef, isManifest, type Manifest, type ManifestSetRef, type ObjectRefText, objectRefOf } from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
+import { compress } from "./compress.ts";
 import { digestBytes, digestHex } from "./digest.ts";
 import { LineWriter, type ManifestLine } from "./manifest-line.ts";
 
@@ -36,7 +37,7 @@ export function manifestSetText(manifests: readonly Manifest[]): string {
 export function encodeManifestSet(manifests: readonly Manifest[]): EncodedManifestSet {
   const text = manifestSetText(manifests);
   const bytes = Buffer.from(text);
-  const compressed = zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+  const compressed = compress(bytes);
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < compressed.length; at += CHUNK_BYTES) chunks.push(compressed.subarray(at, at + CHUNK_BYTES));
   return {

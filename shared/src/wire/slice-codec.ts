@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { zstdDecompressSync } from "node:zlib";
 import { z } from "zod";
 import { CodedError } from "../errors/index.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type SliceContent,
 } from "../model/index.ts";
 import { canonicalJson } from "./canonical.ts";
+import { compress } from "./compress.ts";
 import { digestBytes, digestJson } from "./digest.ts";
 import { COMPRESSED_SLICE_PAYLOAD_TYPE, openEnvelope, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
 
@@ -43,7 +44,7 @@ const MAX_SLICE_BYTES = 32 * 1024 * 1024;
 export function encodeSlice(slice: Slice, privateKey: KeyObject): { message: string; digest: Digest } {
   const bytes = Buffer.from(canonicalJson(slice));
   const [type, payload] =
-    bytes.length < COMPRESS_FROM_BYTES ? [SLICE_PAYLOAD_TYPE, bytes] : [COMPRESSED_SLICE_PAYLOAD_TYPE, zstdCompressSync(bytes)];
+    bytes.length < COMPRESS_FROM_BYTES ? [SLICE_PAYLOAD_TYPE, bytes] : [COMPRESSED_SLICE_PAYLOAD_TYPE, compress(bytes)];
   return { message: JSON.stringify(sealEnvelope(type, payload, privateKey)), digest: digestBytes(bytes) };
 }
 
