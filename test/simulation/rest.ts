@@ -64,11 +64,13 @@ export function judgeRest(scope: RestScope): Problem[] {
   for (const [ref, object] of live) {
     if (object.metadata["namespace"] === AGENT_NAMESPACE || !isOurs(object, oracle)) continue;
     const entry = inventory.entries.get(ref);
-    const bundle = expectation.wanted.get(ref)?.bundle;
+    const wanted = expectation.wanted.get(ref);
+    const bundle = wanted?.bundle;
     if (!entry && oracle.strays.has(String(object.metadata["uid"]))) continue;
     if (!entry) say("I5", `${ref} is ours and not in the inventory`);
-    // An apply whose answer was lost, of what is not wanted any more before the next: its UID is learned when it is deleted.
-    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle) && bundle !== undefined)
+    // An apply whose answer was lost, of what is not wanted any more before the next: its UID is learned when it is deleted. And what is
+    // only reported may be gone when an apply arrives that nobody waits for any more: that makes it anew, which is told as drift.
+    else if (entry.uid !== object.metadata["uid"] && !stuck.has(entry.bundle) && wanted && !isExempt(scope, ref, wanted, stuck))
       say("I5", `${ref} has the UID ${entry.uid} in the inventory, ${object.metadata["uid"]} in the cluster`);
     else if (bundle !== undefined && entry.bundle !== bundle)
       say("I5", `${ref} is of ${entry.bundle} in the inventory, of ${bundle} in Git`);
