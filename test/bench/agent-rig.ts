@@ -17,6 +17,8 @@ import { type HubView, viewOf } from "./hub-view.ts";
 export interface AgentRig {
   readonly api: KubeApiserver;
   readonly agent: Part;
+  /** Process ids of the API server and of etcd, which share the cores with the agent. */
+  readonly serverPids: readonly number[];
   readonly hub: HubView;
   /** Of the agent: where it tells that it lives. */
   readonly healthUrl: string;
@@ -94,6 +96,7 @@ export async function startAgentRig({ name, program, nodeArgs = [] }: AgentRigOp
     return {
       api,
       agent,
+      serverPids: [api.pid, clusters.etcd.pid],
       hub: viewOf(fake),
       healthUrl,
       async prepare(bundles) {

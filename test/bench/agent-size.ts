@@ -44,6 +44,8 @@ export interface SizeFigures {
     /** What a client that does nothing else takes to make 1,000 of the same objects, right before. */
     readonly bareMsFor1000: number;
     readonly cpuSeconds: number;
+    /** Of the API server and etcd together, for the same. */
+    readonly serversCpuSeconds: number;
     readonly longestSilenceMs: number;
   };
   /** A new generation that says the same. */
@@ -136,17 +138,19 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   progress(`${objects} objects: first sync`);
   cost.forgetPeak();
   const silence: Silence = sampleSilence(rig.healthUrl);
-  const cpuBefore = cost.cpuSeconds();
+  const serversCpu = () => rig.serverPids.reduce((sum, pid) => sum + processCost(pid).cpuSeconds(), 0);
+  const [cpuBefore, serversBefore] = [cost.cpuSeconds(), serversCpu()];
   const ms = await timeRevision(bundles());
   const firstSync = {
     ms: Math.round(ms),
     bareMsFor1000: Math.round(bareMs),
     cpuSeconds: round2(cost.cpuSeconds() - cpuBefore),
+    serversCpuSeconds: round2(serversCpu() - serversBefore),
     longestSilenceMs: await silence.stop(),
   };
   const afterFirstSync = cost.rssMiB();
   const peakOfFirstSync = cost.peakMiB();
-  progress(`  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU, ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`);
+  progress(`  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU (API server and etcd ${firstSync.serversCpuSeconds} s), ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`);
 
   progress(`${objects} objects: revisions that change nothing, and one object`);
   await sleep(1_000);

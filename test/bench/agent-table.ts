@@ -22,6 +22,7 @@ const ROWS: readonly (readonly [name: string, cell: (figures: SizeFigures) => Ce
   ["first sync", ({ firstSync, objects }) => against(firstSync.ms, " ms", when(objects === 1_000, { below: 2_000 }))],
   ["… of 1,000 objects by a bare client", ({ firstSync }) => against(firstSync.bareMsFor1000, " ms", undefined)],
   ["… CPU of the agent", ({ firstSync }) => against(firstSync.cpuSeconds, " s", undefined)],
+  ["… CPU of API server and etcd", ({ firstSync }) => against(firstSync.serversCpuSeconds, " s", undefined)],
   ["… longest silence", ({ firstSync }) => against(firstSync.longestSilenceMs, " ms", undefined)],
   ["no-op revision, p50", ({ noop, objects }) => against(noop.ms.p50, " ms", when(objects <= 1_000, { below: 100 }))],
   ["… CPU of the agent", ({ noop }) => against(noop.cpuMs, " ms", undefined)],
