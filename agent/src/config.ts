@@ -32,8 +32,16 @@ const FIELDS = z.object({
   MUSTER_HUB_ADDRESS: z.string().regex(/^[^:/]+:\d+$/, "is not host:port"),
   MUSTER_HUB_CA_FILE: z.string().min(1),
   MUSTER_HUB_SERVER_NAME: optional,
-  MUSTER_CERT_FILE: z.string().min(1),
-  MUSTER_KEY_FILE: z.string().min(1),
+  /** host:port where the agent enrols, and gets its credentials anew; then it needs none of the files below. */
+  MUSTER_ENROL_ADDRESS: z
+    .string()
+    .regex(/^[^:/]+:\d+$/, "is not host:port")
+    .optional(),
+  /** The one-time token, for the first time. */
+  MUSTER_ENROL_TOKEN_FILE: optional,
+  /** Credentials that somebody else has made, in place of an enrolment. */
+  MUSTER_CERT_FILE: optional,
+  MUSTER_KEY_FILE: optional,
   /** PEM file with the public keys that may sign slices. */
   MUSTER_SIGNING_KEYS_FILE: z.string().min(1),
   /** Comma-separated; empty: the whole cluster. */
@@ -71,14 +79,19 @@ const FIELDS = z.object({
 const SCHEMA = FIELDS.refine(({ KUBECONFIG: file, KUBERNETES_SERVICE_HOST: host }) => file || host, {
   path: ["KUBECONFIG"],
   message: "is not set, and this is no pod (KUBERNETES_SERVICE_HOST is not set either)",
-}).refine(
-  // TLS asks for names only (RFC 6066, section 3), so with an address the name must be told.
-  ({ MUSTER_HUB_ADDRESS: address, MUSTER_HUB_SERVER_NAME: name }) => name || !isIP(address.split(":")[0] ?? ""),
-  {
-    path: ["MUSTER_HUB_ADDRESS"],
-    message: "is an IP address; then MUSTER_HUB_SERVER_NAME (chart: hub.serverName) must be a name in the hub's certificate",
-  },
-);
+})
+  .refine(({ MUSTER_ENROL_ADDRESS: enrol, MUSTER_CERT_FILE: cert, MUSTER_KEY_FILE: key }) => enrol || (cert && key), {
+    path: ["MUSTER_ENROL_ADDRESS"],
+    message: "is not set, and neither are MUSTER_CERT_FILE and MUSTER_KEY_FILE: the agent needs one of the two",
+  })
+  .refine(
+    // TLS asks for names only (RFC 6066, section 3), so with an address the name must be told.
+    ({ MUSTER_HUB_ADDRESS: address, MUSTER_HUB_SERVER_NAME: name }) => name || !isIP(address.split(":")[0] ?? ""),
+    {
+      path: ["MUSTER_HUB_ADDRESS"],
+      message: "is an IP address; then MUSTER_HUB_SERVER_NAME (chart: hub.serverName) must be a name in the hub's certificate",
+    },
+  );
 
 /** Settings of the agent, with their defaults filled in. */
 export type AgentConfig = z.output<typeof SCHEMA> & { readonly namespace: string };

@@ -1,4 +1,6 @@
 import type { KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { CodedError } from "@muster/shared/errors";
 import type { BundleReport, ClusterFacts, ReportedEvent } from "@muster/shared/model";
 import { type Clock, jitter, type Lifecycle, type Random } from "@muster/shared/runtime";
@@ -8,6 +10,7 @@ import { notedApplier, notedPruner } from "./apply/noted-work.ts";
 import { createPruner } from "./apply/pruner.ts";
 import type { AgentConfig } from "./config.ts";
 import type { AgentFailpoint } from "./failpoints.ts";
+import { type AgentIdentity, createAgentIdentity } from "./identity/agent-identity.ts";
 import type { Cluster, Discovery } from "./kube/cluster.ts";
 import { apiVersionOf } from "./kube/discovery.ts";
 import { createDiscoveryCache } from "./kube/discovery-cache.ts";
@@ -18,7 +21,8 @@ import { createIntake } from "./pull/intake.ts";
 import { createSlicePuller, type SlicePuller } from "./pull/slice-puller.ts";
 import { createStateStore } from "./pull/state-store.ts";
 import { createReconciler } from "./reconcile/reconciler.ts";
-import { type HubStream, openHubStream } from "./report/hub-stream.ts";
+import { enroll, renew } from "./report/enrolment-client.ts";
+import { type HubCredentials, type HubStream, openHubStream } from "./report/hub-stream.ts";
 import { createReporter } from "./report/reporter.ts";
 import { AGENT_VERSION } from "./version.ts";
 
@@ -105,6 +109,9 @@ export function startWriter(options: WriterOptions): Writer {
     concurrency: config.MUSTER_CONCURRENCY,
   });
 
+  // Who it is to the hub and to NATS.
+  const identity = enrolledIdentity();
+
   // What Git wants of it.
   const puller =
     options.puller ??
@@ -113,6 +120,7 @@ export function startWriter(options: WriterOptions): Writer {
       cluster: config.MUSTER_CLUSTER,
       url: config.MUSTER_NATS_URL,
       pollIntervalMs: config.MUSTER_POLL_INTERVAL_MS,
+      ...(identity && { user: () => natsUserOf(identity) }),
       ...(config.MUSTER_NATS_CREDS_FILE && { credsFile: config.MUSTER_NATS_CREDS_FILE }),
       ...(config.MUSTER_NATS_CA_FILE && { caFile: config.MUSTER_NATS_CA_FILE }),
     });
@@ -135,12 +143,10 @@ export function startWriter(options: WriterOptions): Writer {
     failpoint,
     open:
       options.openHub ??
-      (() =>
+      (async () =>
         openHubStream({
+          ...(identity ? identity.current() : await credentialsFromFiles(config)),
           address: config.MUSTER_HUB_ADDRESS,
-          caFile: config.MUSTER_HUB_CA_FILE,
-          certFile: config.MUSTER_CERT_FILE,
-          keyFile: config.MUSTER_KEY_FILE,
           ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
         })),
     instance: options.instance,
@@ -170,6 +176,7 @@ export function startWriter(options: WriterOptions): Writer {
 
   let summed: { readonly atMs: number; readonly bundles: readonly BundleReport[] } | undefined;
   let resumed = false;
+  if (identity) options.lifecycle.run("identity", identity.run(signal));
   options.lifecycle.run("observe", observer.run(signal));
   options.lifecycle.run("facts", keepFactsFresh());
   options.lifecycle.run(
@@ -188,8 +195,12 @@ export function startWriter(options: WriterOptions): Writer {
       logger.info({ generation: kept.highWater?.generation ?? 0 }, kept.desired ? "resumed from the last good slice" : "no slice yet");
       // Only now has the agent something to say: a Hello without facts would look like a cluster that serves no API, for which
       // the hub would render less, and one without the high-water mark like a cluster that has taken nothing (D7).
-      options.lifecycle.run("report", reporter.run(signal));
-      await Promise.all([intake.run(signal), puller.run(signal), reconciler.run(signal)]);
+      const outside = async (run: (signal: AbortSignal) => Promise<void>) => {
+        await identity?.ready(signal);
+        await run(signal);
+      };
+      options.lifecycle.run("report", outside(reporter.run));
+      await Promise.all([intake.run(signal), outside(puller.run), reconciler.run(signal)]);
     })(),
   );
   return {
@@ -208,6 +219,24 @@ export function startWriter(options: WriterOptions): Writer {
     sumOf: (key) => bundles().reduce((sum, bundle) => sum + bundle[key], 0),
     event: (event) => reporter.event(event),
   };
+
+  function enrolledIdentity(): AgentIdentity | undefined {
+    if (!config.MUSTER_ENROL_ADDRESS || options.openHub) return undefined;
+    const name = config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME };
+    const enrolment = { address: config.MUSTER_ENROL_ADDRESS, ...name };
+    return createAgentIdentity({
+      ...base,
+      cluster: config.MUSTER_CLUSTER,
+      trustDomain: config.MUSTER_TRUST_DOMAIN,
+      token: () => tokenFrom(config.MUSTER_ENROL_TOKEN_FILE),
+      // A store of its own: what the reconciler keeps and mends is none of this.
+      store: createStateStore({ cluster, failpoint, namespace: config.namespace }),
+      link: {
+        enroll: async (request) => enroll({ ...enrolment, ca: await readFile(config.MUSTER_HUB_CA_FILE, "utf8") }, request),
+        renew: ({ cert, key, ca }, request) => renew({ address: config.MUSTER_HUB_ADDRESS, ca, cert, key, ...name }, request),
+      },
+    });
+  }
 
   /** As of at most a second ago: a scrape asks for several sums, each of which would look at every object. */
   function bundles(): readonly BundleReport[] {
@@ -244,6 +273,28 @@ export function startWriter(options: WriterOptions): Writer {
         await clock.sleep(1_000, signal);
       }
     }
+  }
+}
+
+function natsUserOf(identity: AgentIdentity): { readonly jwt: string; readonly seed: string } {
+  const { natsJwt: jwt, natsSeed: seed } = identity.current();
+  return { jwt, seed };
+}
+
+/** Read at every connect, so that renewed ones need no restart. */
+async function credentialsFromFiles(config: AgentConfig): Promise<HubCredentials> {
+  const paths = [config.MUSTER_HUB_CA_FILE, config.MUSTER_CERT_FILE ?? "", config.MUSTER_KEY_FILE ?? ""];
+  const [ca = "", cert = "", key = ""] = await Promise.all(paths.map((path) => readFile(path, "utf8")));
+  return { ca, cert, key };
+}
+
+/** The token is good once: that it is gone from the chart's values later is no problem. */
+function tokenFrom(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return undefined;
   }
 }
 

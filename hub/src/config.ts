@@ -8,6 +8,7 @@ const optionalPath = z
   .string()
   .optional()
   .transform((value) => (value === "" ? undefined : value));
+const address = z.string().regex(/^[^:/]+:\d+$/, "is not host:port");
 const listen = z.string().regex(/^(\[[^\]]+\]|[^:]+):\d+$/, "is not host:port");
 
 /** The hub's settings. One YAML file; every default is here. */
@@ -53,6 +54,25 @@ const SCHEMA = z.strictObject({
         .min(1)
         .regex(/^[^@]*$/, "must not hold a user, password or token; credentials belong into the file that credsFile names")
         .default("nats://nats:4222"),
+      /** What agents use, where it differs from `url`. */
+      agentUrl: z
+        .string()
+        .min(1)
+        .regex(/^[^@]*$/, "must not hold a user, password or token")
+        .optional(),
+      /**
+       * For a NATS that is not set up with `muster-hub nats-config`: the account that agents are to be users of (ADR 0007 says what it must
+       * import). The file holds the seed of the account, or of one of its signing keys; then `account` is the account's public key.
+       */
+      agentAccount: z
+        .strictObject({
+          seedFile: z.string().min(1),
+          account: z
+            .string()
+            .regex(/^A[A-Z2-7]{55}$/, "is no public key of an account")
+            .exactOptional(),
+        })
+        .exactOptional(),
       /** Default: the credentials that the hub made for itself. */
       credsFile: optionalPath,
       caFile: optionalPath,
@@ -62,6 +82,12 @@ const SCHEMA = z.strictObject({
   grpc: z
     .strictObject({
       listen: listen.default("0.0.0.0:8443"),
+      /** Where new agents enrol, and those whose certificate has ended. Nothing else is served there. */
+      enrolListen: listen.default("0.0.0.0:8444"),
+      /** host:port at which agents reach `listen`. Default: the first of `serverNames`, with its port. */
+      address: address.optional(),
+      /** host:port at which agents reach `enrolListen`. Default: the first of `serverNames`, with its port. */
+      enrolAddress: address.optional(),
       /** DNS names and addresses that agents use; the hub's certificate holds just these. */
       serverNames: z.array(z.string().min(1)).min(1).default(["muster-hub"]),
       /** Milliseconds without a message after which a cluster is Stale. */
@@ -72,6 +98,15 @@ const SCHEMA = z.strictObject({
     .refine(({ leaseMs, heartbeatIntervalMs }) => leaseMs >= 2 * heartbeatIntervalMs, {
       path: ["leaseMs"],
       message: "must be at least twice heartbeatIntervalMs",
+    })
+    .prefault({}),
+  /** What agents are given when they enrol, and how long it is good for. */
+  identity: z
+    .strictObject({
+      /** Days. An agent renews at about 60 % of them. */
+      certificateDays: z.int().min(1).max(365).default(30),
+      /** Hours. What an agent may do in NATS ends with it, even where nobody can take it back earlier. */
+      natsHours: z.int().min(1).max(24).default(24),
     })
     .prefault({}),
   /** The operators' API. */

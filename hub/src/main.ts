@@ -2,7 +2,6 @@ import { parseArgs } from "node:util";
 import { CodedError, formatError } from "@muster/shared/errors";
 import { loadHubConfig } from "./config.ts";
 import { loadIdentity } from "./identity/identity.ts";
-import { issueAgentCredentials } from "./issue-command.ts";
 import { startHub } from "./start-hub.ts";
 import { HUB_VERSION } from "./version.ts";
 
@@ -12,14 +11,9 @@ Usage:
   muster-hub [serve]             run the hub
   muster-hub init                make the hub's identity in its data folder, and stop
   muster-hub nats-config         print the configuration that nats-server needs to know this hub
-  muster-hub issue CLUSTER       print credentials for a cluster's agent, as values of its Helm chart
 
 Options:
   --config FILE                  the hub's configuration (or MUSTER_HUB_CONFIG; default /etc/muster/hub.yaml)
-  --format helm-values|files     for issue (default helm-values)
-  --out DIR                      for issue --format files
-  --hub-address HOST:PORT        for issue: how agents reach the hub
-  --nats-url URL                 for issue: how agents reach NATS
   --help, --version
 `;
 
@@ -27,7 +21,7 @@ async function run(argv: readonly string[]): Promise<void> {
   const { values, positionals } = parse(argv);
   if (values.help) return print(USAGE);
   if (values.version) return print(`${HUB_VERSION}\n`);
-  const [command = "serve", ...rest] = positionals;
+  const [command = "serve"] = positionals;
   const config = loadHubConfig(values.config ?? process.env["MUSTER_HUB_CONFIG"] ?? "/etc/muster/hub.yaml", process.env);
   const identity = () => loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
   switch (command) {
@@ -41,22 +35,6 @@ async function run(argv: readonly string[]): Promise<void> {
       return print(`The identity of this hub is in ${config.dataDir}.\n`);
     case "nats-config":
       return print(await (await identity()).natsConfig());
-    case "issue": {
-      const [cluster] = rest;
-      if (!cluster) throw new CodedError("CLI_USAGE", "issue needs the name of a cluster");
-      const format = values.format ?? "helm-values";
-      if (format !== "helm-values" && format !== "files")
-        throw new CodedError("CLI_USAGE", `--format is helm-values or files, not ${format}`);
-      return print(
-        await issueAgentCredentials(config, {
-          cluster,
-          format,
-          ...(values.out && { out: values.out }),
-          ...(values["hub-address"] && { hubAddress: values["hub-address"] }),
-          ...(values["nats-url"] && { natsUrl: values["nats-url"] }),
-        }),
-      );
-    }
     default:
       throw new CodedError("CLI_USAGE", `There is no command ${command}; see muster-hub --help`);
   }
@@ -71,10 +49,6 @@ function parse(argv: readonly string[]) {
       allowPositionals: true,
       options: {
         config: text,
-        format: text,
-        out: text,
-        "hub-address": text,
-        "nats-url": text,
         help: { ...flag, short: "h" },
         version: flag,
       },

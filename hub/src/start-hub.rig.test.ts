@@ -14,6 +14,7 @@ import { connect, credsAuthenticator, type JetStreamManager, type NatsConnection
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Part } from "../../test/rig/child-process-part.ts";
 import { eventually } from "../../test/rig/eventually.ts";
+import { agentCredentials } from "./identity/testing/agent-credentials.ts";
 import type { EventView, FleetView, RevisionView, TargetView } from "./status/views.ts";
 import { type HubRig, startHubRig } from "./testing/hub-rig.ts";
 
@@ -234,7 +235,7 @@ describe("what an agent's NATS credentials allow", () => {
   afterAll(tearDown);
 
   it("S2: its own slice, blobs by name, and nothing else", { timeout: 120_000 }, async () => {
-    const { natsCreds } = await rig.identity.issueAgent("one");
+    const { natsCreds } = await agentCredentials(rig.identity, "one");
     const refused: string[] = [];
     const agent = await connect({
       servers: rig.nats.url,
@@ -302,7 +303,7 @@ describe("what an agent's NATS credentials allow", () => {
   });
 
   it("A4: a cluster that is named like the hub cannot listen to the hub's replies", async () => {
-    const { natsCreds } = await rig.identity.issueAgent("muster-hub");
+    const { natsCreds } = await agentCredentials(rig.identity, "muster-hub");
     const claims = JSON.parse(
       Buffer.from(/BEGIN NATS USER JWT-----\s+\S+\.(\S+)\./.exec(natsCreds)?.[1] ?? "", "base64url").toString(),
     ) as { nats: { sub: { allow: string[] } } };

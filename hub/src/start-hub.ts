@@ -1,16 +1,21 @@
 import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { createFailpoints, createLifecycle, type Lifecycle, systemClock } from "@muster/shared/runtime";
 import { createLogger, createMetrics, type Logger, type Metrics } from "@muster/shared/telemetry";
+import { administerAgents } from "./administer-agents.ts";
 import { createAgentSessions } from "./agents/agent-sessions.ts";
+import { createEnrolmentServer } from "./agents/enrolment-server.ts";
 import { createApi } from "./api/create-api.ts";
 import { createSecretFile } from "./api/secret-file.ts";
 import { capabilitiesFrom } from "./cluster-capabilities.ts";
 import type { HubConfig } from "./config.ts";
 import { isDeclaredCluster } from "./declared-clusters.ts";
+import { openAccessStore } from "./enrolment/access-store.ts";
+import { createEnrolments } from "./enrolment/enrolments.ts";
 import { provesAbsence } from "./fleet/model.ts";
-import { loadIdentity } from "./identity/identity.ts";
+import { loadIdentity, readAgentAccount } from "./identity/identity.ts";
 import { listenToAgents } from "./listen-to-agents.ts";
 import { createFleetLoader } from "./load-fleet-input.ts";
 import { createPipeline } from "./pipeline.ts";
@@ -30,6 +35,7 @@ export interface RunningHub {
   readonly lifecycle: Lifecycle;
   readonly httpPort: number;
   readonly grpcPort: number;
+  readonly enrolPort: number;
 }
 
 /** Starts a hub; if that fails, what has started already is stopped. */
@@ -56,7 +62,13 @@ async function composeHub(
   const failpoint = createFailpoints(environment["MUSTER_FAILPOINTS"]);
   const metrics = createMetrics();
   await checkIsolation(config, logger, metrics);
-  const identity = await loadIdentity({ dataDir: config.dataDir, trustDomain: config.trustDomain, serverNames: config.grpc.serverNames });
+  const identity = await loadIdentity({
+    dataDir: config.dataDir,
+    trustDomain: config.trustDomain,
+    serverNames: config.grpc.serverNames,
+    ...config.identity,
+    ...(config.nats.agentAccount && { agentAccount: readAgentAccount(config.nats.agentAccount) }),
+  });
   const secret = (setting: string, path: string | undefined, fallback: string) =>
     path ? createSecretFile({ setting, path, clock: systemClock, logger }) : () => fallback;
 
@@ -131,9 +143,24 @@ async function composeHub(
       monotonicMs: () => systemClock.monotonicMs(),
     }),
     hint: (cluster, generation) => agents.hint(cluster, generation),
-    onModel: (model) => provesAbsence(model) && agents.dropUndeclared(),
+    onModel: (model) => provesAbsence(model) && agents.dropUnfit(),
     auditIntervalMs: config.publish.auditIntervalMs,
   });
+
+  // Who may act for which cluster.
+  const isDeclared = (cluster: string) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined);
+  const isReady = () => pipeline.model !== undefined;
+  const accessStore = openAccessStore(join(config.dataDir, "agents"));
+  const enrolments = createEnrolments({
+    ...base,
+    trustDomain: config.trustDomain,
+    store: accessStore,
+    issuer: { issue: identity.grant },
+    isDeclared,
+    wantedOf: () => undefined,
+    onChange: () => agents.dropUnfit(),
+  });
+  const enrolment = createEnrolmentServer({ ...base, server: identity.server, enrolments, isReady });
 
   // Agents in, commands out.
   const agents = createAgentSessions({
@@ -145,8 +172,9 @@ async function composeHub(
     server: identity.server,
     heartbeatIntervalMs: config.grpc.heartbeatIntervalMs,
     hubVersion: HUB_VERSION,
-    isReady: () => pipeline.model !== undefined,
-    isDeclared: (cluster) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined),
+    isReady,
+    isDeclared,
+    enrolments,
     listener: listenToAgents({ status, publisher, pipeline, clock: systemClock }),
   });
 
@@ -158,6 +186,15 @@ async function composeHub(
   const api = await createApi({
     queries: status,
     commands: agents,
+    agents: administerAgents({
+      config,
+      identity,
+      enrolments,
+      store: accessStore,
+      declared: () => pipeline.model?.clusters.keys() ?? [],
+      isConnected: (cluster) => agents.isConnected(cluster),
+      clock: systemClock,
+    }),
     look: (source) => sources.look(source),
     sources: config.sources,
     token: secret("http.tokenFile", config.http.tokenFile, identity.apiToken),
@@ -181,6 +218,8 @@ async function composeHub(
 
   lifecycle.onStop("agents", () => agents.stop());
   const grpcPort = await agents.start();
+  lifecycle.onStop("enrolment", () => enrolment.close());
+  const enrolPort = await enrolment.listen(config.grpc.enrolListen);
   lifecycle.onStop("api", () => api.close());
   const [host, port] = splitListen(config.http.listen);
   await api.listen({ host, port });
@@ -190,8 +229,8 @@ async function composeHub(
   lifecycle.run("status", status.run(signal));
   const address = api.server.address();
   const httpPort = typeof address === "object" && address ? address.port : port;
-  logger.info({ http: httpPort, grpc: grpcPort, sources: config.sources.map(({ name }) => name) }, "the hub is up");
-  return { lifecycle, httpPort, grpcPort };
+  logger.info({ http: httpPort, grpc: grpcPort, enrol: enrolPort, sources: config.sources.map(({ name }) => name) }, "the hub is up");
+  return { lifecycle, httpPort, grpcPort, enrolPort };
 }
 
 /** Says whether charts and kustomizations are kept off the network. Throws CONFIG_INVALID if they must be and cannot. */

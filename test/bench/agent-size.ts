@@ -150,7 +150,9 @@ export async function measureSize(rig: AgentRig, options: SizeOptions): Promise<
   };
   const afterFirstSync = cost.rssMiB();
   const peakOfFirstSync = cost.peakMiB();
-  progress(`  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU (API server and etcd ${firstSync.serversCpuSeconds} s), ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`);
+  progress(
+    `  ${firstSync.ms} ms, ${firstSync.cpuSeconds} s of CPU (API server and etcd ${firstSync.serversCpuSeconds} s), ${afterFirstSync} MiB (peak ${peakOfFirstSync} MiB)`,
+  );
 
   progress(`${objects} objects: revisions that change nothing, and one object`);
   await sleep(1_000);

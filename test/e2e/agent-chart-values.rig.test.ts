@@ -4,15 +4,16 @@ import { parseAllDocuments } from "yaml";
 import { loadConfig } from "../../agent/src/config.ts";
 import { helmRelease } from "./helm.ts";
 
-/** Values in the shape that `muster-hub issue` prints. */
-function issuedValues(): Record<string, unknown> {
+/** Values in the shape that `muster cluster join` prints. */
+function joinValues(): Record<string, unknown> {
   const pem = "-----BEGIN SOMETHING-----\nAAAA\n-----END SOMETHING-----\n";
   return {
     cluster: { name: "eu-1" },
     trustDomain: "muster.test",
-    hub: { address: "hub.example.com:8443", serverName: "" },
+    hub: { address: "hub.example.com:8443", enrolAddress: "hub.example.com:8444", serverName: "" },
     nats: { url: "nats://nats.example.com:4222" },
-    credentials: { tls: { cert: pem, key: pem, ca: pem }, natsCreds: pem, signingKeys: pem },
+    trust: { ca: pem, signingKeys: pem },
+    enrolment: { token: `muster_join_${"A".repeat(43)}` },
   };
 }
 
@@ -29,7 +30,7 @@ describe("the values of the agent chart", () => {
   const release = helmRelease({ chart: "agent", release: "x", namespace: "muster-system" });
 
   it("pass a strict lint in every profile", async () => {
-    const values = issuedValues();
+    const values = joinValues();
     for (const rbac of [
       { namespaces: ["web"] },
       { profile: "cluster" },
@@ -41,7 +42,7 @@ describe("the values of the agent chart", () => {
   });
 
   it("let the agent act as just the accounts that are named, each in its own namespace, and as none by default", async () => {
-    const values = { ...issuedValues(), rbac: { profile: "cluster" } };
+    const values = { ...joinValues(), rbac: { profile: "cluster" } };
     const rolesIn = async (more: object) =>
       parseAllDocuments(await release.template({ ...values, ...more }))
         .map((document) => document.toJS() as Manifest | null)
@@ -69,7 +70,7 @@ describe("the values of the agent chart", () => {
   });
 
   it("say whether values of drifted fields leave the cluster, in words that the agent reads", async () => {
-    const values = { ...issuedValues(), rbac: { namespaces: ["web"] } };
+    const values = { ...joinValues(), rbac: { namespaces: ["web"] } };
     const readBack = async (more: object) => {
       const objects = parseAllDocuments(await release.template({ ...values, ...more })).map((one) => one.toJS() as Manifest | null);
       const deployment = objects.find((object) => object?.kind === "Deployment") as unknown as Workload;
@@ -85,8 +86,8 @@ describe("the values of the agent chart", () => {
 
   it("take every form of a Kubernetes quantity, and a CA of NATS with comments before it", async () => {
     const limits = { cpu: "250m", memory: "512Ki", "ephemeral-storage": "1e3", "example.com/gpu": 1.5 };
-    const credentials = { natsCa: "# our CA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" };
-    await release.lint(merge(issuedValues(), { rbac: { namespaces: ["web"] }, resources: { limits }, credentials }));
+    const trust = { natsCa: "# our CA\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" };
+    await release.lint(merge(joinValues(), { rbac: { namespaces: ["web"] }, resources: { limits }, trust }));
   });
 
   it.each([
@@ -101,9 +102,10 @@ describe("the values of the agent chart", () => {
     ["a name that is no DNS label", { fullnameOverride: "Agent_1" }, /fullnameOverride/],
     ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
     ["an account without a namespace", { impersonation: { serviceAccounts: [{ name: "x" }] } }, /impersonation\/serviceAccounts/],
-    ["no private key", { credentials: { tls: { key: "" } } }, /credentials\.tls\.key is required.*muster-hub issue/],
+    ["nobody to trust", { trust: { ca: "" } }, /trust\.ca is required.*muster cluster join/],
+    ["a token that is none", { enrolment: { token: "secret" } }, /enrolment\/token/],
   ])("are refused with a sentence that helps: %s", async (_, change, message) => {
-    const values = { ...issuedValues(), rbac: { namespaces: ["web"] } };
+    const values = { ...joinValues(), rbac: { namespaces: ["web"] } };
     await expect(release.template(merge(values, change))).rejects.toThrow(message);
   });
 });

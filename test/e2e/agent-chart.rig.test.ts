@@ -11,6 +11,7 @@ import { freePort } from "../rig/free-port.ts";
 import type { KubeApiserver } from "../rig/kube-apiserver.ts";
 import { type NatsServer, startNatsServer } from "../rig/nats-server.ts";
 import { createTempFolder } from "../rig/temp-folder.ts";
+import { type EnrolmentDesk, startEnrolmentDesk } from "./enrolment-desk.ts";
 import { createRestrictedNamespace, type InstalledChart, installChart } from "./installed-chart.ts";
 import { createSlicePublisher, type SlicePublisher } from "./publish-slice.ts";
 import { type PreparedContainer, prepareContainer, type RunningContainer, runContainer } from "./run-container.ts";
@@ -26,6 +27,7 @@ let identity: HubIdentity;
 let publisher: SlicePublisher;
 let bundle: string;
 let oracle: DeleteOracle;
+let desk: EnrolmentDesk;
 
 beforeAll(async () => {
   identity = await loadIdentity({ dataDir: join(folder.path, "hub"), trustDomain: TRUST_DOMAIN, serverNames: ["localhost"] });
@@ -35,6 +37,7 @@ beforeAll(async () => {
     buildBundles({ outDir: join(folder.path, "dist"), programs: ["agent"] }),
   ]);
   apiserver = clusters.get(CLUSTER);
+  desk = await startEnrolmentDesk({ identity, dataDir: join(folder.path, "hub"), clusters: [CLUSTER] });
   for (const name of ["muster-system", "muster-cluster", "muster-secret", "web", "db"]) await createRestrictedNamespace(apiserver, name);
   publisher = await createSlicePublisher({
     url: nats.url,
@@ -53,21 +56,25 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await oracle?.stop();
+  await desk?.stop();
   await publisher?.close();
   await nats?.stop();
   await clusters?.stop();
   folder.remove();
 });
 
-/** Values in the shape that `muster-hub issue` prints. No hub listens at the address: the agent must do its job all the same. */
-async function issuedValues(): Promise<Record<string, unknown>> {
-  const { cert, key, ca, natsCreds, signingKeys } = await identity.issueAgent(CLUSTER);
+/**
+ * Values in the shape that `muster cluster join` prints. The hub only lets agents enrol, and nobody listens where they report: an agent must do
+ * its job all the same.
+ */
+async function joinValues({ token = desk.invite(CLUSTER) }: { token?: string } = {}): Promise<Record<string, unknown>> {
   return {
     cluster: { name: CLUSTER },
     trustDomain: TRUST_DOMAIN,
-    hub: { address: `127.0.0.1:${await freePort()}`, serverName: "localhost" },
+    hub: { address: `127.0.0.1:${await freePort()}`, enrolAddress: desk.address, serverName: "localhost" },
     nats: { url: nats.url },
-    credentials: { tls: { cert, key, ca }, natsCreds, signingKeys },
+    trust: { ca: identity.ca, signingKeys: identity.signingPublicPem },
+    enrolment: { token },
   };
 }
 
@@ -91,7 +98,7 @@ describe("the agent chart in the profile namespaced", () => {
   beforeAll(async () => {
     metricsPort = await freePort();
     const values = {
-      ...(await issuedValues()),
+      ...(await joinValues()),
       rbac: { namespaces: ["web", "db"] },
       metrics: { port: metricsPort },
       networkPolicy: { enabled: true },
@@ -116,18 +123,17 @@ describe("the agent chart in the profile namespaced", () => {
   it("gives the agent paths of secrets, never secrets, in its environment", () => {
     expect(Object.keys(container.env).sort()).toEqual([
       "KUBECONFIG",
-      "MUSTER_CERT_FILE",
       "MUSTER_CLUSTER",
       "MUSTER_CONCURRENCY",
       "MUSTER_DRIFT_VALUES",
+      "MUSTER_ENROL_ADDRESS",
+      "MUSTER_ENROL_TOKEN_FILE",
       "MUSTER_HUB_ADDRESS",
       "MUSTER_HUB_CA_FILE",
       "MUSTER_HUB_SERVER_NAME",
-      "MUSTER_KEY_FILE",
       "MUSTER_LOG_LEVEL",
       "MUSTER_METRICS_LISTEN",
       "MUSTER_NAMESPACE",
-      "MUSTER_NATS_CREDS_FILE",
       "MUSTER_NATS_URL",
       "MUSTER_POLL_INTERVAL_MS",
       "MUSTER_RELIST_INTERVAL_MS",
@@ -137,8 +143,9 @@ describe("the agent chart in the profile namespaced", () => {
       "MUSTER_WORK_DIR",
     ]);
     expect(container.env["MUSTER_WATCH_NAMESPACES"]).toBe("web,db");
-    expect(JSON.stringify(container.env)).not.toMatch(/BEGIN|PRIVATE|NATS USER/);
-    expect(container.files.get("/etc/muster/credentials/tls.key")).toMatch(/BEGIN PRIVATE KEY/);
+    expect(JSON.stringify(container.env)).not.toMatch(/BEGIN|muster_join_/);
+    expect(container.files.get("/etc/muster/enrolment/token")).toMatch(/^muster_join_/);
+    expect(container.files.get("/etc/muster/trust/ca.crt")).toContain("BEGIN CERTIFICATE");
   });
 
   it.each([
@@ -168,7 +175,7 @@ describe("the agent chart in the profile namespaced", () => {
     expect(await installed.may(verb, resource, target)).toBe(false);
   });
 
-  it("says where the agent may act, and where inline credentials end up", () => {
+  it("says where the agent may act, and where an inline token ends up", () => {
     expect(installed.notes).toContain("in these namespaces only: web, db.");
     expect(installed.notes).toContain("Helm's release Secret");
     expect(installed.notes).not.toContain("WARNING");
@@ -257,7 +264,8 @@ describe("the agent chart in the profile namespaced", () => {
     expect(gone.filter((text) => !/agent-muster-agent|sh\.helm\.release/.test(text))).toEqual([]);
     expect(await installed.may("create", "secrets", { namespace: "muster-system" })).toBe(false);
 
-    const values = { ...(await issuedValues()), rbac: { namespaces: ["web", "db"] }, metrics: { port: metricsPort } };
+    // The token that it was installed with, and which was used long ago: it knows itself by its keys.
+    const values = { ...(await joinValues({ token: "" })), rbac: { namespaces: ["web", "db"] }, metrics: { port: metricsPort } };
     const again = await installChart({ apiserver, chart: "agent", release: "agent", namespace: "muster-system", values });
     const next = await prepareContainer(again);
     const agent = await runContainer(next, { bundle, nodeArgs: NODE_ARGS.agent, probe: `http://127.0.0.1:${metricsPort}/readyz` });
@@ -278,7 +286,7 @@ describe("the agent chart in the profile cluster", () => {
 
   beforeAll(async () => {
     metricsPort = await freePort();
-    const values = { ...(await issuedValues()), rbac: { profile: "cluster" }, metrics: { port: metricsPort } };
+    const values = { ...(await joinValues()), rbac: { profile: "cluster" }, metrics: { port: metricsPort } };
     installed = await installChart({ apiserver, chart: "agent", release: "wide", namespace: "muster-cluster", values });
   });
 
@@ -344,7 +352,7 @@ describe("the agent chart in the profile cluster", () => {
   });
 
   it("lets it escalate when that is chosen, and warns again", async () => {
-    const notes = await installed.helm.upgrade({ ...(await issuedValues()), rbac: { profile: "cluster", escalate: true } });
+    const notes = await installed.helm.upgrade({ ...(await joinValues()), rbac: { profile: "cluster", escalate: true } });
     expect(notes).toContain("WARNING: rbac.escalate=true");
     expect(await installed.may("escalate", "clusterroles", { group: "rbac.authorization.k8s.io" })).toBe(true);
   });
@@ -363,17 +371,10 @@ describe("agents under the chart's RBAC", () => {
   });
 });
 
-describe("the agent chart with an existing Secret", () => {
-  it("mounts the same files, and puts no credential into Helm's release", async () => {
-    const { credentials, ...values } = await issuedValues();
-    const { tls, natsCreds, signingKeys } = credentials as { tls: Record<string, string>; natsCreds: string; signingKeys: string };
-    const stringData = {
-      "client.pem": tls["cert"],
-      "tls.key": tls["key"],
-      "ca.crt": tls["ca"],
-      "nats.creds": natsCreds,
-      "signing-keys.pem": signingKeys,
-    };
+describe("the agent chart with a token in a Secret of its own", () => {
+  it("mounts the same file, and puts no token into Helm's release", async () => {
+    const token = desk.invite(CLUSTER);
+    const stringData = { "one-time": token };
     await apiserver.admin.request("POST", "/api/v1/namespaces/muster-secret/secrets", { metadata: { name: "mine" }, stringData });
     const installed = await installChart({
       apiserver,
@@ -381,18 +382,15 @@ describe("the agent chart with an existing Secret", () => {
       release: "agent",
       namespace: "muster-secret",
       values: {
-        ...values,
-        credentials: { existingSecret: "mine", keys: { tlsCert: "client.pem" } },
+        ...(await joinValues({ token: "" })),
+        enrolment: { existingSecret: "mine", key: "one-time" },
         rbac: { create: false },
         watchNamespaces: ["web"],
       },
     });
     await installed.admit();
     const container = await prepareContainer(installed);
-    expect(container.files.get("/etc/muster/credentials/tls.crt")).toBe(tls["cert"]);
-    expect([...container.files.keys()].sort()).toEqual(
-      ["ca.crt", "nats.creds", "signing-keys.pem", "tls.crt", "tls.key"].map((name) => `/etc/muster/credentials/${name}`),
-    );
+    expect(container.files.get("/etc/muster/enrolment/token")).toBe(token);
     expect(installed.notes).not.toContain("release Secret");
     expect(installed.notes).toContain("rbac.create=false");
     container.remove();

@@ -12,7 +12,7 @@ import { type PreparedContainer, prepareContainer } from "./run-container.ts";
 const NAMESPACE = "muster-system";
 const SECRETS = {
   "git-fleet": { "credentials.yaml": "username: bot\npassword: canary-git\n" },
-  "nats-hub": { "hub.creds": "canary-nats", "ca.pem": "canary-ca" },
+  "nats-hub": { "hub.creds": "canary-nats", "agents.seed": "canary-seed", "ca.pem": "canary-ca" },
   "hub-api": { "api-token": "canary-token", "webhook-secret": "canary-hook" },
   "hub-tls": { "tls.crt": "canary-certificate", "tls.key": "canary-key" },
 };
@@ -87,9 +87,18 @@ describe("the hub chart with everything in existing Secrets", () => {
         },
         { name: "open", url: "http://git.example:3000/open.git" },
       ],
-      nats: { url: "nats://one:4222,nats://two:4333", credsFile: "/etc/muster/nats/hub.creds", caFile: "/etc/muster/nats/ca.crt" },
+      nats: {
+        url: "nats://one:4222,nats://two:4333",
+        agentAccount: { seedFile: "/etc/muster/nats/agents.seed" },
+        credsFile: "/etc/muster/nats/hub.creds",
+        caFile: "/etc/muster/nats/ca.crt",
+      },
+      identity: { certificateDays: 30, natsHours: 24 },
       grpc: {
         listen: "0.0.0.0:8443",
+        enrolListen: "0.0.0.0:8444",
+        address: "hub.example.com:443",
+        enrolAddress: "hub.example.com:8444",
         serverNames: ["hub.example.com", "muster-hub.muster-system.svc", "muster-hub.muster-system", "muster-hub"],
         leaseMs: 90_000,
         heartbeatIntervalMs: 15_000,
@@ -116,6 +125,7 @@ describe("the hub chart with everything in existing Secrets", () => {
   it("mounts every Secret as a file that the configuration names, and puts none into the environment or a ConfigMap", async () => {
     expect(container.files.get("/etc/muster/git/fleet/credentials.yaml")).toContain("canary-git");
     expect(container.files.get("/etc/muster/nats/hub.creds")).toBe("canary-nats");
+    expect(container.files.get("/etc/muster/nats/agents.seed")).toBe("canary-seed");
     expect(container.files.get("/etc/muster/nats/ca.crt")).toBe("canary-ca");
     expect(container.files.get("/etc/muster/api/api-token")).toBe("canary-token");
     expect(container.files.get("/etc/muster/tls/tls.key")).toBe("canary-key");
@@ -125,7 +135,15 @@ describe("the hub chart with everything in existing Secrets", () => {
 
   it("lets agents in by gRPC only, and people by HTTP only", async () => {
     const service = (name: string) => apiserver.admin.get<{ spec: object }>(`/api/v1/namespaces/${NAMESPACE}/services/${name}`);
-    expect(await service("muster-hub")).toMatchObject({ spec: { type: "LoadBalancer", ports: [{ port: 443, targetPort: "grpc" }] } });
+    expect(await service("muster-hub")).toMatchObject({
+      spec: {
+        type: "LoadBalancer",
+        ports: [
+          { port: 443, targetPort: "grpc" },
+          { port: 8444, targetPort: "enrol" },
+        ],
+      },
+    });
     expect(await service("muster-hub-api")).toMatchObject({ spec: { type: "ClusterIP", ports: [{ port: 8080, targetPort: "http" }] } });
     const ingress = await apiserver.admin.get<object>(`/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/ingresses/muster-hub`);
     expect(JSON.stringify(ingress)).toContain('"name":"muster-hub-api","port":{"name":"http"}');
@@ -133,7 +151,9 @@ describe("the hub chart with everything in existing Secrets", () => {
   });
 
   it("says how agents reach it, and how to ask it with the token and the certificate that are in force", () => {
-    expect(installed.notes).toContain("--hub-address hub.example.com:443 --nats-url 'nats://one:4222,nats://two:4333'");
+    expect(installed.notes).toContain(
+      "Agents dial hub.example.com:443 and hub.example.com:8444, and NATS at nats://one:4222,nats://two:4333",
+    );
     expect(installed.notes).toContain(`get secret hub-api -o go-template='{{ index .data "api-token" | base64decode }}' > hub.token`);
     expect(installed.notes).toContain("--url https://HOST:8080");
     // No certificate names 127.0.0.1.
@@ -169,9 +189,10 @@ describe("the hub chart with what it needs and no more", () => {
       claimName: "hub-muster-hub-data",
     });
     expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster-hub nats-config");
-    expect(installed.notes).toContain("muster-hub issue CLUSTER");
-    expect(installed.notes).toContain("--hub-address hub-muster-hub.plain.svc:8443 --nats-url 'nats://nats:4222'");
-    expect(installed.notes).toContain("--namespace muster-agent");
+    expect(installed.notes).toContain("exec sts/hub-muster-hub -- muster cluster join CLUSTER");
+    expect(installed.notes).toContain(
+      "Agents dial hub-muster-hub.plain.svc:8443 and hub-muster-hub.plain.svc:8444, and NATS at nats://nats:4222",
+    );
     expect(installed.notes).toContain("kubectl -n plain exec sts/hub-muster-hub -- muster status");
     const env = Object.fromEntries(installed.pod.containers[0]?.env?.map(({ name, value }) => [name, value]) ?? []);
     expect(env).toMatchObject({ MUSTER_URL: "http://127.0.0.1:8080", MUSTER_TOKEN_FILE: "/var/lib/muster/api-token" });

@@ -23,7 +23,7 @@ export interface Container {
 
 export interface Volume {
   readonly name: string;
-  readonly secret?: { readonly secretName: string; readonly items?: readonly KeyToPath[] };
+  readonly secret?: { readonly secretName: string; readonly optional?: boolean; readonly items?: readonly KeyToPath[] };
   readonly configMap?: { readonly name: string; readonly items?: readonly KeyToPath[] };
   readonly emptyDir?: object;
   readonly persistentVolumeClaim?: { readonly claimName: string };

@@ -33,7 +33,7 @@ beforeAll(async () => {
   [clusters, git, bundles] = await Promise.all([
     startClusters(["home", "eu-1"]),
     startGitServer(),
-    buildBundles({ outDir: join(folder.path, "dist"), programs: ["hub", "agent"] }),
+    buildBundles({ outDir: join(folder.path, "dist"), programs: ["hub", "agent", "cli"] }),
   ]);
   repository = await git.createRepository("fleet");
   await repository.commit("a fleet", {
@@ -64,14 +64,20 @@ afterAll(async () => {
 describe("a fleet that is installed with its two charts", () => {
   it("has a hub that tells how to set up NATS before NATS is there", async () => {
     const apiserver = clusters.get("home");
-    const [grpc, http, natsPort] = [await freePort(), await freePort(), await freePort()];
+    const [grpc, enrol, http, natsPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
     const stringData = { "credentials.yaml": JSON.stringify(CREDENTIALS) };
     await apiserver.admin.request("POST", `/api/v1/namespaces/${NAMESPACE}/secrets`, { metadata: { name: "git-fleet" }, stringData });
     const values = {
       config: {
         sources: [{ name: "fleet", url: repository.url, ref: "main", pollIntervalMs: 1_000 }],
         nats: { url: `nats://127.0.0.1:${natsPort}` },
-        grpc: { listen: `127.0.0.1:${grpc}`, serverNames: ["localhost"] },
+        grpc: {
+          listen: `127.0.0.1:${grpc}`,
+          enrolListen: `127.0.0.1:${enrol}`,
+          address: `localhost:${grpc}`,
+          enrolAddress: `localhost:${enrol}`,
+          serverNames: ["localhost"],
+        },
         http: { listen: `127.0.0.1:${http}` },
         render: { helm: await resolveBinary("helm"), kustomize: await resolveBinary("kustomize") },
       },
@@ -91,8 +97,8 @@ describe("a fleet that is installed with its two charts", () => {
     });
   });
 
-  it("has an agent that needs nothing but what `muster-hub issue` printed, and its namespaces", async () => {
-    const printed = await execInContainer(hub.container, bundles.hub, ["issue", "eu-1"]);
+  it("has an agent that needs nothing but what `muster cluster join` printed, and its namespaces", async () => {
+    const printed = await execInContainer(hub.container, bundles.cli, ["cluster", "join", "eu-1", "-o", "values", "--url", hub.url]);
     const metrics = await freePort();
     const values = { ...(parse(printed) as object), rbac: { namespaces: ["web"] }, metrics: { port: metrics } };
     const installed = await installChart({

@@ -100,6 +100,7 @@ async function readVolume(installed: InstalledChart, volume: Volume): Promise<[s
   const { admin } = installed.apiserver;
   const from = async (resource: string, name: string) => {
     const object = await admin.get<{ data?: Record<string, string> }>(`/api/v1/namespaces/${installed.namespace}/${resource}/${name}`);
+    if (!object && volume.secret?.optional) return undefined;
     if (!object) throw new Error(`${resource}/${name} of the volume ${volume.name} does not exist`);
     return object.data ?? {};
   };
@@ -107,6 +108,7 @@ async function readVolume(installed: InstalledChart, volume: Volume): Promise<[s
   // emptyDir and claims start empty.
   if (!source) return [];
   const data = volume.secret ? await from("secrets", volume.secret.secretName) : await from("configmaps", volume.configMap?.name ?? "");
+  if (!data) return [];
   const items = source.items ?? Object.keys(data).map((key) => ({ key, path: key }));
   return items.map(({ key, path }) => {
     const value = data[key];

@@ -105,7 +105,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
   };
   try {
     const [helm, kustomize] = [await resolveBinary("helm"), await resolveBinary("kustomize")];
-    const [grpcPort, httpPort, natsPort] = [await freePort(), await freePort(), await freePort()];
+    const [grpcPort, enrolPort, httpPort, natsPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
     const dataDir = join(folder.path, "hub");
     mkdirSync(dataDir);
     progress("Git server, API servers");
@@ -130,7 +130,12 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
         },
       ],
       nats: { url: `nats://127.0.0.1:${await link("hub-nats", natsPort)}` },
-      grpc: { listen: `127.0.0.1:${grpcPort}`, serverNames: ["localhost", "127.0.0.1"], ...options.hub?.["grpc"] },
+      grpc: {
+        listen: `127.0.0.1:${grpcPort}`,
+        enrolListen: `127.0.0.1:${enrolPort}`,
+        serverNames: ["localhost", "127.0.0.1"],
+        ...options.hub?.["grpc"],
+      },
       http: { listen: `127.0.0.1:${httpPort}`, ...options.hub?.["http"] },
       render: { helm, kustomize, ...options.hub?.["render"] },
       publish: { auditIntervalMs: 2_000, ...options.hub?.["publish"] },
@@ -159,7 +164,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
           ...(options.hub?.["env"] as Record<string, string> | undefined),
         },
         logPath: join(folder.path, "hub.log"),
-        ports: [grpcPort, httpPort],
+        ports: [grpcPort, enrolPort, httpPort],
         ready: async () => {
           const answer = await fetch(`${hubUrl}/readyz`);
           if (!answer.ok) throw new Error(await answer.text());
@@ -172,9 +177,34 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       await startDeleteOracle({ natsUrl: nats.url, hubDataDir: dataDir, clusters, isAgent: (user) => user === AGENT_USER }),
     );
     const agents = new Map<string, Part>();
+    const tokenFile = join(dataDir, "api-token");
+    const askHub = async <T>(path: string, { method = "GET", body }: { method?: string; body?: unknown } = {}): Promise<ApiAnswer<T>> => {
+      const answer = await fetch(`${hubUrl}/api/v1${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${readFileSync(tokenFile, "utf8").trim()}`,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      return { status: answer.status, body: (await answer.json()) as T };
+    };
+    /** What an operator hands to a new cluster, as files. */
+    const invite = async (name: string) => {
+      const { status, body } = await askHub<Record<"token" | "ca" | "signingKeys", string>>(`/agents/${name}/token`, {
+        method: "POST",
+        body: {},
+      });
+      if (status !== 201) throw new Error(`no token for ${name}: ${status} ${JSON.stringify(body)}`);
+      const file = (kind: "token" | "ca" | "signingKeys") => {
+        const path = join(folder.path, `agent-${name}-${kind}`);
+        writeFileSync(path, body[kind], { mode: 0o600 });
+        return path;
+      };
+      return { token: file("token"), ca: file("ca"), signingKeys: file("signingKeys") };
+    };
     const startAgent = async (name: string): Promise<Part> => {
-      const credentials = join(folder.path, `agent-${name}`);
-      hubCommand("issue", name, "--format", "files", "--out", credentials);
+      const files = await invite(name);
       const cluster = clusters.get(name);
       if (!(await cluster.admin.get("/api/v1/namespaces/muster-system"))) {
         await cluster.admin.request("POST", "/api/v1/namespaces", { metadata: { name: "muster-system" } });
@@ -195,12 +225,11 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
             MUSTER_CLUSTER: name,
             MUSTER_NAMESPACE: "muster-system",
             MUSTER_NATS_URL: `nats://127.0.0.1:${await link("agent-nats", natsPort)}`,
-            MUSTER_NATS_CREDS_FILE: join(credentials, "nats.creds"),
             MUSTER_HUB_ADDRESS: `localhost:${await link("agent-hub", grpcPort)}`,
-            MUSTER_HUB_CA_FILE: join(credentials, "ca.crt"),
-            MUSTER_CERT_FILE: join(credentials, "tls.crt"),
-            MUSTER_KEY_FILE: join(credentials, "tls.key"),
-            MUSTER_SIGNING_KEYS_FILE: join(credentials, "signing-keys.pem"),
+            MUSTER_HUB_CA_FILE: files.ca,
+            MUSTER_ENROL_ADDRESS: `localhost:${enrolPort}`,
+            MUSTER_ENROL_TOKEN_FILE: files.token,
+            MUSTER_SIGNING_KEYS_FILE: files.signingKeys,
             MUSTER_METRICS_LISTEN: `127.0.0.1:${port}`,
             MUSTER_WORK_DIR: folder.path,
             KUBECONFIG: kubeconfig,
@@ -222,7 +251,6 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       for (const name of options.clusters) await startAgent(name);
     }
 
-    const tokenFile = join(dataDir, "api-token");
     const dispatcher = new Agent({ connections: 4 });
     stops.push(() => dispatcher.close());
     const muster: Muster = {
@@ -236,17 +264,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       tokenFile,
       startAgent,
       folder: folder.path,
-      async api<T>(path: string, { method = "GET", body }: { method?: string; body?: unknown } = {}) {
-        const answer = await fetch(`${hubUrl}/api/v1${path}`, {
-          method,
-          headers: {
-            authorization: `Bearer ${readFileSync(tokenFile, "utf8").trim()}`,
-            ...(body === undefined ? {} : { "content-type": "application/json" }),
-          },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        });
-        return { status: answer.status, body: (await answer.json()) as T };
-      },
+      api: askHub,
       async webhook() {
         const body = JSON.stringify({ ref: "refs/heads/main" });
         const signature = createHmac("sha256", readFileSync(join(dataDir, "webhook-secret"), "utf8").trim())

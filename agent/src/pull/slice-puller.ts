@@ -5,6 +5,7 @@ import { type Clock, createBackoff, jitter, type Random, Wakeup } from "@muster/
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import { BLOB_STREAM, blobSubject, inboxPrefix, SLICE_STREAM, sliceSubject } from "@muster/shared/wire";
 import { type ConnectionOptions, connect, credsAuthenticator, ErrorCode, type Msg, type NatsConnection } from "nats";
+import { natsAuthenticator } from "./nats-user.ts";
 
 /** Options of {@link createSlicePuller}. */
 export interface SlicePullerOptions {
@@ -12,6 +13,8 @@ export interface SlicePullerOptions {
   readonly url: string;
   /** NATS credentials file; read again at every connect. */
   readonly credsFile?: string;
+  /** In place of a file: asked at every connect. */
+  readonly user?: () => { readonly jwt: string; readonly seed: string };
   readonly caFile?: string;
   /** Milliseconds between two polls, ±10 %. Default 30 000. The poll is the correct path; the subscription is only faster. */
   readonly pollIntervalMs?: number;
@@ -81,6 +84,7 @@ export function createSlicePuller(options: SlicePullerOptions): SlicePuller {
       maxPingOut: 2,
       timeout: 10_000,
       ...(options.credsFile && { authenticator: credsAuthenticator(credentialsOf(options.credsFile)) }),
+      ...(options.user && { authenticator: natsAuthenticator(options.user) }),
       ...(options.caFile && { tls: { caFile: options.caFile } }),
     };
     return connect(connectOptions);

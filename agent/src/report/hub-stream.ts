@@ -1,14 +1,17 @@
-import { readFile } from "node:fs/promises";
 import { credentials } from "@grpc/grpc-js";
 import { type AgentMessage, type HubMessage__Output, loadAgentService } from "@muster/shared/rpc";
 
-/** Where the hub is, and who this agent is to it. The files are read at every connect, so that renewed ones need no restart. */
-export interface HubStreamOptions {
+/** Who this agent is to the hub, and whom it trusts; PEM. */
+export interface HubCredentials {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Where the hub is, and who this agent is to it. */
+export interface HubStreamOptions extends HubCredentials {
   /** host:port of the hub. */
   readonly address: string;
-  readonly caFile: string;
-  readonly certFile: string;
-  readonly keyFile: string;
   /** Name that the hub's certificate must have, if it is not the address'. */
   readonly serverName?: string;
 }
@@ -24,9 +27,9 @@ export interface HubStream {
   close(): void;
 }
 
-/** Opens the stream; that the hub cannot be reached is told through {@link HubStream.onEnd}. Rejects if a file cannot be read. */
-export async function openHubStream(options: HubStreamOptions): Promise<HubStream> {
-  const [ca, key, cert] = await Promise.all([readFile(options.caFile), readFile(options.keyFile), readFile(options.certFile)]);
+/** Opens the stream; that the hub cannot be reached is told through {@link HubStream.onEnd}. */
+export function openHubStream(options: HubStreamOptions): HubStream {
+  const [ca, key, cert] = [options.ca, options.key, options.cert].map((pem) => Buffer.from(pem));
   const Service = loadAgentService();
   const client = new Service(options.address, credentials.createSsl(ca, key, cert), {
     "grpc.keepalive_time_ms": 25_000,

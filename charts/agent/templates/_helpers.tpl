@@ -47,37 +47,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{- define "muster-agent.credentialsSecret" -}}
-{{- default (printf "%s-credentials" (include "muster-agent.fullname" .)) .Values.credentials.existingSecret -}}
+{{- define "muster-agent.enrolmentSecret" -}}
+{{- default (printf "%s-enrolment" (include "muster-agent.fullname" .)) .Values.enrolment.existingSecret -}}
 {{- end -}}
 
-{{/* Key in the Secret → file in the mount; the environment names the files, so it is the same for both kinds of Secret. */}}
-{{- define "muster-agent.credentialItems" -}}
-{{- if .Values.credentials.existingSecret -}}
-{{- with .Values.credentials.keys -}}
-- { key: {{ .tlsCert | quote }}, path: tls.crt }
-- { key: {{ .tlsKey | quote }}, path: tls.key }
-- { key: {{ .ca | quote }}, path: ca.crt }
-- { key: {{ .natsCreds | quote }}, path: nats.creds }
-- { key: {{ .signingKeys | quote }}, path: signing-keys.pem }
-{{- with .natsCa }}
-- { key: {{ . | quote }}, path: nats-ca.crt }
-{{- end }}
-{{- end -}}
-{{- else -}}
-- { key: tls.crt, path: tls.crt }
-- { key: tls.key, path: tls.key }
-- { key: ca.crt, path: ca.crt }
-- { key: nats.creds, path: nats.creds }
-- { key: signing-keys.pem, path: signing-keys.pem }
-{{- if .Values.credentials.natsCa }}
-- { key: nats-ca.crt, path: nats-ca.crt }
-{{- end }}
-{{- end -}}
-{{- end -}}
-
-{{- define "muster-agent.hasNatsCa" -}}
-{{- if .Values.credentials.existingSecret }}{{ .Values.credentials.keys.natsCa }}{{ else }}{{ .Values.credentials.natsCa }}{{ end -}}
+{{- define "muster-agent.enrolmentKey" -}}
+{{- if .Values.enrolment.existingSecret }}{{ .Values.enrolment.key }}{{ else }}token{{ end -}}
 {{- end -}}
 
 {{- define "muster-agent.watchNamespaces" -}}

@@ -94,9 +94,16 @@ Names in the hub's server certificate: those of the values, and those by which a
 {{- end -}}
 {{- $_ := set $config "sources" $sources -}}
 {{- $_ := set $config.grpc "serverNames" (include "muster-hub.serverNames" . | fromJsonArray) -}}
+{{- $name := first $config.grpc.serverNames -}}
+{{- if not $config.grpc.address -}}{{- $_ := set $config.grpc "address" (printf "%s:%d" $name (int64 $values.service.grpc.port)) -}}{{- end -}}
+{{- if not $config.grpc.enrolAddress -}}{{- $_ := set $config.grpc "enrolAddress" (printf "%s:%d" $name (int64 $values.service.grpc.enrolPort)) -}}{{- end -}}
+{{- if not $config.nats.agentUrl -}}{{- $_ := unset $config.nats "agentUrl" -}}{{- end -}}
 {{- with $values.natsCredentials -}}
 {{- if .existingSecret -}}
 {{- $_ := set $config.nats "credsFile" "/etc/muster/nats/hub.creds" -}}
+{{- $account := dict "seedFile" "/etc/muster/nats/agents.seed" -}}
+{{- with .agentAccount -}}{{- $_ := set $account "account" . -}}{{- end -}}
+{{- $_ := set $config.nats "agentAccount" $account -}}
 {{- if .caKey -}}{{- $_ := set $config.nats "caFile" "/etc/muster/nats/ca.crt" -}}{{- end -}}
 {{- end -}}
 {{- end -}}
@@ -108,7 +115,7 @@ Names in the hub's server certificate: those of the values, and those by which a
 {{- $_ := set $config.http "tls" (dict "certFile" "/etc/muster/tls/tls.crt" "keyFile" "/etc/muster/tls/tls.key") -}}
 {{- end -}}
 {{- /* Helm reads whole numbers as floats, and toYaml writes large ones as 1e+09, which is no integer to many readers. */ -}}
-{{- range tuple (tuple $config.grpc "leaseMs" "heartbeatIntervalMs") (tuple $config.render "timeoutMs" "maxOutputBytes" "maxMemoryBytes" "concurrency") (tuple $config.publish "auditIntervalMs" "blobGracePeriodMs" "replicas") -}}
+{{- range tuple (tuple $config.grpc "leaseMs" "heartbeatIntervalMs") (tuple $config.identity "certificateDays" "natsHours") (tuple $config.render "timeoutMs" "maxOutputBytes" "maxMemoryBytes" "concurrency") (tuple $config.publish "auditIntervalMs" "blobGracePeriodMs" "replicas") -}}
 {{- $section := first . -}}
 {{- range rest . -}}
 {{- if hasKey $section . -}}{{- $_ := set $section . (int64 (get $section .)) -}}{{- end -}}

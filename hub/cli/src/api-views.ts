@@ -28,6 +28,34 @@ export interface Condition {
   readonly since: string;
 }
 
+/** GET /agents/{cluster}. */
+export interface Agent {
+  readonly cluster: string;
+  readonly state: "Enrolled" | "Pending" | "Invited" | "None";
+  readonly fingerprint?: string;
+  readonly origin?: "token" | "approval" | "git" | "certificate" | "renewal";
+  readonly since?: string;
+  readonly certificateEndsAt?: string;
+  readonly pending?: { readonly fingerprint: string; readonly reason: "another-identity" | "expired"; readonly since: string };
+  readonly token?: { readonly expiresAt: string; readonly createdBy: string };
+  readonly revoked: number;
+  readonly connected: boolean;
+}
+
+/** POST /agents/{cluster}/token. */
+export interface Join {
+  readonly cluster: string;
+  readonly token: string;
+  readonly expiresAt: string;
+  readonly trustDomain: string;
+  readonly hubAddress: string;
+  readonly enrolAddress: string;
+  readonly natsUrl: string;
+  readonly ca: string;
+  readonly natsCa?: string;
+  readonly signingKeys: string;
+}
+
 /** Numbers of targets. */
 export interface TargetCounts {
   readonly total: number;

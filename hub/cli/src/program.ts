@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import type { Cli } from "./cli.ts";
+import { addClusterCommand, addTokenCommand } from "./commands/cluster.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addContextCommand } from "./commands/context.ts";
 import { addDescribeCommand } from "./commands/describe.ts";
@@ -34,6 +35,8 @@ export function createProgram(cli: Cli): Command {
   addGetCommand(program, cli);
   addDescribeCommand(program, cli);
   addReconcileCommand(program, cli);
+  addClusterCommand(program, cli);
+  addTokenCommand(program, cli);
   addRenderCommand(program, cli);
   addValidateCommand(program, cli);
   addContextCommand(program, cli);

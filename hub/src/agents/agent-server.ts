@@ -1,21 +1,27 @@
-import { Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { type AgentMessage__Output, type HubMessage, loadAgentService } from "@muster/shared/rpc";
+import { X509Certificate } from "node:crypto";
+import { Server, ServerCredentials, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { type AgentMessage__Output, type EnrollRequest__Output, type Grant, type HubMessage, loadAgentService } from "@muster/shared/rpc";
+import { fingerprintOf } from "../enrolment/agent-keys.ts";
 import type { KeyedCertificate } from "../identity/certificates.ts";
+
+/** One agent's wish for new credentials. */
+export type RenewCall = ServerUnaryCall<EnrollRequest__Output, Grant>;
 
 /** One agent's stream. */
 export type AgentStream = ServerDuplexStream<AgentMessage__Output, HubMessage>;
 
-/** TLS 1.3, and a client certificate of our CA; grpc-js' own `createSsl` leaves the version open. */
-class StrictCredentials extends ServerCredentials {
-  constructor(ca: string, server: KeyedCertificate) {
+/** TLS 1.3, and with a CA a client certificate of it; grpc-js' own `createSsl` leaves the version open. */
+export class ServerTls extends ServerCredentials {
+  constructor(server: KeyedCertificate, clientCa?: string) {
     const context = {
-      ca: Buffer.from(ca),
+      ...(clientCa !== undefined && { ca: Buffer.from(clientCa) }),
       cert: [Buffer.from(server.cert)],
       key: [Buffer.from(server.key)],
       minVersion: "TLSv1.3" as const,
     };
+    const asked = clientCa !== undefined;
     super(
-      { requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" } as ConstructorParameters<typeof ServerCredentials>[0],
+      { requestCert: asked, rejectUnauthorized: asked, minVersion: "TLSv1.3" } as ConstructorParameters<typeof ServerCredentials>[0],
       context,
     );
   }
@@ -25,16 +31,23 @@ class StrictCredentials extends ServerCredentials {
   }
 }
 
-/** A gRPC server with limits, all of which are off by default in grpc-js (security.md, section 5). */
-export function createAgentServer(options: {
-  readonly ca: string;
-  readonly server: KeyedCertificate;
-  readonly onConnect: (stream: AgentStream) => void;
-}): {
+/** A gRPC server that is not listening yet. */
+export interface ListeningServer {
   /** host:port; port 0 for any. Gives the port. */
   listen(address: string): Promise<number>;
   close(): Promise<void>;
-} {
+}
+
+/** Options of {@link createAgentServer}. */
+export interface AgentServerOptions {
+  readonly ca: string;
+  readonly server: KeyedCertificate;
+  readonly onConnect: (stream: AgentStream) => void;
+  readonly onRenew: (call: RenewCall, answer: sendUnaryData<Grant>) => void;
+}
+
+/** A gRPC server with limits, all of which are off by default in grpc-js (security.md, section 5). */
+export function createAgentServer(options: AgentServerOptions): ListeningServer {
   const server = new Server({
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_concurrent_streams": 4,
@@ -43,13 +56,15 @@ export function createAgentServer(options: {
     "grpc.max_connection_idle_ms": 300_000,
     "grpc-node.max_session_memory": 32,
   });
-  server.addService(loadAgentService().service, { Connect: options.onConnect });
+  server.addService(loadAgentService().service, { Connect: options.onConnect, Renew: options.onRenew });
+  return bindServer(server, new ServerTls(options.server, options.ca));
+}
+
+export function bindServer(server: Server, tls: ServerTls): ListeningServer {
   return {
     listen: (address) =>
       new Promise((resolve, reject) => {
-        server.bindAsync(address, new StrictCredentials(options.ca, options.server), (error, port) =>
-          error ? reject(error) : resolve(port),
-        );
+        server.bindAsync(address, tls, (error, port) => (error ? reject(error) : resolve(port)));
       }),
     async close() {
       let timer: NodeJS.Timeout | undefined;
@@ -68,9 +83,12 @@ export function endStream(stream: AgentStream, code: status, details: string): v
   stream.emit("error", { code, details });
 }
 
-/** The subject alternative names of the peer's verified certificate. */
-export function peerNames(stream: AgentStream): string | undefined {
-  return stream.getAuthContext().sslPeerCertificate?.subjectaltname;
+/** The peer's verified certificate: the names in it, and the fingerprint of its public key. */
+export function peerOf(call: Pick<AgentStream, "getAuthContext">): { readonly names?: string; readonly fingerprint?: string } {
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  if (!certificate?.raw) return {};
+  const spki = new X509Certificate(certificate.raw).publicKey.export({ format: "der", type: "spki" });
+  return { fingerprint: fingerprintOf(spki), ...(certificate.subjectaltname !== undefined && { names: certificate.subjectaltname }) };
 }
 
 export { status };

@@ -4,7 +4,8 @@ import { systemClock } from "@muster/shared/runtime";
 import { silentLogger } from "@muster/shared/telemetry";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/rig/eventually.ts";
-import { createAuthority, issueClientCertificate, issueServerCertificate, type KeyedCertificate } from "../identity/certificates.ts";
+import { createAuthority, issueServerCertificate, type KeyedCertificate } from "../identity/certificates.ts";
+import { issueClientCertificate } from "../identity/testing/agent-credentials.ts";
 import { type AgentSessions, createAgentSessions } from "./agent-sessions.ts";
 
 const DOMAIN = "example.org";
@@ -18,6 +19,7 @@ let sessions: AgentSessions;
 let port: number;
 let declared: Set<string>;
 let ready: boolean;
+let revoked: Set<string>;
 let heard: string[];
 const open: Agent[] = [];
 
@@ -28,6 +30,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   declared = new Set(["one", "two"]);
   ready = true;
+  revoked = new Set();
   heard = [];
   sessions = createAgentSessions({
     listen: "127.0.0.1:0",
@@ -40,6 +43,12 @@ beforeEach(async () => {
     hubVersion: "0.1.0",
     isDeclared: (name) => declared.has(name),
     isReady: () => ready,
+    enrolments: {
+      mayAct: (cluster) => !revoked.has(cluster),
+      renew: async () => {
+        throw new Error("nobody renews here");
+      },
+    },
     failpoint: () => {},
     clock: systemClock,
     logger: silentLogger(),
@@ -153,8 +162,19 @@ describe("a stream", () => {
     expect(await three.ended).toMatchObject({ code: status.PERMISSION_DENIED });
     const agent = await join(one);
     declared.delete("one");
-    sessions.dropUndeclared();
+    sessions.dropUnfit();
     expect(await agent.ended).toMatchObject({ code: status.PERMISSION_DENIED });
+    expect([heard, sessions.count]).toEqual([["connected one a", "disconnected one"], 0]);
+  });
+
+  it("is refused to an agent that does not act for its cluster any more, and ends when it no longer does", async () => {
+    const agent = await join(one);
+    revoked.add("one");
+    sessions.dropUnfit();
+    expect(await agent.ended).toMatchObject({ code: status.PERMISSION_DENIED });
+    const again = connect(one);
+    again.stream.write(hello());
+    expect(await again.ended).toMatchObject({ code: status.PERMISSION_DENIED });
     expect([heard, sessions.count]).toEqual([["connected one a", "disconnected one"], 0]);
   });
 

@@ -4,8 +4,9 @@ import type { ClusterFacts, ClusterReport, Generation, ObjectException, ObjectRe
 import type { AgentMessage__Output } from "@muster/shared/rpc";
 import type { Clock, Failpoint } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
+import type { Enrolments } from "../enrolment/enrolments.ts";
 import type { KeyedCertificate } from "../identity/certificates.ts";
-import { type AgentStream, createAgentServer, endStream, peerNames, status } from "./agent-server.ts";
+import { type AgentStream, createAgentServer, endStream, peerOf, type RenewCall, status } from "./agent-server.ts";
 import type { AgentCommands, InspectionView } from "./commands.ts";
 import {
   clusterFromWire,
@@ -18,6 +19,7 @@ import {
 } from "./from-wire.ts";
 import { Outbox } from "./outbox.ts";
 import { peerCluster } from "./peer-cluster.ts";
+import { answerRenewal } from "./renewal.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** What the rest of the hub hears of agents. The cluster is always the one that the certificate names. */
@@ -59,6 +61,8 @@ export interface AgentSessionsOptions {
   readonly hubVersion: string;
   /** False: no such cluster in Git, and the agent is refused. */
   readonly isDeclared: (cluster: string) => boolean;
+  /** Which certificate acts for a cluster, and new ones for it. */
+  readonly enrolments: Pick<Enrolments, "mayAct" | "renew">;
   /** Agents are refused until the hub knows its own state, or they would be told that nothing is known (E244). */
   readonly isReady: () => boolean;
   readonly listener: AgentListener;
@@ -72,8 +76,9 @@ export interface AgentSessions extends AgentCommands {
   start(): Promise<number>;
   /** Tells an agent that a newer slice was published. */
   hint(cluster: string, generation: Generation): void;
-  /** Ends the streams of clusters that are not declared any more. */
-  dropUndeclared(): void;
+  /** Ends the streams of clusters that are not declared any more, and of agents that do not act for theirs any more. */
+  dropUnfit(): void;
+  isConnected(cluster: string): boolean;
   /** Agents with a stream. */
   readonly count: number;
   stop(): Promise<void>;
@@ -81,6 +86,8 @@ export interface AgentSessions extends AgentCommands {
 
 interface Session {
   readonly cluster: string;
+  /** Of the key of its certificate. */
+  readonly fingerprint: string;
   readonly instance: string;
   readonly stream: AgentStream;
   readonly outbox: Outbox;
@@ -105,10 +112,10 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
   const { listener, clock, logger, helloTimeoutMs = 5_000, commandTimeoutMs = 10_000 } = options;
   const sessions = new Map<string, Session>();
   const replaced = new Map<string, string[]>();
-  const server = createAgentServer({ ca: options.ca, server: options.server, onConnect: connect });
+  const server = createAgentServer({ ca: options.ca, server: options.server, onConnect: connect, onRenew: renew });
 
   function connect(stream: AgentStream): void {
-    const cluster = peerCluster(peerNames(stream), options.trustDomain);
+    const { cluster, fingerprint } = identityOf(stream);
     let session: Session | undefined;
     let over = false;
     const refuse = (code: status, details: string): void => {
@@ -128,7 +135,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       end();
       stream.end();
     });
-    const refusal = cluster === undefined ? NO_IDENTITY : admission(cluster);
+    const refusal = cluster === undefined ? NO_IDENTITY : admission(cluster, fingerprint);
     if (cluster === undefined || refusal) {
       refuse(...(refusal ?? NO_IDENTITY));
       return;
@@ -139,21 +146,49 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       clearTimeout(hello);
       if (!message.hello) return refuse(status.INVALID_ARGUMENT, "the first message must be Hello");
       // Its cluster may have left Git since the stream began.
-      const now = admission(cluster);
+      const now = admission(cluster, fingerprint);
       if (now) return refuse(...now);
-      session = open(cluster, stream, message.hello);
+      session = open({ cluster, fingerprint }, stream, message.hello);
     });
   }
 
-  /** Why a cluster's agent may not come in now; undefined: it may. */
-  function admission(cluster: string): [status, string] | undefined {
-    if (!options.isReady()) return [status.UNAVAILABLE, "the hub has not loaded its state yet"];
-    if (options.isDeclared(cluster)) return undefined;
-    logger.warn({ [LogField.Cluster]: cluster, code: "AGENT_IDENTITY" }, "an agent of a cluster that Git does not declare was refused");
-    return [status.PERMISSION_DENIED, `the cluster ${cluster} is not declared in Git [AGENT_IDENTITY]`];
+  function identityOf(call: AgentStream | RenewCall): { readonly cluster: string | undefined; readonly fingerprint: string } {
+    const { names, fingerprint } = peerOf(call);
+    return { cluster: fingerprint && peerCluster(names, options.trustDomain), fingerprint: fingerprint ?? "" };
   }
 
-  function open(cluster: string, stream: AgentStream, hello: NonNullable<AgentMessage__Output["hello"]>): Session {
+  /** Why a cluster's agent may not come in now; undefined: it may. */
+  function admission(cluster: string, fingerprint: string): [status, string] | undefined {
+    if (!options.isReady()) return [status.UNAVAILABLE, "the hub has not loaded its state yet"];
+    const refusal = unfit(cluster, fingerprint);
+    if (refusal === undefined) return undefined;
+    logger.warn({ [LogField.Cluster]: cluster, fingerprint, code: "AGENT_IDENTITY" }, `an agent was refused: ${refusal}`);
+    return [status.PERMISSION_DENIED, `${refusal} [AGENT_IDENTITY]`];
+  }
+
+  function unfit(cluster: string, fingerprint: string): string | undefined {
+    if (!options.isDeclared(cluster)) return `the cluster ${cluster} is not declared in Git`;
+    return options.enrolments.mayAct(cluster, fingerprint)
+      ? undefined
+      : `this certificate does not act for the cluster ${cluster} any more`;
+  }
+
+  function renew(call: RenewCall, answer: Parameters<typeof answerRenewal>[2]): void {
+    const { cluster, fingerprint } = identityOf(call);
+    const refusal = cluster === undefined ? NO_IDENTITY : admission(cluster, fingerprint);
+    if (cluster === undefined || refusal) {
+      const [code, details] = refusal ?? NO_IDENTITY;
+      answer({ code, details });
+      return;
+    }
+    answerRenewal((question) => options.enrolments.renew(cluster, fingerprint, { ...question, cluster }), call, answer, logger);
+  }
+
+  function open(
+    { cluster, fingerprint }: Pick<Session, "cluster" | "fingerprint">,
+    stream: AgentStream,
+    hello: NonNullable<AgentMessage__Output["hello"]>,
+  ): Session {
     const instance = hello.instance.slice(0, 64);
     const before = sessions.get(cluster);
     if (before) {
@@ -164,6 +199,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
     }
     const session: Session = {
       cluster,
+      fingerprint,
       instance,
       stream,
       outbox: new Outbox(stream),
@@ -262,17 +298,15 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
   return {
     start: () => server.listen(options.listen),
     hint: (cluster, generation) => sessions.get(cluster)?.outbox.hint(generation),
-    dropUndeclared() {
+    dropUnfit() {
       for (const session of [...sessions.values()]) {
-        if (options.isDeclared(session.cluster)) continue;
+        const refusal = unfit(session.cluster, session.fingerprint);
+        if (refusal === undefined) continue;
         close(session);
-        endStream(
-          session.stream,
-          status.PERMISSION_DENIED,
-          `the cluster ${session.cluster} is not declared in Git any more [AGENT_IDENTITY]`,
-        );
+        endStream(session.stream, status.PERMISSION_DENIED, `${refusal} [AGENT_IDENTITY]`);
       }
     },
+    isConnected: (cluster) => sessions.has(cluster),
     get count() {
       return sessions.size;
     },

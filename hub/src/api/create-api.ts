@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyInstance } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import { registerAgentRoutes } from "./agent-routes.ts";
 import type { ApiOptions } from "./api-options.ts";
 import { requireToken } from "./authentication.ts";
 import { registerCommandRoutes } from "./command-routes.ts";
@@ -32,6 +33,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   registerProbes(app, options);
   registerQueryRoutes(app, options);
   registerCommandRoutes(app, options);
+  registerAgentRoutes(app, options);
   registerWatchRoute(app, options);
   return app;
 }

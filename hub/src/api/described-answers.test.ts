@@ -78,12 +78,24 @@ const HOOK = "POST /api/v1/hooks/git";
 const RECONCILE = "POST /api/v1/clusters/one/reconcile";
 const RECONCILE_PATH = "/api/v1/clusters/{name}/reconcile";
 const OBJECTS_PATH = "/api/v1/targets/{bundle}/{cluster}/objects";
-const LISTS = ["/api/v1/clusters", "/api/v1/bundles", "/api/v1/targets", "/api/v1/drift", "/api/v1/revisions", "/api/v1/events"];
+const LISTS = [
+  "/api/v1/clusters",
+  "/api/v1/bundles",
+  "/api/v1/targets",
+  "/api/v1/drift",
+  "/api/v1/revisions",
+  "/api/v1/events",
+  "/api/v1/agents",
+];
 const SINGLES = [
   ["/api/v1/clusters/{name}", "/api/v1/clusters/one", "/api/v1/clusters/nowhere"],
   ["/api/v1/bundles/{name}", "/api/v1/bundles/web", "/api/v1/bundles/nowhere"],
   ["/api/v1/targets/{bundle}/{cluster}", "/api/v1/targets/web/one", "/api/v1/targets/web/nowhere"],
+  ["/api/v1/agents/{cluster}", "/api/v1/agents/one", "/api/v1/agents/nowhere"],
 ] as const;
+
+/** What is done about the agent of a cluster: the status of a success. */
+const AGENT_ACTIONS = { token: 201, approve: 200, revoke: 200 } as const;
 
 const CASES: readonly Case[] = [
   ["GET /healthz", "/healthz", 200],
@@ -112,6 +124,17 @@ const CASES: readonly Case[] = [
   [HOOK, "/api/v1/hooks/git", 202, signed("")],
   [HOOK, "/api/v1/hooks/git", 401, { payload: "{}", headers: { "x-hub-signature-256": "sha256=00" } }],
   [HOOK, "/api/v1/hooks/git", 413, signed(`"${"x".repeat(257 * 1024)}"`)],
+  ...Object.entries(AGENT_ACTIONS).flatMap(([action, status]): Case[] => {
+    const [path, call] = [`/api/v1/agents/{cluster}/${action}`, `POST /api/v1/agents/two/${action}`];
+    return [
+      [call, path, status, { headers: BEARER }],
+      [call, path, 400, json('{"x":1}')],
+      [call, path, 401, anonymous],
+      [`POST /api/v1/agents/nowhere/${action}`, path, 404, json("{}")],
+      [call, path, 413, json(JSON.stringify({ x: "x".repeat(70_000) }))],
+    ];
+  }),
+  ["POST /api/v1/agents/one/approve", "/api/v1/agents/{cluster}/approve", 404, json("{}")],
   ...LISTS.flatMap((path): Case[] => [
     [`GET ${path}`, path, 200],
     [`GET ${path}?x=1`, path, 400],
@@ -210,6 +233,7 @@ describe("the description says", () => {
     const required = Object.entries(description.paths).flatMap(([path, methods]) =>
       Object.values(methods).flatMap(({ requestBody }) => (requestBody ? [[path, requestBody.required]] : [])),
     );
-    expect(Object.fromEntries(required)).toEqual({ [RECONCILE_PATH]: false, "/api/v1/hooks/git": true });
+    const actions = Object.keys(AGENT_ACTIONS).map((action) => [`/api/v1/agents/{cluster}/${action}`, false]);
+    expect(Object.fromEntries(required)).toEqual({ [RECONCILE_PATH]: false, "/api/v1/hooks/git": true, ...Object.fromEntries(actions) });
   });
 });

@@ -4,7 +4,7 @@ import { ERROR } from "./view-schemas.ts";
 const MEANINGS = {
   400: "A parameter or the body is malformed, or there is no such parameter: API_BAD_REQUEST.",
   401: "The request has no valid token: API_UNAUTHORIZED.",
-  404: "There is no such thing: API_NOT_FOUND.",
+  404: "There is no such thing: API_NOT_FOUND; or nobody waits: AGENT_NOT_PENDING.",
   413: "The body is too large: API_TOO_LARGE.",
   429: "As many live views are open as the hub keeps at once: API_TOO_MANY.",
   500: "The hub failed; its log says why, under the answer's x-request-id: INTERNAL.",

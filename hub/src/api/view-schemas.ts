@@ -43,6 +43,36 @@ export const EXCEPTION = z.object(exceptionFields).meta({ id: "ObjectException" 
 const counts = { total: z.int(), synced: z.int(), healthy: z.int(), drifted: z.int(), failed: z.int() };
 const heldDeletion = z.object({ id: text, objects: z.int(), sample: z.array(OBJECT_REF), message: text });
 
+export const AGENT = z
+  .object({
+    cluster: text,
+    state: z.enum(["Enrolled", "Pending", "Invited", "None"]),
+    fingerprint: text.optional().describe("SHA-256 of the public key of its certificate, hexadecimal"),
+    origin: z.enum(["token", "approval", "git", "certificate", "renewal"]).optional(),
+    since: text.optional(),
+    certificateEndsAt: text.optional(),
+    pending: z.object({ fingerprint: text, reason: z.enum(["another-identity", "expired"]), since: text }).optional(),
+    token: z.object({ expiresAt: text, createdBy: text }).optional(),
+    revoked: z.int().describe("Identities that must not act for it any more"),
+    connected: z.boolean(),
+  })
+  .meta({ id: "Agent", description: "Who acts for a cluster, and who wants to." });
+
+export const JOIN = z
+  .object({
+    cluster: text,
+    token: text.describe("A secret, shown this once"),
+    expiresAt: text,
+    trustDomain: text,
+    hubAddress: text,
+    enrolAddress: text,
+    natsUrl: text,
+    ca: text,
+    natsCa: text.optional(),
+    signingKeys: text,
+  })
+  .meta({ id: "Join", description: "What a new agent needs to enrol." });
+
 export const CLUSTER = z
   .object({
     name: text,

@@ -37,14 +37,15 @@ export async function issueServerCertificate(authority: KeyedCertificate, names:
   return issue(authority, { subject: "CN=muster-hub", alternatives, usage: x509.ExtendedKeyUsage.serverAuth, days });
 }
 
-/** A client certificate whose identity is a URI SAN, in the form of SPIFFE. */
-export async function issueClientCertificate(authority: KeyedCertificate, uri: string, days = 365): Promise<KeyedCertificate> {
-  return issue(authority, {
-    subject: "CN=muster-agent",
-    alternatives: [{ type: "url", value: uri }],
-    usage: x509.ExtendedKeyUsage.clientAuth,
-    days,
-  });
+/** A client certificate for a key that somebody else has: P-256, as SubjectPublicKeyInfo. Its identity is a URI SAN, in the form of SPIFFE. */
+export async function certifyClient(
+  authority: KeyedCertificate,
+  options: { readonly uri: string; readonly spki: Uint8Array; readonly days: number },
+): Promise<{ readonly cert: string; readonly notAfterMs: number }> {
+  const key = await webcrypto.subtle.importKey("spki", Buffer.from(options.spki), ALGORITHM, true, ["verify"]);
+  const subject = { subject: "CN=muster-agent", alternatives: [{ type: "url", value: options.uri }] as x509.JsonGeneralNames };
+  const cert = await certify(authority, key, { ...subject, usage: x509.ExtendedKeyUsage.clientAuth, days: options.days });
+  return { cert, notAfterMs: readCertificate(cert).notAfterMs };
 }
 
 /** Reads a pair that was kept as JSON. Throws if it is none. */
@@ -74,20 +75,28 @@ export function readCertificate(pem: string): { readonly names: readonly string[
   return { names: extension?.names.items.map((item) => item.value) ?? [], notAfterMs: certificate.notAfter.getTime() };
 }
 
-async function issue(
-  authority: KeyedCertificate,
-  options: { subject: string; alternatives: x509.JsonGeneralNames; usage: string; days: number },
-): Promise<KeyedCertificate> {
+interface CertificateOptions {
+  readonly subject: string;
+  readonly alternatives: x509.JsonGeneralNames;
+  readonly usage: string;
+  readonly days: number;
+}
+
+async function issue(authority: KeyedCertificate, options: CertificateOptions): Promise<KeyedCertificate> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+  return { cert: await certify(authority, keys.publicKey as CryptoKey, options), key: await exportKey(keys.privateKey) };
+}
+
+async function certify(authority: KeyedCertificate, publicKey: webcrypto.CryptoKey, options: CertificateOptions): Promise<string> {
   const issuer = new x509.X509Certificate(authority.cert);
   const signingKey = await webcrypto.subtle.importKey("pkcs8", x509.PemConverter.decodeFirst(authority.key), ALGORITHM, false, ["sign"]);
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const cert = await x509.X509CertificateGenerator.create({
     serialNumber: serial(),
     subject: options.subject,
     issuer: issuer.subject,
     ...validity(options.days),
     signingAlgorithm: ALGORITHM,
-    publicKey: keys.publicKey as CryptoKey,
+    publicKey: publicKey as CryptoKey,
     signingKey: signingKey as CryptoKey,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
@@ -97,7 +106,7 @@ async function issue(
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],
   });
-  return { cert: cert.toString("pem"), key: await exportKey(keys.privateKey) };
+  return cert.toString("pem");
 }
 
 /** An hour of grace for clocks that are behind. */

@@ -3,10 +3,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "@muster/shared/errors";
 import { isClusterName } from "@muster/shared/model";
+import type { AgentPublicKeys } from "@muster/shared/wire";
+import type { AgentGrant } from "../enrolment/enrolments.ts";
 import {
+  certifyClient,
   createAuthority,
   isIssuedBy,
-  issueClientCertificate,
   issueServerCertificate,
   type KeyedCertificate,
   parseAuthority,
@@ -14,7 +16,8 @@ import {
   readCertificate,
 } from "./certificates.ts";
 import {
-  agentCreds,
+  type AgentAccount,
+  agentJwt,
   createAccountSeed,
   createNatsSeeds,
   hubCreds,
@@ -23,17 +26,6 @@ import {
   parseNatsSeeds,
 } from "./nats-accounts.ts";
 import { createPrivateFile, readPrivateFile, replacePrivateFile } from "./private-files.ts";
-
-/** What one agent needs to be known, everywhere. */
-export interface AgentCredentials {
-  readonly cert: string;
-  readonly key: string;
-  /** CA of the hub's gRPC certificate. */
-  readonly ca: string;
-  readonly natsCreds: string;
-  /** Public keys that sign slices, PEM. */
-  readonly signingKeys: string;
-}
 
 /** Everything that makes this hub this hub. Made once, kept in files of mode 0600 below `dataDir`. */
 export interface HubIdentity {
@@ -46,7 +38,8 @@ export interface HubIdentity {
   readonly webhookSecret: string;
   /** Path of the hub's own NATS credentials. */
   readonly natsCredsFile: string;
-  issueAgent(cluster: string): Promise<AgentCredentials>;
+  /** Certificate and JWT for keys that the agent has made. */
+  grant(cluster: string, keys: AgentPublicKeys): Promise<{ readonly grant: AgentGrant; readonly endsAtMs: number }>;
   natsConfig(): Promise<string>;
 }
 
@@ -56,6 +49,12 @@ export interface IdentityOptions {
   readonly trustDomain: string;
   /** DNS names and IP addresses of the hub's gRPC endpoint. */
   readonly serverNames: readonly string[];
+  /** Days for which an agent's certificate is good. Default 30. */
+  readonly certificateDays?: number;
+  /** Hours for which an agent's NATS JWT is good. Default 24: it cannot be taken back everywhere. */
+  readonly natsHours?: number;
+  /** The agents' account in a NATS that this hub's operator has not set up. Default: the one that the hub has made. */
+  readonly agentAccount?: AgentAccount;
 }
 
 /** A server certificate with less than this left is replaced at the next start, in milliseconds. */
@@ -103,13 +102,31 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     webhookSecret: await keep("webhook-secret", secret, parseSecret),
     natsCredsFile: path("nats/hub.creds"),
     natsConfig: () => natsServerConfig(seeds),
-    async issueAgent(cluster) {
-      if (!isClusterName(cluster))
-        throw new CodedError("CLI_USAGE", `${JSON.stringify(cluster)} is no cluster name: lower case letters, digits and -, at most 63`);
-      const { cert, key } = await issueClientCertificate(authority, agentUri(trustDomain, cluster));
-      return { cert, key, ca: authority.cert, natsCreds: await agentCreds(seeds, cluster), signingKeys: signingPublicPem };
+    async grant(cluster, keys) {
+      // The name becomes part of subjects and of a URI.
+      if (!isClusterName(cluster)) throw new RangeError(`${JSON.stringify(cluster)} is no cluster name`);
+      const { cert, notAfterMs } = await certifyClient(authority, {
+        uri: agentUri(trustDomain, cluster),
+        spki: keys.tls,
+        days: options.certificateDays ?? 30,
+      });
+      const endsAtMs = Date.now() + (options.natsHours ?? 24) * 3_600_000;
+      const natsJwt = await agentJwt(options.agentAccount ?? { seed: seeds.account }, { cluster, publicKey: keys.nats, endsAtMs });
+      return { grant: { certificate: cert, natsJwt, ca: authority.cert, signingKeys: signingPublicPem }, endsAtMs: notAfterMs };
     },
   };
+}
+
+/** Reads the seed of an account that somebody else has made. Throws CONFIG_INVALID. */
+export function readAgentAccount({ seedFile, account }: { readonly seedFile: string; readonly account?: string }): AgentAccount {
+  try {
+    return { seed: parseAccountSeed(readPrivateFile(seedFile)), ...(account !== undefined && { account }) };
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `nats.agentAccount.seedFile ${seedFile} holds no seed of an account`, {
+      cause,
+      at: { file: seedFile },
+    });
+  }
 }
 
 /** The certificate that is kept, if it can still be used; it is the one thing that can be made anew without anybody noticing. */

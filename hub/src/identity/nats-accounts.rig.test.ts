@@ -8,6 +8,7 @@ import { type NatsServer, startNatsServer } from "../../../test/rig/nats-server.
 import { createTempFolder } from "../../../test/rig/temp-folder.ts";
 import { ensureStreams } from "../publish/streams.ts";
 import { type HubIdentity, loadIdentity } from "./identity.ts";
+import { agentCredentials } from "./testing/agent-credentials.ts";
 
 const CHUNKS = [randomBytes(CHUNK_BYTES), randomBytes(CHUNK_BYTES), randomBytes(1_000)];
 const [BLOB, NO_BLOB] = ["b".repeat(64), "f".repeat(64)];
@@ -26,7 +27,7 @@ let two: NatsConnection;
 const open = (creds: Uint8Array, prefix: string): Promise<NatsConnection> =>
   connect({ servers: nats.url, authenticator: credsAuthenticator(creds), inboxPrefix: prefix, reconnect: false });
 const openAgent = async (cluster: string): Promise<NatsConnection> =>
-  open(Buffer.from((await identity.issueAgent(cluster)).natsCreds), inboxPrefix(cluster));
+  open(Buffer.from((await agentCredentials(identity, cluster)).natsCreds), inboxPrefix(cluster));
 
 /** All streams that there are, with their messages: one that was changed, emptied or made anew shows. */
 async function stored(): Promise<unknown> {

@@ -20,6 +20,14 @@ export interface NatsSeeds extends NatsFirstSeeds {
   readonly hubAccount: string;
 }
 
+/** The account that agents are users of. */
+export interface AgentAccount {
+  /** Of the account itself, or of one of its signing keys. */
+  readonly seed: string;
+  /** Public key of the account, if the seed is a signing key's. */
+  readonly account?: string;
+}
+
 /** The seeds that are kept in one file. */
 export interface NatsFirstSeeds {
   readonly operator: string;
@@ -27,9 +35,6 @@ export interface NatsFirstSeeds {
   readonly account: string;
   readonly system: string;
 }
-
-/** How long an agent's NATS credentials last, in days. */
-const AGENT_CREDENTIALS_DAYS = 365;
 
 const seedOf = (pair: KeyPair): string => new TextDecoder().decode(pair.getSeed());
 const pairOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
@@ -126,29 +131,39 @@ export async function hubCreds(seeds: NatsSeeds): Promise<string> {
   });
 }
 
-/** Credentials of one agent: its own slice, blobs by name, its own inbox. */
-export async function agentCreds(seeds: NatsSeeds, cluster: string): Promise<string> {
-  return creds(seeds.account, `muster-agent-${cluster}`, agentPermissions(cluster), AGENT_CREDENTIALS_DAYS);
+/** The user JWT of an agent whose nkey is its own: its own slice, blobs by name, its own inbox. */
+export async function agentJwt(
+  issuer: AgentAccount,
+  options: { readonly cluster: string; readonly publicKey: string; readonly endsAtMs: number },
+): Promise<string> {
+  const { cluster, publicKey, endsAtMs } = options;
+  return userJwt(issuer, publicKey, `muster-agent-${cluster}`, agentPermissions(cluster), endsAtMs);
 }
 
-async function creds(
-  account: string,
+async function creds(account: string, name: string, permissions: { publish: string[]; subscribe: string[] }): Promise<string> {
+  const user = createUser();
+  const jwt = await userJwt({ seed: account }, user, name, permissions);
+  return new TextDecoder().decode(fmtCreds(jwt, user));
+}
+
+async function userJwt(
+  { seed, account }: AgentAccount,
+  user: KeyPair | string,
   name: string,
   permissions: { publish: string[]; subscribe: string[] },
-  days?: number,
+  endsAtMs?: number,
 ): Promise<string> {
-  const user = createUser();
-  const jwt = await encodeUser(
+  return encodeUser(
     name,
     user,
-    pairOf(account),
+    pairOf(seed),
     {
+      ...(account !== undefined && { issuer_account: account }),
       pub: { allow: permissions.publish, deny: [] },
       sub: { allow: permissions.subscribe, deny: [] },
       bearer_token: false,
       allowed_connection_types: ["STANDARD"],
     },
-    days === undefined ? {} : { exp: Math.floor(Date.now() / 1000) + days * 86_400 },
+    endsAtMs === undefined ? {} : { exp: Math.floor(endsAtMs / 1_000) },
   );
-  return new TextDecoder().decode(fmtCreds(jwt, user));
 }

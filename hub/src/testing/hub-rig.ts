@@ -40,7 +40,7 @@ export async function startHubRig(
     return part;
   };
   const dataDir = join(folder.path, "data");
-  const [grpcPort, httpPort, natsPort] = [await freePort(), await freePort(), await freePort()];
+  const [grpcPort, enrolPort, httpPort, natsPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const identity = await loadIdentity({ dataDir, trustDomain: "muster.local", serverNames: ["localhost", "127.0.0.1"] });
   const [git, nats] = await Promise.all([
     startGitServer().then(started),
@@ -53,7 +53,7 @@ export async function startHubRig(
     dataDir,
     sources: [{ name: "fleet", url: repository.url }],
     nats: { url: nats.url },
-    grpc: { listen: `127.0.0.1:${grpcPort}`, serverNames: ["localhost", "127.0.0.1"] },
+    grpc: { listen: `127.0.0.1:${grpcPort}`, enrolListen: `127.0.0.1:${enrolPort}`, serverNames: ["localhost", "127.0.0.1"] },
     http: { listen: `127.0.0.1:${httpPort}` },
     publish: { auditIntervalMs: 500 },
     log: { level: "debug" },

@@ -10,7 +10,7 @@ export const RUNTIME_CODES = {
   }),
   NATS_AUTH: entry(
     "The NATS server refused the credentials or a permission.",
-    "Check the credentials file; issue new ones with `muster-hub issue`. The hub's own need what `muster-hub nats-config` prints, in nats-server.",
+    "nats-server must know this hub: give it what `muster-hub nats-config` prints. An agent that was revoked, or whose certificate has ended, must join anew.",
     { retryable: true, exitCode: 4 },
   ),
   NATS_STREAM: entry(
@@ -48,6 +48,17 @@ export const RUNTIME_CODES = {
     "The hub publishes it again at its next audit; the agent keeps its last good state.",
     { retryable: true },
   ),
+  ENROLMENT_REFUSED: entry(
+    "The hub does not let this agent act for the cluster.",
+    "Make a new token with `muster token create CLUSTER`; the hub's log says why this one was refused.",
+    { exitCode: 4 },
+  ),
+  ENROLMENT_PENDING: entry(
+    "Another agent acts for the cluster, or this one's certificate has ended: a person must approve it.",
+    "Compare the fingerprint with the one in the agent's log, then `muster cluster approve CLUSTER`.",
+    { retryable: true, exitCode: 4 },
+  ),
+  AGENT_NOT_PENDING: entry("No agent waits for an approval of this cluster.", "See `muster get agents`.", { exitCode: 5, httpStatus: 404 }),
   AGENT_STATE: entry(
     "The agent's state in its namespace cannot be read or written.",
     "Check the agent's rights on Secrets in its own namespace.",
@@ -188,7 +199,7 @@ export const RUNTIME_CODES = {
   ),
   AGENT_IDENTITY: entry(
     "An agent's certificate names no cluster of this fleet, or another one than it claims.",
-    "Issue credentials for the cluster with `muster-hub issue CLUSTER`.",
+    "See `muster get agents`; let the agent join anew with `muster cluster join CLUSTER`.",
     { exitCode: 4, httpStatus: 403 },
   ),
   AGENT_OFFLINE: entry(

@@ -17,6 +17,12 @@ export function loadAgentService(): ProtoGrpcType["muster"]["v1"]["Agent"] {
   return loaded.muster.v1.Agent;
 }
 
+/** The service for who has no certificate yet. */
+export function loadEnrolmentService(): ProtoGrpcType["muster"]["v1"]["Enrolment"] {
+  loaded ??= load();
+  return loaded.muster.v1.Enrolment;
+}
+
 function load(): ProtoGrpcType {
   const definition =
     typeof MUSTER_PROTO_DESCRIPTOR === "undefined"

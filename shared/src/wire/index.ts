@@ -1,6 +1,7 @@
 /** Bytes ⇄ model: canonical JSON, digests, the slice codec, signatures, blobs, and the NATS subject grammar. */
 export { canonicalJson } from "./canonical.ts";
 export { deletionApprovalId, digestBytes, digestHex, digestJson } from "./digest.ts";
+export { type AgentPublicKeys, enrolmentStatement } from "./enrolment.ts";
 export { type Envelope, keyId, openEnvelope, preAuthEncoding, SLICE_PAYLOAD_TYPE, sealEnvelope } from "./envelope.ts";
 export type { ManifestLine } from "./manifest-line.ts";
 export {

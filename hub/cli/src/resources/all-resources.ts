@@ -1,3 +1,4 @@
+import { AGENTS } from "./agents.ts";
 import { BUNDLES } from "./bundles.ts";
 import { CLUSTERS } from "./clusters.ts";
 import { DRIFT } from "./drift.ts";
@@ -11,5 +12,5 @@ type Visitor<R> = <T>(resource: Resource<T>) => R;
 
 /** Visits every resource, in the order of the help. */
 export function forEachResource<R>(visit: Visitor<R>): R[] {
-  return [visit(CLUSTERS), visit(BUNDLES), visit(TARGETS), visit(DRIFT), visit(REVISIONS), visit(EVENTS)];
+  return [visit(CLUSTERS), visit(BUNDLES), visit(TARGETS), visit(DRIFT), visit(REVISIONS), visit(EVENTS), visit(AGENTS)];
 }

@@ -7,6 +7,7 @@ import { createMetrics, type Logger, type Metrics, silentLogger } from "@muster/
 import type { ChangeNotice, Inspection } from "../api-views.ts";
 import { run } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
+import { type SampleAgents, sampleAgents } from "./sample-agents.ts";
 import { SAMPLE_NOW, type SampleFleet } from "./sample-fleet.ts";
 
 const TOKEN = "sample-token";
@@ -39,6 +40,7 @@ interface SampleApiOptions {
     reconcile(cluster: string, bundle?: string): Promise<void>;
     inspect(cluster: string, bundle: string): Promise<Inspection>;
   };
+  readonly agents: SampleAgents;
   readonly look: () => void;
   readonly sources: readonly { readonly name: string; readonly url: string }[];
   readonly token: () => string;
@@ -123,6 +125,7 @@ export async function startSampleHub(
         };
       },
     },
+    agents: sampleAgents(sample.clusters.map(({ name }) => name)),
     look: () => {},
     sources: [],
     token: () => TOKEN,

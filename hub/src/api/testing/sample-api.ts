@@ -1,6 +1,8 @@
+import { CodedError } from "@muster/shared/errors";
 import { type Clock, systemClock } from "@muster/shared/runtime";
 import { createMetrics, silentLogger } from "@muster/shared/telemetry";
 import type { FastifyInstance } from "fastify";
+import type { AgentView } from "../../enrolment/agent-views.ts";
 import type {
   BundleView,
   ChangeNotice,
@@ -11,6 +13,7 @@ import type {
   RevisionView,
   TargetDetailView,
 } from "../../status/views.ts";
+import type { AgentAdministration } from "../agent-routes.ts";
 import type { ApiOptions } from "../api-options.ts";
 import { createApi } from "../create-api.ts";
 
@@ -123,6 +126,65 @@ export interface SampleApi {
   get(url: string, token?: string | null): Promise<{ status: number; body: Record<string, unknown>; headers: Record<string, unknown> }>;
 }
 
+const FINGERPRINT = "3f2a1b9c".repeat(8);
+
+/** One agent that acts, and one that waits until somebody approves it. */
+function sampleAgents(): AgentAdministration {
+  const agents: AgentView[] = [
+    {
+      cluster: "one",
+      state: "Enrolled",
+      fingerprint: FINGERPRINT,
+      origin: "token",
+      since: AT,
+      certificateEndsAt: AT,
+      revoked: 0,
+      connected: true,
+    },
+    {
+      cluster: "two",
+      state: "Pending",
+      pending: { fingerprint: FINGERPRINT, reason: "another-identity", since: AT },
+      revoked: 1,
+      connected: false,
+    },
+  ];
+  const viewOf = (name: string): AgentView => {
+    const found = agents.find((agent) => agent.cluster === name);
+    if (!found) throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
+    return found;
+  };
+  return {
+    list: () => agents,
+    join: (name) => ({
+      cluster: viewOf(name).cluster,
+      token: "muster_join_sample",
+      expiresAt: AT,
+      trustDomain: "muster.local",
+      hubAddress: "hub.example:8443",
+      enrolAddress: "hub.example:8444",
+      natsUrl: "nats://nats.example:4222",
+      ca: "-----BEGIN CERTIFICATE-----\nca\n-----END CERTIFICATE-----\n",
+      signingKeys: "-----BEGIN PUBLIC KEY-----\nkey\n-----END PUBLIC KEY-----\n",
+    }),
+    approve(name, fingerprint) {
+      const { pending } = viewOf(name);
+      if (!pending || (fingerprint !== undefined && fingerprint !== pending.fingerprint))
+        throw new CodedError("AGENT_NOT_PENDING", `Nobody waits for an approval of ${name}`);
+      return {
+        cluster: name,
+        state: "Enrolled",
+        fingerprint: pending.fingerprint,
+        origin: "approval",
+        since: AT,
+        revoked: 1,
+        connected: false,
+      };
+    },
+    revoke: (name) => ({ cluster: viewOf(name).cluster, state: "None", revoked: 1, connected: false }),
+  };
+}
+
 export async function createSampleApi(options: Partial<ApiOptions> & { readonly clock?: Clock } = {}): Promise<SampleApi> {
   const data: SampleData = {
     clusters: [cluster("two", { env: "lab" }), cluster("one", { env: "prod" })],
@@ -173,6 +235,7 @@ export async function createSampleApi(options: Partial<ApiOptions> & { readonly 
         truncated: "7 more objects are not shown",
       }),
     },
+    agents: sampleAgents(),
     look: (source) => void looks.push(source),
     sources: [
       { name: "fleet", url: "https://git.example/acme/fleet.git", ref: "main" },
