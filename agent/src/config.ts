@@ -63,6 +63,8 @@ const FIELDS = z.object({
     .enum(["true", "false"])
     .default("true")
     .transform((text) => text === "true"),
+  /** JSON file with what this cluster lets its agent do; absent: all that its roles allow. */
+  MUSTER_POLICY_FILE: optional,
   /** A folder that outlives a restart of the process, where it notes what it is at; empty: nothing is noted. */
   MUSTER_WORK_DIR: optional,
   MUSTER_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),

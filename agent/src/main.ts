@@ -10,6 +10,7 @@ import { createCluster } from "./kube/create-cluster.ts";
 import { fencedCluster } from "./lease/fenced-cluster.ts";
 import { takeTurns } from "./lease/take-turns.ts";
 import { createWriterLease } from "./lease/writer-lease.ts";
+import { type AgentPolicy, OPEN_POLICY, parsePolicy } from "./policy/policy.ts";
 import { startWriter, type Writer } from "./start-writer.ts";
 import { AGENT_VERSION } from "./version.ts";
 
@@ -20,6 +21,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   const { signal } = lifecycle;
   const base = { clock: systemClock, random: Math.random, logger };
   const failpoint: AgentFailpoint = createFailpoints(config.MUSTER_FAILPOINTS);
+  const policy = config.MUSTER_POLICY_FILE ? readPolicy(config.MUSTER_POLICY_FILE) : OPEN_POLICY;
   const pinned = readSigningKeys(config.MUSTER_SIGNING_KEYS_FILE);
   const metrics = createMetrics();
   const instance = randomUUID();
@@ -72,6 +74,8 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
         failpoint,
         metrics,
         cluster: fencedCluster(cluster, lease),
+        policy,
+        isPaused: () => lease.isPaused,
         lifecycle: turn,
       });
       return async () => {
@@ -83,6 +87,17 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   lifecycle.onStop("writer", () => turns.stop());
   lifecycle.run("turns", turns.done);
   return lifecycle;
+}
+
+/** Throws CONFIG_INVALID. */
+function readPolicy(path: string): AgentPolicy {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new CodedError("CONFIG_INVALID", `MUSTER_POLICY_FILE: ${path} cannot be read as JSON`, { cause });
+  }
+  return parsePolicy(value);
 }
 
 /** One file may hold several keys, so that a key can be replaced without a gap. Throws CONFIG_INVALID. */

@@ -16,6 +16,9 @@ import { apiVersionOf } from "./kube/discovery.ts";
 import { createDiscoveryCache } from "./kube/discovery-cache.ts";
 import { createCrashNotes } from "./observe/crash-notes.ts";
 import { createObserver } from "./observe/create-observer.ts";
+import { createDeletionWindow } from "./policy/deletion-window.ts";
+import { policedCluster } from "./policy/policed-cluster.ts";
+import { type AgentPolicy, OPEN_POLICY } from "./policy/policy.ts";
 import { loadKeptState } from "./pull/desired-state.ts";
 import { createIntake } from "./pull/intake.ts";
 import { createSlicePuller, type SlicePuller } from "./pull/slice-puller.ts";
@@ -31,6 +34,10 @@ export interface WriterOptions {
   readonly config: AgentConfig;
   /** Refuses writes when this instance is not the writer any more. */
   readonly cluster: Cluster;
+  /** What this cluster lets its agent do. Default: all that its roles allow. */
+  readonly policy?: AgentPolicy;
+  /** A person has paused the agent in its cluster. Default: nobody has. */
+  readonly isPaused?: () => boolean;
   /** Keys that slices are signed with. */
   readonly pinned: readonly KeyObject[];
   /** Random per process. */
@@ -63,7 +70,7 @@ export interface Writer {
 
 /** Puts the work of an agent together and starts it: pull ▸ plan ▸ apply ▸ observe ▸ report. */
 export function startWriter(options: WriterOptions): Writer {
-  const { config, cluster, clock, random, logger, metrics, failpoint } = options;
+  const { config, cluster, clock, random, logger, metrics, failpoint, policy = OPEN_POLICY } = options;
   const { signal } = options.lifecycle;
   const base = { clock, random, logger };
 
@@ -82,9 +89,15 @@ export function startWriter(options: WriterOptions): Writer {
     relistIntervalMs: config.MUSTER_RELIST_INTERVAL_MS,
   });
   const store = createStateStore({ cluster, failpoint, namespace: config.namespace });
+  // Everything that goes by what a slice says is written through this, and nothing else is.
+  const policed = policedCluster(cluster, {
+    policy,
+    isPaused: options.isPaused ?? (() => false),
+    deletions: createDeletionWindow({ ...policy.deletions, clock, store: createStateStore({ cluster, namespace: config.namespace }) }),
+  });
   const applier = notedApplier(
     createApplier({
-      cluster,
+      cluster: policed,
       discovery,
       observer,
       failpoint,
@@ -103,7 +116,7 @@ export function startWriter(options: WriterOptions): Writer {
     store,
     metrics,
     failpoint,
-    prune: notedPruner(createPruner({ cluster, discovery, observer }), crashNotes),
+    prune: notedPruner(createPruner({ cluster: policed, discovery, observer }), crashNotes),
     ownNamespace: config.namespace,
     watchNamespaces: config.MUSTER_WATCH_NAMESPACES,
     concurrency: config.MUSTER_CONCURRENCY,
@@ -128,6 +141,7 @@ export function startWriter(options: WriterOptions): Writer {
     ...base,
     pinned: options.pinned,
     failpoint,
+    maxObjects: policy.maxObjects,
     identity: { cluster: config.MUSTER_CLUSTER, trustDomain: config.MUSTER_TRUST_DOMAIN },
     fetchBlob: (ref) => puller.fetchBlob(ref),
     current: () => reconciler.desired,
@@ -162,6 +176,7 @@ export function startWriter(options: WriterOptions): Writer {
         reconciler.trigger(bundle);
       },
       sliceHint: () => puller.poll(),
+      rotate: () => identity?.rotate(),
       inspect: (what) => reconciler.inspect(what),
     },
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
 import type { Clock } from "@muster/shared/runtime";
+import type { AgentCommands } from "./agents/commands.ts";
 import type { AgentAdministration } from "./api/agent-routes.ts";
 import type { HubConfig } from "./config.ts";
 import type { AccessStore } from "./enrolment/access-store.ts";
@@ -17,6 +18,7 @@ export interface AdministrationOptions {
   /** Names of the clusters that Git declares. */
   readonly declared: () => Iterable<string>;
   readonly isConnected: (cluster: string) => boolean;
+  readonly commands: Pick<AgentCommands, "rotate">;
   readonly clock: Clock;
 }
 
@@ -50,6 +52,7 @@ export function administerAgents(options: AdministrationOptions): AgentAdministr
       enrolments.approve(cluster, fingerprint);
       return view(cluster);
     },
+    rotate: (cluster) => options.commands.rotate(cluster),
     revoke(cluster) {
       if (![...options.declared(), ...store.clusters].includes(cluster))
         throw new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);

@@ -13,6 +13,7 @@ Usage:
   muster-hub nats-config         print the configuration that nats-server needs to know this hub
 
 Options:
+  --jwt-dir DIR                  for nats-config: the folder in which nats-server keeps accounts (default ./muster-jwt)
   --config FILE                  the hub's configuration (or MUSTER_HUB_CONFIG; default /etc/muster/hub.yaml)
   --help, --version
 `;
@@ -34,7 +35,7 @@ async function run(argv: readonly string[]): Promise<void> {
       await identity();
       return print(`The identity of this hub is in ${config.dataDir}.\n`);
     case "nats-config":
-      return print(await (await identity()).natsConfig());
+      return print(await (await identity()).natsConfig(values["jwt-dir"] === undefined ? {} : { jwtDir: values["jwt-dir"] }));
     default:
       throw new CodedError("CLI_USAGE", `There is no command ${command}; see muster-hub --help`);
   }
@@ -49,6 +50,7 @@ function parse(argv: readonly string[]) {
       allowPositionals: true,
       options: {
         config: text,
+        "jwt-dir": text,
         help: { ...flag, short: "h" },
         version: flag,
       },

@@ -14,11 +14,14 @@ import type { HubConfig } from "./config.ts";
 import { isDeclaredCluster } from "./declared-clusters.ts";
 import { openAccessStore } from "./enrolment/access-store.ts";
 import { createEnrolments } from "./enrolment/enrolments.ts";
+import { lastClaims } from "./enrolment/last-claims.ts";
 import { provesAbsence } from "./fleet/model.ts";
 import { loadIdentity, readAgentAccount } from "./identity/identity.ts";
+import { CLAIMS_INBOX_PREFIX, CLAIMS_SUBJECT } from "./identity/nats-accounts.ts";
 import { listenToAgents } from "./listen-to-agents.ts";
 import { createFleetLoader } from "./load-fleet-input.ts";
 import { createPipeline } from "./pipeline.ts";
+import { createAccountClaims } from "./publish/account-claims.ts";
 import { createNatsLink } from "./publish/nats-link.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createRenderer } from "./render/create-renderer.ts";
@@ -143,11 +146,18 @@ async function composeHub(
       monotonicMs: () => systemClock.monotonicMs(),
     }),
     hint: (cluster, generation) => agents.hint(cluster, generation),
-    onModel: (model) => provesAbsence(model) && agents.dropUnfit(),
+    onModel: (model) => {
+      if (provesAbsence(model)) agents.dropUnfit();
+      // Whom NATS is to keep out is known only now. One that somebody else has set up has accounts of its own.
+      if (!claimsRun && !config.nats.credsFile) lifecycle.run("claims", claims.run(signal));
+      claimsRun = true;
+      claims.push();
+    },
     auditIntervalMs: config.publish.auditIntervalMs,
   });
 
   // Who may act for which cluster.
+  let claimsRun = false;
   const isDeclared = (cluster: string) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined);
   const isReady = () => pipeline.model !== undefined;
   const accessStore = openAccessStore(join(config.dataDir, "agents"));
@@ -157,8 +167,21 @@ async function composeHub(
     store: accessStore,
     issuer: { issue: identity.grant },
     isDeclared,
-    wantedOf: () => undefined,
-    onChange: () => agents.dropUnfit(),
+    hasLeft: (cluster) => pipeline.model !== undefined && provesAbsence(pipeline.model) && !isDeclared(cluster),
+    wantedOf: (cluster) => pipeline.model?.clusters.get(cluster)?.identity,
+    onChange: () => {
+      agents.dropUnfit();
+      claims.push();
+    },
+  });
+  const claims = createAccountClaims({
+    ...base,
+    url: config.nats.url,
+    credsFile: identity.natsSystemCredsFile,
+    inboxPrefix: CLAIMS_INBOX_PREFIX,
+    subject: CLAIMS_SUBJECT,
+    claims: lastClaims(identity.natsClaims, () => enrolments.revokedNatsKeys()),
+    ...(config.nats.caFile && { caFile: config.nats.caFile }),
   });
   const enrolment = createEnrolmentServer({ ...base, server: identity.server, enrolments, isReady });
 
@@ -193,6 +216,7 @@ async function composeHub(
       store: accessStore,
       declared: () => pipeline.model?.clusters.keys() ?? [],
       isConnected: (cluster) => agents.isConnected(cluster),
+      commands: agents,
       clock: systemClock,
     }),
     look: (source) => sources.look(source),
@@ -214,6 +238,7 @@ async function composeHub(
     ...(tls && { tls }),
   });
   metrics.observed("muster_hub_nats_connected", "1 while NATS is connected", () => Number(link.connected));
+  metrics.observed("muster_hub_nats_claims_current", "1 while NATS knows whom the hub has revoked", () => Number(claims.isCurrent));
   metrics.observed("muster_hub_agents_connected", "Agents with a stream", () => agents.count);
 
   lifecycle.onStop("agents", () => agents.stop());

@@ -103,6 +103,7 @@ describe("the values of the agent chart", () => {
     ["an image without a fixed tag", { image: { tag: "latest" } }, /image\/tag/],
     ["an account without a namespace", { impersonation: { serviceAccounts: [{ name: "x" }] } }, /impersonation\/serviceAccounts/],
     ["nobody to trust", { trust: { ca: "" } }, /trust\.ca is required.*muster cluster join/],
+    ["a policy that is none", { policy: { namespaces: { allow: "web" } } }, /policy\/namespaces\/allow/],
     ["a token that is none", { enrolment: { token: "secret" } }, /enrolment\/token/],
   ])("are refused with a sentence that helps: %s", async (_, change, message) => {
     const values = { ...joinValues(), rbac: { namespaces: ["web"] } };

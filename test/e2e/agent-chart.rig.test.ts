@@ -135,6 +135,7 @@ describe("the agent chart in the profile namespaced", () => {
       "MUSTER_METRICS_LISTEN",
       "MUSTER_NAMESPACE",
       "MUSTER_NATS_URL",
+      "MUSTER_POLICY_FILE",
       "MUSTER_POLL_INTERVAL_MS",
       "MUSTER_RELIST_INTERVAL_MS",
       "MUSTER_SIGNING_KEYS_FILE",

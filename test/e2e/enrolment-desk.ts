@@ -28,6 +28,7 @@ export async function startEnrolmentDesk(options: {
     store: openAccessStore(join(dataDir, "agents")),
     issuer: { issue: identity.grant },
     isDeclared: (cluster) => clusters.includes(cluster),
+    hasLeft: () => false,
     wantedOf: () => undefined,
     onChange: () => {},
   });

@@ -34,6 +34,7 @@ async function startHub(): Promise<typeof hub> {
     store: openAccessStore(join(folder.path, "agents")),
     issuer: { issue: identity.grant },
     isDeclared: (cluster) => ["one", "two"].includes(cluster),
+    hasLeft: () => false,
     wantedOf: () => undefined,
     onChange: () => sessions.dropUnfit(),
   });
@@ -65,6 +66,7 @@ function memory() {
   const kept = new Map<string, Buffer>();
   return {
     kept,
+    identity: () => JSON.parse(kept.get("identity")?.toString() ?? "{}") as { readonly keys?: object; readonly next?: object },
     read: async (name: string) => kept.get(name),
     write: async (name: string, value: Uint8Array) => void kept.set(name, Buffer.from(value)),
   };
@@ -194,6 +196,36 @@ describe("an agent that has joined", () => {
     await clock.advance(6 * HOUR_MS);
     await vi.waitFor(() => expect(fingerprintOf(agent)).not.toBe(first), { timeout: 5_000 });
     expect(await connects(agent)).toBe("connected");
+  });
+
+  it("makes other keys when it is asked to; the ones that it had are revoked, and it stays in", async () => {
+    const store = memory();
+    const agent = startAgent({ token: token(), store });
+    await agent.ready(over.signal);
+    const [before, first] = [agent.current(), hub.enrolments.access("one").current?.keys.fingerprint];
+    agent.rotate();
+    await vi.waitFor(() => expect(agent.current().key).not.toBe(before.key), { timeout: 5_000 });
+    expect(agent.current().natsSeed).not.toBe(before.natsSeed);
+    expect(await connects(agent)).toBe("connected");
+    expect(await connects({ ...agent, current: () => before })).toMatch(/PERMISSION_DENIED/);
+    expect(hub.enrolments.access("one").revoked.map(({ fingerprint }) => fingerprint)).toEqual([first]);
+    expect(store.identity()).not.toHaveProperty("next");
+  });
+
+  it("that died after the hub had taken its other keys, and before it heard so, goes on with them", async () => {
+    const store = memory();
+    const agent = startAgent({ token: token(), store });
+    await agent.ready(over.signal);
+    const old = store.identity();
+    agent.rotate();
+    await vi.waitFor(() => expect(store.identity().keys).not.toEqual(old.keys), { timeout: 5_000 });
+    const { keys: next } = store.identity();
+    over.abort();
+    over = new AbortController();
+    await store.write("identity", Buffer.from(JSON.stringify({ ...old, next })));
+    const again = startAgent({ store });
+    await vi.waitFor(() => expect(store.identity()).not.toHaveProperty("next"), { timeout: 5_000 });
+    expect(await connects(again)).toBe("connected");
   });
 
   it("is off the hub as soon as it is revoked, and stays off", async () => {

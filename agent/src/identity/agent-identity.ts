@@ -23,6 +23,8 @@ export interface Credentials {
 export interface AgentIdentity {
   /** Throws ENROLMENT_PENDING, or why there are none yet. */
   current(): Credentials;
+  /** Makes other keys, and renews with them. */
+  rotate(): void;
   /** Resolves when there are some; rejects when the signal aborts. */
   ready(signal: AbortSignal): Promise<void>;
   /** Enrols, and renews what ends, until the signal aborts. */
@@ -49,10 +51,14 @@ export interface AgentIdentityOptions {
 }
 
 const IDENTITY = "identity";
+const KEYS = z.strictObject({ tls: z.string(), nats: z.string(), encryption: z.string() });
+const GRANT = z.strictObject({ certificate: z.string(), natsJwt: z.string(), ca: z.string(), signingKeys: z.string() });
 const KEPT = z.strictObject({
   version: z.literal(1),
-  keys: z.strictObject({ tls: z.string(), nats: z.string(), encryption: z.string() }),
-  grant: z.strictObject({ certificate: z.string(), natsJwt: z.string(), ca: z.string(), signingKeys: z.string() }).exactOptional(),
+  keys: KEYS,
+  grant: GRANT.exactOptional(),
+  /** Keys that the hub is to be shown in place of these: whether it knows them already is not known. */
+  next: KEYS.exactOptional(),
 });
 type Kept = z.output<typeof KEPT>;
 
@@ -69,6 +75,7 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
   const backoff = createBackoff({ initialMs: 1_000, maxMs: MAX_WAIT_MS, random });
   const wakeup = new Wakeup();
   let kept: Kept | undefined;
+  let rotating = false;
   let problem = new CodedError("ENROLMENT_PENDING", "The agent has not enrolled yet");
 
   /** Private keys are kept before they are shown to anybody: whoever asked with them and died asks with them again. */
@@ -110,22 +117,47 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
     return PENDING_MS;
   }
 
-  async function renew(keys: AgentKeys, grant: NonNullable<Kept["grant"]>): Promise<void> {
-    const question = questionOf(keys, { cluster, trustDomain, token: "" });
-    await take(keys, await link.renew({ cert: grant.certificate, key: keys.tls, ca: grant.ca }, question));
-    logger.info({ [LogField.Cluster]: cluster }, "the credentials were renewed");
+  /** `keys`: the ones that the certificate is for; `wanted`: the same, or the ones that are to come. */
+  async function renewWith(keys: AgentKeys, grant: NonNullable<Kept["grant"]>, wanted: AgentKeys): Promise<void> {
+    const question = questionOf(wanted, { cluster, trustDomain, token: "" });
+    await take(wanted, await link.renew({ cert: grant.certificate, key: keys.tls, ca: grant.ca }, question));
+    logger.info({ [LogField.Cluster]: cluster }, wanted === keys ? "the credentials were renewed" : "the agent has other keys now");
+  }
+
+  /** Refused with the old keys, the hub may know the new ones already: its answer was lost. */
+  async function changeKeys(keys: AgentKeys, grant: NonNullable<Kept["grant"]>, next: AgentKeys): Promise<number> {
+    try {
+      await renewWith(keys, grant, next);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "ENROLMENT_REFUSED") throw error;
+      return enroll(next);
+    }
+  }
+
+  /** As for the first keys: kept before anybody sees them. */
+  async function withNext(now: Kept): Promise<Kept> {
+    if (!now.grant || now.next) return now;
+    const changed: Kept = { ...now, next: createAgentKeys() };
+    await keep(changed);
+    return changed;
   }
 
   /** Does what is due. Gives the milliseconds until something else is. */
   async function step(): Promise<number> {
     kept ??= await load();
-    const { keys, grant } = kept;
+    if (rotating) {
+      rotating = false;
+      kept = await withNext(kept);
+    }
+    const { keys, grant, next } = kept;
     // What has ended is good for resuming work all the same, and is refused by the hub and NATS until it is renewed.
     if (grant) granted.resolve();
     if (!grant || lifetimeOf(grant.certificate).endsAtMs <= clock.wallMs()) return enroll(keys);
+    if (next) return changeKeys(keys, grant, next);
     const dueMs = renewalAt(grant) - clock.wallMs();
     if (dueMs > 0) return dueMs;
-    await renew(keys, grant);
+    await renewWith(keys, grant, keys);
     return 0;
   }
 
@@ -148,6 +180,10 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       const { keys, grant } = kept ?? {};
       if (!keys || !grant) throw problem;
       return { cert: grant.certificate, key: keys.tls, ca: grant.ca, natsJwt: grant.natsJwt, natsSeed: keys.nats };
+    },
+    rotate() {
+      rotating = true;
+      wakeup.wake();
     },
     async ready(signal) {
       const stopped = Promise.withResolvers<never>();

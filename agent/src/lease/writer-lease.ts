@@ -39,6 +39,8 @@ export interface WriterLease {
    * while admission does not let it be taken, or another KUBE_*.
    */
   ensure(signal?: AbortSignal): Promise<void>;
+  /** A person has paused the agent in its cluster, as of the last look: the annotation `muster.dev/paused` is `true`. */
+  readonly isPaused: boolean;
   /** Somebody else has written what is ours: the next {@link ensure} looks. */
   doubt(): void;
   /** Answers questions; resolves with the name of the instance that has taken over. */
@@ -64,6 +66,8 @@ const NAME = "muster-agent";
 const LABEL = "muster.dev/lease";
 const QUESTION = "muster.dev/question";
 const ANSWER = "muster.dev/answer";
+/** Set by people, in the cluster itself, and heeded whatever hub and NATS say. */
+const PAUSED = "muster.dev/paused";
 
 const LEASES: ResourceType = {
   group: "coordination.k8s.io",
@@ -79,6 +83,7 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
   let verifiedMs = Number.NEGATIVE_INFINITY;
   let doubtedMs = Number.NEGATIVE_INFINITY;
   let lostTo: string | undefined;
+  let isPaused = false;
   /** Admission has refused that this instance takes it. */
   let refusal: unknown;
   /** Instances that have asked, so that each is told of once; only the last few, which is enough for people. */
@@ -87,6 +92,7 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
   /** Notes who has the Lease, as of a question at `askedMs`. Gives true if it is this instance. */
   function note(lease: Manifest | undefined, askedMs = Number.NEGATIVE_INFINITY): boolean {
     const holder = lease && holderOf(lease);
+    if (lease) isPaused = annotation(lease, PAUSED) === "true";
     if (holder !== instance) lostTo ??= holder ?? "nobody";
     // Whoever was stopped between answer and hearing must not take the answer for a new one.
     if (lostTo === undefined && askedMs > doubtedMs) verifiedMs = Math.max(verifiedMs, askedMs);
@@ -197,6 +203,9 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
         if (note(await read(signal), askedMs) && clock.monotonicMs() - askedMs < ANSWER_MS) return;
       }
       throw new CodedError("AGENT_STANDBY", `The agent instance ${lostTo} writes this cluster; this one stands by`);
+    },
+    get isPaused() {
+      return isPaused;
     },
     doubt() {
       verifiedMs = Number.NEGATIVE_INFINITY;

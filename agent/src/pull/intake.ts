@@ -11,6 +11,8 @@ import { type BlobSource, completeSlice, contentOf, type DesiredState } from "./
 /** Options of {@link createIntake}. */
 export interface IntakeOptions {
   readonly identity: AgentIdentity;
+  /** Objects that a slice may have, by this cluster's own policy. Default 0: any number. */
+  readonly maxObjects?: number;
   /** Public keys that may sign slices. */
   readonly pinned: readonly KeyObject[];
   readonly fetchBlob: BlobSource;
@@ -78,6 +80,7 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     const { slice, digest } = decodeSlice(message, pinned);
     const verdict = acceptSlice(slice, digest, newest(), identity);
+    refuseTooMany(slice, options.maxObjects ?? 0);
     staleInARow = 0;
     if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
     options.coming(slice);
@@ -108,6 +111,7 @@ export function createIntake(options: IntakeOptions): Intake {
     try {
       const { slice, digest } = decodeSlice(message, pinned);
       acceptSlice(slice, digest, newest(), identity);
+      refuseTooMany(slice, options.maxObjects ?? 0);
       options.coming(slice);
     } catch (error) {
       logger.debug({ err: error }, "a slice that waits for its turn cannot be taken as it is");
@@ -170,4 +174,10 @@ export function createIntake(options: IntakeOptions): Intake {
       }
     },
   };
+}
+
+function refuseTooMany({ bundles }: Slice, most: number): void {
+  const objects = bundles.reduce((sum, bundle) => sum + (bundle.state === "desired" ? bundle.objects.length : 0), 0);
+  if (most > 0 && objects > most)
+    throw new CodedError("POLICY_OBJECTS", `The slice has ${objects} objects; this cluster's policy allows ${most}`);
 }

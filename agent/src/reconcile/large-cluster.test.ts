@@ -138,7 +138,7 @@ describe("a cluster of many objects", { timeout: 120_000 }, () => {
         cluster: () => agent.reconciler.report(undefined),
         exceptions: () => agent.reconciler.exceptions(),
       },
-      commands: { reconcile: () => {}, sliceHint: () => {}, inspect: () => [] },
+      commands: { reconcile: () => {}, sliceHint: () => {}, rotate: () => {}, inspect: () => [] },
       instance: "i",
       clock: systemClock,
       random: () => 0,

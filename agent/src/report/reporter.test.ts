@@ -74,6 +74,7 @@ function setUp() {
     commands: {
       reconcile: (bundle) => void heard.push(`reconcile ${bundle}`),
       sliceHint: () => void heard.push("hint"),
+      rotate: () => void heard.push("rotate"),
       inspect: ({ bundle, ref }) => {
         heard.push(`inspect ${bundle} ${ref?.name}`);
         return [{ ...exception("x"), uid: "u", lastAction: "created" }];

@@ -30,6 +30,8 @@ export interface CommandHandler {
   reconcile(bundle: string | undefined): void;
   /** A newer slice was published: ask NATS. */
   sliceHint(): void;
+  /** Make other keys. */
+  rotate(): void;
   /** One object, all of a bundle, or all. */
   inspect(what: { readonly bundle?: string; readonly ref?: ObjectRef }): readonly InspectedObject[];
 }
@@ -114,8 +116,9 @@ export function createReporter(options: ReporterOptions): Reporter {
       } else obey(message);
     };
     /** What the hub wants of the agent. */
-    const obey = ({ sliceHint, reconcile, inspect }: HubMessage__Output): void => {
+    const obey = ({ sliceHint, reconcile, rotate, inspect }: HubMessage__Output): void => {
       if (sliceHint) commands.sliceHint();
+      else if (rotate) commands.rotate();
       else if (reconcile) commands.reconcile(reconcile.bundle || undefined);
       else if (inspect) {
         const { id, bundle, ref } = inspect;

@@ -33,6 +33,7 @@ export interface Agent {
   readonly cluster: string;
   readonly state: "Enrolled" | "Pending" | "Invited" | "None";
   readonly fingerprint?: string;
+  readonly identity?: { readonly tls: string; readonly nats: string; readonly encryption: string };
   readonly origin?: "token" | "approval" | "git" | "certificate" | "renewal";
   readonly since?: string;
   readonly certificateEndsAt?: string;

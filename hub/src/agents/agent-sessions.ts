@@ -314,6 +314,9 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       const sent = sessionOf(cluster).outbox.command({ reconcile: { id: randomUUID(), bundle: bundle ?? "" } });
       if (!sent) throw overloaded(cluster);
     },
+    async rotate(cluster) {
+      if (!sessionOf(cluster).outbox.command({ rotate: {} })) throw overloaded(cluster);
+    },
     async inspect(cluster, bundle) {
       const session = sessionOf(cluster);
       const id = randomUUID();

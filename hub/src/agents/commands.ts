@@ -3,6 +3,8 @@ import type { DriftDetail, FieldOwner, Health, ObjectRef } from "@muster/shared/
 /** What operators may ask an agent to do, through the hub. Rejects with AGENT_OFFLINE or API_NOT_FOUND. */
 export interface AgentCommands {
   reconcile(cluster: string, bundle?: string): Promise<void>;
+  /** Other keys; the ones that it has are revoked as soon as it has them. */
+  rotate(cluster: string): Promise<void>;
   inspect(cluster: string, bundle: string): Promise<InspectionView>;
 }
 

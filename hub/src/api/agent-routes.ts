@@ -34,6 +34,8 @@ export interface AgentAdministration {
   approve(cluster: string, fingerprint?: string): AgentView;
   /** Throws API_NOT_FOUND. */
   revoke(cluster: string): AgentView;
+  /** Rejects with API_NOT_FOUND or AGENT_OFFLINE. */
+  rotate(cluster: string): Promise<void>;
 }
 
 const params = z.object({ cluster: z.string().max(63) });
@@ -135,5 +137,23 @@ function register(scope: FastifyInstance, agents: AgentAdministration): void {
       },
     },
     async ({ params: { cluster } }) => agents.revoke(cluster) as never,
+  );
+  app.post(
+    "/api/v1/agents/:cluster/rotate",
+    {
+      schema: {
+        operationId: "rotateAgent",
+        summary: "Let the agent make other keys",
+        description: "It renews with them at once; the ones that it had are revoked then.",
+        params,
+        querystring: none,
+        body: z.strictObject({}).nullish(),
+        response: { 202: z.object({ accepted: z.literal(true) }), ...errorAnswers(400, 401, 404, 413, 503) },
+      },
+    },
+    async ({ params: { cluster } }, reply) => {
+      await agents.rotate(cluster);
+      return reply.code(202).send({ accepted: true });
+    },
   );
 }

@@ -112,6 +112,7 @@ describe("a command", () => {
   it("never says that there is no such cluster before Git was read", async () => {
     const { app, data } = await createSampleApi({
       commands: {
+        rotate: async () => {},
         reconcile: async (name) => {
           throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
         },

@@ -38,6 +38,7 @@ beforeAll(async () => {
         if (name !== "one") throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
         orOffline(undefined);
       },
+      rotate: async () => {},
       inspect: async (name) => {
         if (name !== "one") throw new CodedError("API_NOT_FOUND", `There is no cluster ${name}`);
         return orOffline({ items: [] });
@@ -95,7 +96,7 @@ const SINGLES = [
 ] as const;
 
 /** What is done about the agent of a cluster: the status of a success. */
-const AGENT_ACTIONS = { token: 201, approve: 200, revoke: 200 } as const;
+const AGENT_ACTIONS = { token: 201, approve: 200, revoke: 200, rotate: 202 } as const;
 
 const CASES: readonly Case[] = [
   ["GET /healthz", "/healthz", 200],

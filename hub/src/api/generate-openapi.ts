@@ -11,8 +11,8 @@ export async function generate(): Promise<Record<string, string>> {
   };
   const api = await createApi({
     queries: new Proxy({}, { get: () => unused }) as FleetQueries,
-    commands: { reconcile: unused, inspect: unused },
-    agents: { list: unused, join: unused, approve: unused, revoke: unused },
+    commands: { reconcile: unused, inspect: unused, rotate: unused },
+    agents: { list: unused, join: unused, approve: unused, revoke: unused, rotate: unused },
     look: unused,
     sources: [],
     token: unused,

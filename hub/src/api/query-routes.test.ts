@@ -37,7 +37,11 @@ it("the objects of a target come with the managers that own fields of them, too"
   const ref = { group: "", kind: "ConfigMap", namespace: "apps", name: "web" };
   const object = { ref, bundle: "web", health: "Current" as const, message: "", uid: "u", lastAction: "unchanged" };
   const sharedWith = [{ manager: "other-tool", paths: [".metadata.labels.team", ".data.x"] }];
-  const commands = { reconcile: async () => {}, inspect: async () => ({ items: [{ ...object, sharedWith }, object] }) };
+  const commands = {
+    rotate: async () => {},
+    reconcile: async () => {},
+    inspect: async () => ({ items: [{ ...object, sharedWith }, object] }),
+  };
   const shared = await createSampleApi({ commands });
   expect((await shared.get("/api/v1/targets/web/one/objects")).body).toEqual({ items: [{ ...object, sharedWith }, object] });
   await shared.app.close();

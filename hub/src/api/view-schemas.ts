@@ -48,6 +48,10 @@ export const AGENT = z
     cluster: text,
     state: z.enum(["Enrolled", "Pending", "Invited", "None"]),
     fingerprint: text.optional().describe("SHA-256 of the public key of its certificate, hexadecimal"),
+    identity: z
+      .object({ tls: text, nats: text, encryption: text })
+      .optional()
+      .describe("Its public keys, as spec.identity of a Cluster document takes them"),
     origin: z.enum(["token", "approval", "git", "certificate", "renewal"]).optional(),
     since: text.optional(),
     certificateEndsAt: text.optional(),

@@ -1,6 +1,6 @@
-import type { ClusterAccess, IdentityOrigin, PendingReason } from "./cluster-access.ts";
+import type { ClusterAccess, IdentityOrigin, PendingReason, PublicKeysInGit } from "./cluster-access.ts";
 
-/** Who acts for a cluster, as operators see it. No key is in it: fingerprints are enough to compare. */
+/** Who acts for a cluster, as operators see it. Public keys only. */
 export interface AgentView {
   readonly cluster: string;
   /**
@@ -9,6 +9,8 @@ export interface AgentView {
    */
   readonly state: "Enrolled" | "Pending" | "Invited" | "None";
   readonly fingerprint?: string;
+  /** Its public keys, as `spec.identity` of a Cluster document takes them. */
+  readonly identity?: PublicKeysInGit;
   readonly origin?: IdentityOrigin;
   readonly since?: string;
   readonly certificateEndsAt?: string;
@@ -30,6 +32,7 @@ export function agentView(
     state: pending ? "Pending" : current ? "Enrolled" : isInvited ? "Invited" : "None",
     ...(current && {
       fingerprint: current.keys.fingerprint,
+      identity: { tls: current.keys.tls, nats: current.keys.nats, encryption: current.keys.encryption },
       origin: current.origin,
       since: current.since,
       certificateEndsAt: current.certificateEndsAt,

@@ -9,6 +9,9 @@ export interface KeptKeys {
   readonly encryption: string;
 }
 
+/** The same without their name, as a Cluster document has them. */
+export type PublicKeysInGit = Omit<KeptKeys, "fingerprint">;
+
 /** The identity that acts for a cluster. */
 export interface CurrentIdentity {
   readonly keys: KeptKeys;
@@ -61,8 +64,8 @@ export interface EnrolmentRequest {
   readonly keys: KeptKeys;
   /** SHA-256 of the token, hex; absent: he shows none. */
   readonly tokenDigest?: string;
-  /** Fingerprint that the cluster's document in Git asks for; absent: it asks for none. */
-  readonly wanted?: string;
+  /** Keys that the cluster's document in Git asks for; absent: it asks for none. */
+  readonly wanted?: PublicKeysInGit;
   readonly nowMs: number;
 }
 
@@ -83,7 +86,7 @@ export function decideEnrolment(access: ClusterAccess, request: EnrolmentRequest
   const { keys, wanted, nowMs } = request;
   const refused: EnrolmentDecision = { outcome: "refused", access };
   if (access.revoked.some(({ fingerprint, nats }) => fingerprint === keys.fingerprint || nats === keys.nats)) return refused;
-  if (wanted !== undefined) return wanted === keys.fingerprint ? admit(access, "git") : refused;
+  if (wanted) return sameKeys(wanted, keys) ? admit(access, "git") : refused;
   const isCurrent = access.current?.keys.fingerprint === keys.fingerprint;
   // His certificate is good, and its renewal or its answer was lost. Other keys beside the same TLS key are a renewal's business.
   if (isCurrent && Date.parse(access.current?.certificateEndsAt ?? "") > nowMs) {
@@ -109,7 +112,7 @@ function wait(access: ClusterAccess, keys: KeptKeys, reason: PendingReason, nowM
   return { outcome: "pending", reason, access: { ...access, pending } };
 }
 
-function sameKeys(a: KeptKeys | undefined, b: KeptKeys): boolean {
+function sameKeys(a: PublicKeysInGit | undefined, b: PublicKeysInGit): boolean {
   return a?.tls === b.tls && a.nats === b.nats && a.encryption === b.encryption;
 }
 

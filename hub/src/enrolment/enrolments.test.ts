@@ -7,6 +7,7 @@ import { ManualClock } from "../../../test/rig/manual-clock.ts";
 import { createTempFolder } from "../../../test/rig/temp-folder.ts";
 import { loadIdentity } from "../identity/identity.ts";
 import { type AccessStore, openAccessStore } from "./access-store.ts";
+import type { PublicKeysInGit } from "./cluster-access.ts";
 import { createEnrolments, type Enrolments, TOKEN_TTL_MS } from "./enrolments.ts";
 import { type TestAgent, testAgent } from "./testing/test-agent.ts";
 
@@ -18,8 +19,9 @@ let clock: ManualClock;
 let store: AccessStore;
 let enrolments: Enrolments;
 let declared: Set<string>;
-let wanted: Map<string, string>;
+let wanted: Map<string, PublicKeysInGit>;
 let changed: string[];
+let left: Set<string>;
 
 const agentFolder = () => join(folder.path, "agents");
 
@@ -31,6 +33,7 @@ async function open(): Promise<void> {
     store,
     issuer: { issue: identity.grant },
     isDeclared: (cluster) => declared.has(cluster),
+    hasLeft: (cluster) => left.has(cluster),
     wantedOf: (cluster) => wanted.get(cluster),
     onChange: (cluster) => changed.push(cluster),
     clock,
@@ -44,10 +47,16 @@ beforeEach(async () => {
   declared = new Set(["one", "two"]);
   wanted = new Map();
   changed = [];
+  left = new Set();
   await open();
 });
 afterEach(() => folder.remove());
 
+const inGit = ({ keys }: TestAgent): PublicKeysInGit => ({
+  tls: Buffer.from(keys.tls).toString("base64"),
+  nats: keys.nats,
+  encryption: Buffer.from(keys.encryption).toString("base64"),
+});
 const ask = (agent: TestAgent, cluster = "one", token = "") =>
   enrolments.enroll(agent.question({ trustDomain: TRUST_DOMAIN, cluster, token }));
 const tokenFor = (cluster = "one") => enrolments.createToken(cluster, { by: "somebody" }).token;
@@ -221,12 +230,26 @@ describe("an agent", () => {
     await expect(ask(twin, "one", tokenFor())).rejects.toMatchObject(REFUSED);
   });
 
+  it("that was revoked is told to NATS by its key and the second, for as long as a JWT of it could be good; so is one whose cluster left Git", async () => {
+    const [gone, away] = [await enrolled("one"), await enrolled("two")];
+    const at = Math.ceil(clock.wallMs() / 1_000);
+    enrolments.revoke("one");
+    expect(enrolments.revokedNatsKeys()).toEqual({ [gone.keys.nats]: at });
+    left.add("two");
+    expect(enrolments.revokedNatsKeys()).toEqual({ [gone.keys.nats]: at, [away.keys.nats]: at });
+    await clock.advance(60_000);
+    expect(enrolments.revokedNatsKeys()).toEqual({ [gone.keys.nats]: at, [away.keys.nats]: at });
+    left.delete("two");
+    await clock.advance(26 * 3_600_000);
+    expect(enrolments.revokedNatsKeys()).toEqual({});
+  });
+
   it("is the one that Git names, and no other one, whatever token that has", async () => {
     const [agent, other] = [testAgent(), testAgent()];
-    wanted.set("one", agent.fingerprint);
+    wanted.set("one", inGit(agent));
     await expect(ask(other, "one", tokenFor())).rejects.toMatchObject(REFUSED);
     expect(await ask(agent)).toMatchObject({ outcome: "admitted" });
-    wanted.set("one", other.fingerprint);
+    wanted.set("one", inGit(other));
     expect(enrolments.mayAct("one", agent.fingerprint)).toBe(false);
   });
 

@@ -4,7 +4,7 @@ import type { Clock } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { AgentPublicKeys } from "@muster/shared/wire";
 import type { AccessStore } from "./access-store.ts";
-import { type CheckedKeys, checkKeys, isProven } from "./agent-keys.ts";
+import { type CheckedKeys, checkKeys, fingerprintOf, isProven } from "./agent-keys.ts";
 import {
   type ClusterAccess,
   decideEnrolment,
@@ -12,6 +12,7 @@ import {
   type KeptKeys,
   makeCurrent,
   type PendingReason,
+  type PublicKeysInGit,
   revokeAll,
 } from "./cluster-access.ts";
 
@@ -61,8 +62,10 @@ export interface EnrolmentsOptions {
   readonly issuer: GrantIssuer;
   /** false: no such cluster in Git. */
   readonly isDeclared: (cluster: string) => boolean;
-  /** Fingerprint that the cluster's document in Git asks for, if it does. */
-  readonly wantedOf: (cluster: string) => string | undefined;
+  /** true: Git was read, and says that there is no such cluster. Not before: nobody is shut out by what could not be read. */
+  readonly hasLeft: (cluster: string) => boolean;
+  /** Keys that the cluster's document in Git asks for, if it does. */
+  readonly wantedOf: (cluster: string) => PublicKeysInGit | undefined;
   /** Somebody lost the right to act for the cluster, or another one got it. */
   readonly onChange: (cluster: string) => void;
   readonly clock: Clock;
@@ -84,16 +87,23 @@ export interface Enrolments {
   /** Nobody acts for the cluster any more. Throws API_NOT_FOUND if nobody ever did. */
   revoke(cluster: string): ClusterAccess;
   access(cluster: string): ClusterAccess;
+  /** Public NATS keys that must not come in any more, and since when, in seconds since 1970. */
+  revokedNatsKeys(): Readonly<Record<string, number>>;
 }
 
 /** Milliseconds that a token is good for, by default and at most. */
 export const TOKEN_TTL_MS = 15 * 60_000;
 export const MAX_TOKEN_TTL_MS = 24 * 3_600_000;
 
+/** Milliseconds for which a JWT of NATS may be good: what was revoked before is void by itself. */
+const MAX_JWT_MS = 25 * 3_600_000;
+
 /** 256 bits; the prefix lets scanners for secrets find it. */
 const TOKEN_PREFIX = "muster_join_";
 const TOKEN_BYTES = 32;
 
+/** Rounded up: what was issued in this very second is void too. */
+const toSeconds = (ms: number) => Math.ceil(ms / 1_000);
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 export function createEnrolments(options: EnrolmentsOptions): Enrolments {
@@ -101,6 +111,16 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
   const now = () => new Date(clock.wallMs()).toISOString();
   /** Of one cluster one after the other: between what was read and what is written stands the making of a certificate. */
   const turns = new Map<string, Promise<unknown>>();
+
+  const barred = new Map<string, number>();
+  /** When it was seen first that Git declares the cluster no more, or another agent for it. */
+  function barredAtMs(cluster: string, { current }: ClusterAccess): number | undefined {
+    const wanted = options.wantedOf(cluster);
+    const isBarred = options.hasLeft(cluster) || (wanted !== undefined && current !== undefined && wanted.nats !== current.keys.nats);
+    if (!isBarred) barred.delete(cluster);
+    else if (!barred.has(cluster)) barred.set(cluster, clock.wallMs());
+    return barred.get(cluster);
+  }
 
   function inTurn<T>(cluster: string, work: () => Promise<T>): Promise<T> {
     const before = turns.get(cluster) ?? Promise.resolve();
@@ -144,6 +164,18 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
 
   return {
     access: (cluster) => store.get(cluster),
+    revokedNatsKeys() {
+      const keys: Record<string, number> = {};
+      const oldestMs = clock.wallMs() - MAX_JWT_MS;
+      for (const cluster of [...store.clusters].sort()) {
+        const access = store.get(cluster);
+        const { current, revoked } = access;
+        for (const { nats, at } of revoked) if (Date.parse(at) > oldestMs) keys[nats] = toSeconds(Date.parse(at));
+        const atMs = barredAtMs(cluster, access);
+        if (current && atMs !== undefined) keys[current.keys.nats] = toSeconds(atMs);
+      }
+      return keys;
+    },
     createToken(cluster, { by, ttlMs = TOKEN_TTL_MS }) {
       if (!options.isDeclared(cluster)) throw new CodedError("API_NOT_FOUND", `There is no cluster ${cluster} in Git`);
       const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString("base64url")}`;
@@ -182,7 +214,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
         const known = access.current?.keys;
         if (!isNew && known && (known.nats !== keys.nats || known.encryption !== kept(keys).encryption))
           throw refuse(cluster, "it wants other keys beside the same TLS key");
-        if (isNew && options.wantedOf(cluster) !== undefined) throw refuse(cluster, "Git says which keys it has");
+        if (isNew && options.wantedOf(cluster)) throw refuse(cluster, "Git says which keys it has");
         return admit(cluster, access, keys, isNew ? "renewal" : "certificate");
       }),
     mayAct: (cluster, fingerprint) => mayAct(store.get(cluster), fingerprint, options.wantedOf(cluster)),
@@ -213,9 +245,9 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
  * Whoever shows a certificate of ours acts for its cluster, unless another identity does, or it was revoked. After a loss of the data folder
  * but for its keys nobody is known: then the certificate is enough.
  */
-function mayAct({ current, revoked }: ClusterAccess, fingerprint: string, wanted: string | undefined): boolean {
+function mayAct({ current, revoked }: ClusterAccess, fingerprint: string, wanted: PublicKeysInGit | undefined): boolean {
   if (revoked.some((one) => one.fingerprint === fingerprint)) return false;
-  if (wanted !== undefined) return wanted === fingerprint;
+  if (wanted) return fingerprintOf(Buffer.from(wanted.tls, "base64")) === fingerprint;
   return current === undefined || current.keys.fingerprint === fingerprint;
 }
 

@@ -3,6 +3,7 @@ import { defined, optionsOf } from "./bundle-options.ts";
 import { orderByDependencies } from "./bundle-order.ts";
 import type { BundleDocument, ClusterRuleDocument, FleetDocument } from "./document-schemas.ts";
 import type {
+  AgentIdentityInGit,
   BundleDefinition,
   ClusterDefinition,
   FleetModel,
@@ -114,13 +115,14 @@ function readClusters(documents: readonly ReadDocument[], found: Found): Map<str
   for (const read of unique(documents, "Cluster", found)) {
     const { metadata, spec } = read.document as {
       metadata: { name: string; labels?: Record<string, string> };
-      spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean } | null;
+      spec?: { variables?: ClusterDefinition["variables"]; paused?: boolean; identity?: AgentIdentityInGit } | null;
     };
     clusters.set(metadata.name, {
       name: metadata.name,
       labels: metadata.labels ?? {},
       variables: spec?.variables ?? {},
       paused: spec?.paused ?? false,
+      ...(spec?.identity && { identity: spec.identity }),
       at: read.at,
     });
   }

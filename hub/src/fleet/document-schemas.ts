@@ -169,12 +169,21 @@ export const FLEET_SCHEMA = z.strictObject({
     .optional(),
 });
 
+/** Public keys of a cluster's agent, as `muster get agent NAME -o yaml` shows them. */
+const identity = z.strictObject({
+  /** ECDSA P-256, SubjectPublicKeyInfo. */
+  tls: z.string().regex(/^[A-Za-z0-9+/]{122}==$/, "is no P-256 public key in base64 (SubjectPublicKeyInfo)"),
+  nats: z.string().regex(/^U[A-Z2-7]{55}$/, "is no public key of a NATS user"),
+  /** X25519. */
+  encryption: z.string().regex(/^[A-Za-z0-9+/]{43}=$/, "is no X25519 public key in base64"),
+});
+
 /** A Cluster document. */
 export const CLUSTER_SCHEMA = z.strictObject({
   ...header,
   kind: z.literal("Cluster"),
   metadata: z.strictObject({ name: clusterName, labels: labels.optional() }),
-  spec: z.strictObject({ variables: variables.optional(), paused: z.boolean().optional() }).nullish(),
+  spec: z.strictObject({ variables: variables.optional(), paused: z.boolean().optional(), identity: identity.optional() }).nullish(),
 });
 
 /** A Bundle document; the directory it stands in is the bundle. */

@@ -11,7 +11,16 @@ export interface ClusterDefinition {
   readonly labels: Labels;
   readonly variables: Variables;
   readonly paused: boolean;
+  /** The only agent that may act for it. Absent: whoever enrols with a token, or is approved. */
+  readonly identity?: AgentIdentityInGit;
   readonly at: InputPosition;
+}
+
+/** Public keys of an agent: base64, and a NATS key. */
+export interface AgentIdentityInGit {
+  readonly tls: string;
+  readonly nats: string;
+  readonly encryption: string;
 }
 
 /** One entry of `spec.targets`: exactly one of the three. */

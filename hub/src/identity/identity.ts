@@ -17,6 +17,7 @@ import {
 } from "./certificates.ts";
 import {
   type AgentAccount,
+  accountClaims,
   agentJwt,
   createAccountSeed,
   createNatsSeeds,
@@ -24,6 +25,8 @@ import {
   natsServerConfig,
   parseAccountSeed,
   parseNatsSeeds,
+  type Revocations,
+  systemCreds,
 } from "./nats-accounts.ts";
 import { createPrivateFile, readPrivateFile, replacePrivateFile } from "./private-files.ts";
 
@@ -40,7 +43,11 @@ export interface HubIdentity {
   readonly natsCredsFile: string;
   /** Certificate and JWT for keys that the agent has made. */
   grant(cluster: string, keys: AgentPublicKeys): Promise<{ readonly grant: AgentGrant; readonly endsAtMs: number }>;
-  natsConfig(): Promise<string>;
+  /** Path of the credentials with which it replaces the claims of accounts. */
+  readonly natsSystemCredsFile: string;
+  natsConfig(options?: { readonly jwtDir?: string }): Promise<string>;
+  /** JWTs of both accounts. */
+  natsClaims(revocations: Revocations): Promise<readonly string[]>;
 }
 
 /** Options of {@link loadIdentity}. */
@@ -59,6 +66,9 @@ export interface IdentityOptions {
 
 /** A server certificate with less than this left is replaced at the next start, in milliseconds. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/** Where nats-server keeps the claims of accounts, if nothing else is said. */
+const DEFAULT_JWT_DIR = "./muster-jwt";
 
 /** The identity of a cluster's agent as it stands in its certificate. */
 export function agentUri(trustDomain: string, cluster: string): string {
@@ -91,6 +101,7 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
   };
   // Made anew at every start: what the hub may do follows the version that runs, not the one that was installed first.
   replacePrivateFile(path("nats/hub.creds"), await hubCreds(seeds));
+  replacePrivateFile(path("nats/system.creds"), await systemCreds(seeds));
 
   return {
     trustDomain,
@@ -101,7 +112,9 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     apiToken: await keep("api-token", secret, parseSecret),
     webhookSecret: await keep("webhook-secret", secret, parseSecret),
     natsCredsFile: path("nats/hub.creds"),
-    natsConfig: () => natsServerConfig(seeds),
+    natsSystemCredsFile: path("nats/system.creds"),
+    natsConfig: ({ jwtDir = DEFAULT_JWT_DIR } = {}) => natsServerConfig(seeds, jwtDir),
+    natsClaims: async (revocations) => Object.values(await accountClaims(seeds, revocations)),
     async grant(cluster, keys) {
       // The name becomes part of subjects and of a URI.
       if (!isClusterName(cluster)) throw new RangeError(`${JSON.stringify(cluster)} is no cluster name`);

@@ -83,33 +83,64 @@ const BLOB_MAPPING = {
   [BLOB_SERVICE]: [{ subject: `$JS.API.DIRECT.GET.${BLOB_STREAM}.muster.v1.blob.{{split(1,*)}}.$2`, weight: 100 }],
 };
 
+/** Where nats-server takes new claims of accounts, in the system account. */
+export const CLAIMS_SUBJECT = "$SYS.REQ.CLAIMS.UPDATE";
+export const CLAIMS_INBOX_PREFIX = "_INBOX_muster-claims";
+
 /** Limits of an account; one whose limits do not name JetStream has none. */
 const LIMITS = { conn: -1, subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, leaf: 0 };
 const JETSTREAM_LIMITS = { mem_storage: -1, disk_storage: -1, streams: -1, consumer: -1 };
 
-/** Configuration text for nats-server: our operator, and its accounts preloaded, so that no resolver must be run. */
-export async function natsServerConfig(seeds: NatsSeeds): Promise<string> {
+/** NATS users that must not come in any more: public key → second since 1970 up to which what was issued to it is void. */
+export type Revocations = Readonly<Record<string, number>>;
+
+/** The claims of the two accounts, as nats-server is to have them now. */
+export async function accountClaims(
+  seeds: NatsSeeds,
+  revocations: Revocations = {},
+): Promise<{ readonly hub: string; readonly agents: string }> {
   const operator = pairOf(seeds.operator);
-  const [hub, agents, system] = [pairOf(seeds.hubAccount), pairOf(seeds.account), pairOf(seeds.system)];
+  const [hub, agents] = [pairOf(seeds.hubAccount), pairOf(seeds.account)];
   const exports = SHARED.map(({ name, type, subject }): Export => ({ name, type, subject }));
   const imports = SHARED.map(({ name, type, subject, local }): Import => {
     return { name, type, subject, account: hub.getPublicKey(), ...(local !== subject && { local_subject: local }) };
   });
-  const preload = async (name: string, account: KeyPair, claims: Partial<Account>): Promise<string> =>
-    `  ${account.getPublicKey()}: ${await encodeAccount(name, account, claims, { signer: operator })}`;
-  const hubClaims = { limits: { ...LIMITS, ...JETSTREAM_LIMITS }, exports, mappings: BLOB_MAPPING };
+  const encode = (name: string, account: KeyPair, claims: object) =>
+    encodeAccount(name, account, claims satisfies Partial<Account>, { signer: operator });
+  return {
+    hub: await encode("MUSTER", hub, { limits: { ...LIMITS, ...JETSTREAM_LIMITS }, exports, mappings: BLOB_MAPPING }),
+    agents: await encode("MUSTER_AGENTS", agents, { limits: LIMITS, imports, revocations: { ...revocations } }),
+  };
+}
+
+/**
+ * Configuration text for nats-server: our operator, and its accounts preloaded. The server keeps them in a folder, so that the hub can
+ * replace them: that is how a user is revoked.
+ *
+ * @param jwtDir the folder; relative ones are below that in which nats-server runs
+ */
+export async function natsServerConfig(seeds: NatsSeeds, jwtDir: string): Promise<string> {
+  const operator = pairOf(seeds.operator);
+  const system = pairOf(seeds.system);
+  const { hub, agents } = await accountClaims(seeds);
+  const publicKey = (seed: string) => pairOf(seed).getPublicKey();
   return [
     "# Made by muster-hub nats-config. Holds no secret: the JWTs are public, the seeds stay with the hub.",
     `operator: ${await encodeOperator("muster", operator, { system_account: system.getPublicKey() })}`,
     `system_account: ${system.getPublicKey()}`,
-    "resolver: MEMORY",
+    `resolver: { type: full, dir: ${JSON.stringify(jwtDir)}, allow_delete: false, interval: "2m", timeout: "2s" }`,
     "resolver_preload: {",
-    await preload("MUSTER", hub, hubClaims),
-    await preload("MUSTER_AGENTS", agents, { limits: LIMITS, imports }),
-    await preload("SYS", system, { limits: LIMITS }),
+    `  ${publicKey(seeds.hubAccount)}: ${hub}`,
+    `  ${publicKey(seeds.account)}: ${agents}`,
+    `  ${system.getPublicKey()}: ${await encodeAccount("SYS", system, { limits: LIMITS }, { signer: operator })}`,
     "}",
     "",
   ].join("\n");
+}
+
+/** Credentials with which the hub replaces the claims of accounts, and does nothing else. */
+export async function systemCreds(seeds: NatsSeeds): Promise<string> {
+  return creds(seeds.system, "muster-hub-claims", { publish: [CLAIMS_SUBJECT], subscribe: [`${CLAIMS_INBOX_PREFIX}.>`] });
 }
 
 /** Credentials of the hub: what it does to its two streams, and nothing else. */

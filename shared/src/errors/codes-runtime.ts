@@ -13,6 +13,11 @@ export const RUNTIME_CODES = {
     "nats-server must know this hub: give it what `muster-hub nats-config` prints. An agent that was revoked, or whose certificate has ended, must join anew.",
     { retryable: true, exitCode: 4 },
   ),
+  NATS_CLAIMS: entry(
+    "The NATS server does not let the hub change its accounts: an agent that is revoked stays in NATS until its credentials end, within a day.",
+    "Give nats-server what `muster-hub nats-config` prints now, and restart it.",
+    { retryable: true },
+  ),
   NATS_STREAM: entry(
     "A JetStream stream is missing, unsafe or does not take messages.",
     "Check JetStream's limits and that nobody changed the streams MUSTER_SLICES and MUSTER_BLOBS; the hub makes missing ones again.",
@@ -158,6 +163,24 @@ export const RUNTIME_CODES = {
   NAMESPACE_MISSING: entry(
     "The object's namespace does not exist.",
     "Declare the Namespace, or set `createNamespace: ifAbsent` in the bundle.",
+    { retryable: true },
+  ),
+  POLICY_FORBIDDEN: entry(
+    "The cluster's own policy for its agent does not allow this object.",
+    "Take it out of Git, or have the cluster's owner allow it: values `policy` of the agent's chart.",
+  ),
+  POLICY_OBJECTS: entry(
+    "A slice has more objects than the cluster's own policy for its agent allows; the last good one stays in force.",
+    "Take objects out of Git, or have the cluster's owner raise `policy.maxObjects` of the agent's chart.",
+  ),
+  POLICY_DELETIONS: entry(
+    "The cluster's own policy for its agent allows no more deletions now.",
+    "They go on when the window has moved on. If they are meant, the cluster's owner may raise `policy.deletions` of the agent's chart.",
+    { retryable: true },
+  ),
+  AGENT_PAUSED: entry(
+    "Somebody has paused the agent in its own cluster: nothing is applied, corrected or deleted.",
+    "`kubectl -n muster-agent annotate lease muster-agent muster.dev/paused-` lets it go on.",
     { retryable: true },
   ),
   NAMESPACE_NOT_WATCHED: entry(

@@ -114,6 +114,13 @@ describe("muster cluster approve", () => {
   });
 });
 
+describe("muster cluster rotate", () => {
+  it("says where the new fingerprint will be seen", async () => {
+    const { code, out } = await hub.muster(["cluster", "rotate", "eu-west-1"]);
+    expect([code, out]).toEqual([0, expect.stringContaining("muster get agents eu-west-1")]);
+  });
+});
+
 describe("muster cluster revoke", () => {
   it("says what is left", async () => {
     const { code, out } = await hub.muster(["cluster", "revoke", "eu-west-1"]);

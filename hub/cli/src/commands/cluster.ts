@@ -22,7 +22,7 @@ interface JoinOptions {
   readonly output: "command" | "values" | "json";
 }
 
-/** `muster cluster join|approve|revoke`. */
+/** `muster cluster join|approve|rotate|revoke`. */
 export function addClusterCommand(program: Command, cli: Cli): void {
   const cluster = program
     .command("cluster")
@@ -63,6 +63,15 @@ export function addClusterCommand(program: Command, cli: Cli): void {
         await api.post(`/agents/${encodeURIComponent(name)}/approve`, { fingerprint: pending.fingerprint });
         cli.print(`The agent ${pending.fingerprint.slice(0, 16)} acts for ${name} now.`);
       });
+    });
+  cluster
+    .command("rotate <name>")
+    .summary("let a cluster's agent make other keys")
+    .description("Let a cluster's agent make other keys and renew with them, now; the ones that it had are revoked. It must be connected.")
+    .action(async (name: string) => {
+      const api = await cli.api();
+      await suggesting(api, { cluster: name }, async () => void (await api.post(`/agents/${encodeURIComponent(name)}/rotate`, {})));
+      cli.print(`The agent of ${name} was asked to make other keys. To see it done: muster get agents ${name}`);
     });
   cluster
     .command("revoke <name>")

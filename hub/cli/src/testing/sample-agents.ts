@@ -11,6 +11,7 @@ export interface SampleAgents {
   join(cluster: string, options: { readonly ttlMs?: number }): Join;
   approve(cluster: string, fingerprint?: string): Agent;
   revoke(cluster: string): Agent;
+  rotate(cluster: string): Promise<void>;
 }
 
 /** One agent acts for each cluster; for the last one another one waits. */
@@ -60,6 +61,7 @@ export function sampleAgents(clusters: readonly string[]): SampleAgents {
       if (pending?.fingerprint !== fingerprint) throw new CodedError("AGENT_NOT_PENDING", `Nobody waits for an approval of ${cluster}`);
       return change(cluster, { state: "Enrolled", fingerprint: WAITING, origin: "approval", since: AT, revoked: 1, connected: false });
     },
+    rotate: async (cluster) => void of(cluster),
     revoke: (cluster) => change(cluster, { state: "None", revoked: 1, connected: false }),
   };
 }

@@ -39,6 +39,7 @@ interface SampleApiOptions {
   readonly commands: {
     reconcile(cluster: string, bundle?: string): Promise<void>;
     inspect(cluster: string, bundle: string): Promise<Inspection>;
+    rotate(cluster: string): Promise<void>;
   };
   readonly agents: SampleAgents;
   readonly look: () => void;
@@ -106,6 +107,7 @@ export async function startSampleHub(
         liveOrThrow(cluster);
         reconciled.push(bundle === undefined ? cluster : `${cluster}/${bundle}`);
       },
+      rotate: async () => {},
       async inspect(cluster, bundle) {
         liveOrThrow(cluster);
         const ref = { group: "apps", kind: "Deployment", namespace: "web", name: "podinfo" };

@@ -181,6 +181,7 @@ function sampleAgents(): AgentAdministration {
         connected: false,
       };
     },
+    rotate: async (name) => void viewOf(name),
     revoke: (name) => ({ cluster: viewOf(name).cluster, state: "None", revoked: 1, connected: false }),
   };
 }
@@ -230,6 +231,7 @@ export async function createSampleApi(options: Partial<ApiOptions> & { readonly 
       async reconcile(name, wanted) {
         reconciled.push(wanted ? `${wanted}/${name}` : name);
       },
+      rotate: async () => {},
       inspect: async (_where, wanted) => ({
         items: [{ ref: REF, bundle: wanted, health: "Current", message: "", uid: "u", lastAction: "unchanged" }],
         truncated: "7 more objects are not shown",

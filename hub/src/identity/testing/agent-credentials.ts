@@ -14,7 +14,7 @@ export async function issueClientCertificate(authority: KeyedCertificate, uri: s
 export async function agentCredentials(
   identity: Pick<HubIdentity, "grant">,
   cluster: string,
-): Promise<KeyedCertificate & { readonly ca: string; readonly natsCreds: string }> {
+): Promise<KeyedCertificate & { readonly ca: string; readonly natsCreds: string; readonly natsKey: string }> {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const encryption = generateKeyPairSync("x25519").publicKey.export({ type: "spki", format: "der" }).subarray(-32);
   const user = createUser();
@@ -24,6 +24,7 @@ export async function agentCredentials(
     cert: grant.certificate,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     ca: grant.ca,
+    natsKey: user.getPublicKey(),
     natsCreds: new TextDecoder().decode(fmtCreds(grant.natsJwt, user)),
   };
 }

@@ -29,6 +29,7 @@ import type { ObjectRef as _muster_v1_ObjectRef, ObjectRef__Output as _muster_v1
 import type { Pending as _muster_v1_Pending, Pending__Output as _muster_v1_Pending__Output } from './muster/v1/Pending.ts';
 import type { ReconcileCommand as _muster_v1_ReconcileCommand, ReconcileCommand__Output as _muster_v1_ReconcileCommand__Output } from './muster/v1/ReconcileCommand.ts';
 import type { ResyncCommand as _muster_v1_ResyncCommand, ResyncCommand__Output as _muster_v1_ResyncCommand__Output } from './muster/v1/ResyncCommand.ts';
+import type { RotateCommand as _muster_v1_RotateCommand, RotateCommand__Output as _muster_v1_RotateCommand__Output } from './muster/v1/RotateCommand.ts';
 import type { SliceHint as _muster_v1_SliceHint, SliceHint__Output as _muster_v1_SliceHint__Output } from './muster/v1/SliceHint.ts';
 import type { SliceProblem as _muster_v1_SliceProblem, SliceProblem__Output as _muster_v1_SliceProblem__Output } from './muster/v1/SliceProblem.ts';
 import type { StatusUpdate as _muster_v1_StatusUpdate, StatusUpdate__Output as _muster_v1_StatusUpdate__Output } from './muster/v1/StatusUpdate.ts';
@@ -76,6 +77,7 @@ export interface ProtoGrpcType {
       Pending: MessageTypeDefinition<_muster_v1_Pending, _muster_v1_Pending__Output>
       ReconcileCommand: MessageTypeDefinition<_muster_v1_ReconcileCommand, _muster_v1_ReconcileCommand__Output>
       ResyncCommand: MessageTypeDefinition<_muster_v1_ResyncCommand, _muster_v1_ResyncCommand__Output>
+      RotateCommand: MessageTypeDefinition<_muster_v1_RotateCommand, _muster_v1_RotateCommand__Output>
       SliceHint: MessageTypeDefinition<_muster_v1_SliceHint, _muster_v1_SliceHint__Output>
       SliceProblem: MessageTypeDefinition<_muster_v1_SliceProblem, _muster_v1_SliceProblem__Output>
       StatusUpdate: MessageTypeDefinition<_muster_v1_StatusUpdate, _muster_v1_StatusUpdate__Output>

@@ -7,6 +7,7 @@ import type { ReconcileCommand as _muster_v1_ReconcileCommand, ReconcileCommand_
 import type { InspectCommand as _muster_v1_InspectCommand, InspectCommand__Output as _muster_v1_InspectCommand__Output } from '../../muster/v1/InspectCommand.ts';
 import type { ResyncCommand as _muster_v1_ResyncCommand, ResyncCommand__Output as _muster_v1_ResyncCommand__Output } from '../../muster/v1/ResyncCommand.ts';
 import type { SliceHint as _muster_v1_SliceHint, SliceHint__Output as _muster_v1_SliceHint__Output } from '../../muster/v1/SliceHint.ts';
+import type { RotateCommand as _muster_v1_RotateCommand, RotateCommand__Output as _muster_v1_RotateCommand__Output } from '../../muster/v1/RotateCommand.ts';
 
 export interface HubMessage {
   'welcome'?: (_muster_v1_Welcome | null);
@@ -19,7 +20,8 @@ export interface HubMessage {
    * A hint that a newer slice was published; the agent then asks NATS. Never content.
    */
   'sliceHint'?: (_muster_v1_SliceHint | null);
-  'body'?: "welcome"|"ack"|"heartbeat"|"reconcile"|"inspect"|"resync"|"sliceHint";
+  'rotate'?: (_muster_v1_RotateCommand | null);
+  'body'?: "welcome"|"ack"|"heartbeat"|"reconcile"|"inspect"|"resync"|"sliceHint"|"rotate";
 }
 
 export interface HubMessage__Output {
@@ -33,5 +35,6 @@ export interface HubMessage__Output {
    * A hint that a newer slice was published; the agent then asks NATS. Never content.
    */
   'sliceHint'?: (_muster_v1_SliceHint__Output | null);
-  'body'?: "welcome"|"ack"|"heartbeat"|"reconcile"|"inspect"|"resync"|"sliceHint";
+  'rotate'?: (_muster_v1_RotateCommand__Output | null);
+  'body'?: "welcome"|"ack"|"heartbeat"|"reconcile"|"inspect"|"resync"|"sliceHint"|"rotate";
 }
