@@ -21,7 +21,7 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
   const { signal } = lifecycle;
   const base = { clock: systemClock, random: Math.random, logger };
   const failpoint: AgentFailpoint = createFailpoints(config.MUSTER_FAILPOINTS);
-  const policy = config.MUSTER_POLICY_FILE ? readPolicy(config.MUSTER_POLICY_FILE) : OPEN_POLICY;
+  const policy = config.MUSTER_POLICY_FILE ? readPolicy(config.MUSTER_POLICY_FILE, config.namespace) : OPEN_POLICY;
   const pinned = readSigningKeys(config.MUSTER_SIGNING_KEYS_FILE);
   const metrics = createMetrics();
   const instance = randomUUID();
@@ -90,14 +90,14 @@ export async function startAgent(config: AgentConfig): Promise<Lifecycle> {
 }
 
 /** Throws CONFIG_INVALID. */
-function readPolicy(path: string): AgentPolicy {
+function readPolicy(path: string, ownNamespace: string): AgentPolicy {
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {
     throw new CodedError("CONFIG_INVALID", `MUSTER_POLICY_FILE: ${path} cannot be read as JSON`, { cause });
   }
-  return parsePolicy(value);
+  return parsePolicy(value, ownNamespace);
 }
 
 /** One file may hold several keys, so that a key can be replaced without a gap. Throws CONFIG_INVALID. */

@@ -19,13 +19,13 @@ import { createObserver } from "./observe/create-observer.ts";
 import { createDeletionWindow } from "./policy/deletion-window.ts";
 import { policedCluster } from "./policy/policed-cluster.ts";
 import { type AgentPolicy, OPEN_POLICY } from "./policy/policy.ts";
-import { loadKeptState } from "./pull/desired-state.ts";
-import { createIntake } from "./pull/intake.ts";
+import { type DesiredState, loadKeptState } from "./pull/desired-state.ts";
+import { createIntake, refuseTooLarge } from "./pull/intake.ts";
 import { createSlicePuller, type SlicePuller } from "./pull/slice-puller.ts";
 import { createStateStore } from "./pull/state-store.ts";
 import { createReconciler } from "./reconcile/reconciler.ts";
 import { enroll, renew } from "./report/enrolment-client.ts";
-import { type HubCredentials, type HubStream, openHubStream } from "./report/hub-stream.ts";
+import { type HubCredentials, type HubStream, isDenied, openHubStream } from "./report/hub-stream.ts";
 import { createReporter } from "./report/reporter.ts";
 import { AGENT_VERSION } from "./version.ts";
 
@@ -157,12 +157,15 @@ export function startWriter(options: WriterOptions): Writer {
     failpoint,
     open:
       options.openHub ??
-      (async () =>
-        openHubStream({
+      (async () => {
+        const stream = openHubStream({
           ...(identity ? identity.current() : await credentialsFromFiles(config)),
           address: config.MUSTER_HUB_ADDRESS,
           ...(config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME }),
-        })),
+        });
+        stream.onEnd((error) => isDenied(error) && identity?.doubt());
+        return stream;
+      }),
     instance: options.instance,
     source: {
       facts: () => facts,
@@ -205,7 +208,7 @@ export function startWriter(options: WriterOptions): Writer {
       intake.resume(kept.highWater);
       if (kept.problem)
         logger.error({ code: kept.problem.code, err: kept.problem }, "the last good slice cannot be read; waiting for NATS");
-      if (kept.desired) reconciler.resume(kept.desired);
+      if (kept.desired) resumeWithin(kept.desired);
       resumed = true;
       logger.info({ generation: kept.highWater?.generation ?? 0 }, kept.desired ? "resumed from the last good slice" : "no slice yet");
       // Only now has the agent something to say: a Hello without facts would look like a cluster that serves no API, for which
@@ -235,6 +238,18 @@ export function startWriter(options: WriterOptions): Writer {
     event: (event) => reporter.event(event),
   };
 
+  /** What the policy allows may be less than when the slice was taken. */
+  function resumeWithin(desired: DesiredState): void {
+    try {
+      refuseTooLarge(desired, policy.maxObjects);
+      reconciler.resume(desired);
+    } catch (error) {
+      const coded = CodedError.from(error);
+      logger.error({ code: coded.code, err: coded }, "the last good slice is not gone on with");
+      intake.cannotResume(coded);
+    }
+  }
+
   function enrolledIdentity(): AgentIdentity | undefined {
     if (!config.MUSTER_ENROL_ADDRESS || options.openHub) return undefined;
     const name = config.MUSTER_HUB_SERVER_NAME && { serverName: config.MUSTER_HUB_SERVER_NAME };
@@ -243,6 +258,7 @@ export function startWriter(options: WriterOptions): Writer {
       ...base,
       cluster: config.MUSTER_CLUSTER,
       trustDomain: config.MUSTER_TRUST_DOMAIN,
+      ca: () => readFileSync(config.MUSTER_HUB_CA_FILE, "utf8"),
       token: () => tokenFrom(config.MUSTER_ENROL_TOKEN_FILE),
       // A store of its own: what the reconciler keeps and mends is none of this.
       store: createStateStore({ cluster, failpoint, namespace: config.namespace }),

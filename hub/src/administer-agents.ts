@@ -52,7 +52,14 @@ export function administerAgents(options: AdministrationOptions): AgentAdministr
       enrolments.approve(cluster, fingerprint);
       return view(cluster);
     },
-    rotate: (cluster) => options.commands.rotate(cluster),
+    async rotate(cluster) {
+      if (enrolments.isPinned(cluster))
+        throw new CodedError(
+          "API_BAD_REQUEST",
+          `Git says which keys the agent of ${cluster} has (spec.identity); take them out of it first`,
+        );
+      await options.commands.rotate(cluster);
+    },
     revoke(cluster) {
       if (![...options.declared(), ...store.clusters].includes(cluster))
         throw new CodedError("API_NOT_FOUND", `There is no cluster ${cluster}`);

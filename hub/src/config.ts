@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { CodedError } from "@muster/shared/errors";
 import { parse } from "yaml";
 import { z } from "zod";
+import { SIGNATURE_MODES } from "./source/signatures/check-signature.ts";
 
 const milliseconds = (fallback: number, least = 100) => z.int().min(least).max(86_400_000).default(fallback);
 const optionalPath = z
@@ -40,6 +41,15 @@ const SCHEMA = z.strictObject({
         credentialsFile: optionalPath,
         /** Certificates (PEM) of a private authority, for an https URL; trusted in place of the public ones. */
         caFile: optionalPath,
+        /** What of it must be signed, and by whom. An unsigned commit then holds the last good one. */
+        verify: z
+          .strictObject({
+            /** The commit (head), the annotated tag that `ref` names (tag), or both (tagAndHead). */
+            mode: z.enum(SIGNATURE_MODES).default("head"),
+            /** `allowed_signers` file, as ssh-keygen(1) describes it. Read at every look. */
+            allowedSignersFile: z.string().min(1),
+          })
+          .exactOptional(),
         /** Milliseconds for one look, with all that it downloads. 60 s without a byte end it in any case. */
         timeoutMs: milliseconds(600_000, 1_000),
       }),
@@ -107,6 +117,13 @@ const SCHEMA = z.strictObject({
       certificateDays: z.int().min(1).max(365).default(30),
       /** Hours. What an agent may do in NATS ends with it, even where nobody can take it back earlier. */
       natsHours: z.int().min(1).max(24).default(24),
+    })
+    .prefault({}),
+  /** Who may have the hub's keys by `muster hub backup`. */
+  backup: z
+    .strictObject({
+      /** age recipients (age1…). None: only `muster-hub backup`, on the hub itself, makes backups. */
+      recipients: z.array(z.string().regex(/^age1[a-z0-9]+$/, "is no age recipient (age1…)")).default([]),
     })
     .prefault({}),
   /** The operators' API. */

@@ -9,6 +9,7 @@ import { createAgentSessions } from "./agents/agent-sessions.ts";
 import { createEnrolmentServer } from "./agents/enrolment-server.ts";
 import { createApi } from "./api/create-api.ts";
 import { createSecretFile } from "./api/secret-file.ts";
+import { createBackup } from "./backup/hub-backup.ts";
 import { capabilitiesFrom } from "./cluster-capabilities.ts";
 import type { HubConfig } from "./config.ts";
 import { isDeclaredCluster } from "./declared-clusters.ts";
@@ -123,6 +124,7 @@ async function composeHub(
         dataDir: config.dataDir,
         timeoutMs: source.timeoutMs,
         logger,
+        ...(source.verify && { verify: source.verify }),
         ...(source.credentialsFile && { credentialsFile: source.credentialsFile }),
         ...(source.caFile && { caFile: source.caFile }),
       }),
@@ -146,18 +148,14 @@ async function composeHub(
       monotonicMs: () => systemClock.monotonicMs(),
     }),
     hint: (cluster, generation) => agents.hint(cluster, generation),
-    onModel: (model) => {
-      if (provesAbsence(model)) agents.dropUnfit();
-      // Whom NATS is to keep out is known only now. One that somebody else has set up has accounts of its own.
-      if (!claimsRun && !config.nats.credsFile) lifecycle.run("claims", claims.run(signal));
-      claimsRun = true;
+    onModel: () => {
+      agents.dropUnfit();
       claims.push();
     },
     auditIntervalMs: config.publish.auditIntervalMs,
   });
 
   // Who may act for which cluster.
-  let claimsRun = false;
   const isDeclared = (cluster: string) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined);
   const isReady = () => pipeline.model !== undefined;
   const accessStore = openAccessStore(join(config.dataDir, "agents"));
@@ -219,6 +217,7 @@ async function composeHub(
       commands: agents,
       clock: systemClock,
     }),
+    backup: () => backupFor(config, logger),
     look: (source) => sources.look(source),
     sources: config.sources,
     token: secret("http.tokenFile", config.http.tokenFile, identity.apiToken),
@@ -249,6 +248,8 @@ async function composeHub(
   const [host, port] = splitListen(config.http.listen);
   await api.listen({ host, port });
   lifecycle.run("nats", link.run(signal));
+  // A NATS that somebody else has set up has accounts of its own.
+  if (!config.nats.credsFile) lifecycle.run("claims", claims.run(signal));
   lifecycle.run("sources", sources.run(signal));
   lifecycle.run("pipeline", pipeline.run(signal));
   lifecycle.run("status", status.run(signal));
@@ -272,4 +273,15 @@ async function checkIsolation(config: HubConfig, logger: Logger, metrics: Metric
 function splitListen(listen: string): [string, number] {
   const colon = listen.lastIndexOf(":");
   return [listen.slice(0, colon).replace(/^\[|\]$/g, ""), Number(listen.slice(colon + 1))];
+}
+
+/** Throws API_BAD_REQUEST where nobody is to have the keys by the API. */
+async function backupFor({ backup: { recipients }, dataDir, trustDomain }: HubConfig, logger: Logger): Promise<string> {
+  if (recipients.length === 0)
+    throw new CodedError(
+      "API_BAD_REQUEST",
+      "The hub's configuration names nobody for backups (backup.recipients); `muster-hub backup` makes them on the hub",
+    );
+  logger.warn({ recipients }, "the hub's keys were asked for by the API, as a backup");
+  return createBackup({ dataDir, trustDomain, lock: { recipients }, nowMs: systemClock.wallMs() });
 }

@@ -94,6 +94,7 @@ describe("the hub chart with everything in existing Secrets", () => {
         caFile: "/etc/muster/nats/ca.crt",
       },
       identity: { certificateDays: 30, natsHours: 24 },
+      backup: { recipients: [] },
       grpc: {
         listen: "0.0.0.0:8443",
         enrolListen: "0.0.0.0:8444",

@@ -8,6 +8,7 @@ import { openHubStream } from "../../agent/src/report/hub-stream.ts";
 import { type AgentSessions, createAgentSessions } from "../../hub/src/agents/agent-sessions.ts";
 import { createEnrolmentServer } from "../../hub/src/agents/enrolment-server.ts";
 import { openAccessStore } from "../../hub/src/enrolment/access-store.ts";
+import type { PublicKeysInGit } from "../../hub/src/enrolment/cluster-access.ts";
 import { createEnrolments, type Enrolments } from "../../hub/src/enrolment/enrolments.ts";
 import { createAuthority, issueServerCertificate } from "../../hub/src/identity/certificates.ts";
 import { type HubIdentity, loadIdentity } from "../../hub/src/identity/identity.ts";
@@ -23,6 +24,8 @@ let clock: ManualClock;
 let hub: { identity: HubIdentity; enrolments: Enrolments; sessions: AgentSessions; enrolPort: number; port: number };
 let stops: (() => unknown)[];
 let over: AbortController;
+/** Keys that Git names for the cluster. */
+let pinned: PublicKeysInGit | undefined;
 
 /** The parts of the hub that agents meet before they report, on real sockets. */
 async function startHub(): Promise<typeof hub> {
@@ -35,7 +38,7 @@ async function startHub(): Promise<typeof hub> {
     issuer: { issue: identity.grant },
     isDeclared: (cluster) => ["one", "two"].includes(cluster),
     hasLeft: () => false,
-    wantedOf: () => undefined,
+    wantedOf: () => pinned,
     onChange: () => sessions.dropUnfit(),
   });
   const sessions = createAgentSessions({
@@ -78,6 +81,7 @@ function startAgent(options: { cluster?: string; token?: string; store?: ReturnT
   const identity = createAgentIdentity({
     cluster,
     trustDomain: TRUST_DOMAIN,
+    ca: () => ca,
     token: () => token,
     store,
     link: {
@@ -119,6 +123,7 @@ beforeEach(async () => {
   clock = new ManualClock(Date.now());
   over = new AbortController();
   stops = [];
+  pinned = undefined;
   hub = await startHub();
 });
 afterEach(async () => {
@@ -256,9 +261,49 @@ describe("an agent that has joined", () => {
     await vi.waitFor(() => expect(hub.enrolments.access("one").pending?.reason).toBe("expired"), { timeout: 5_000 });
     const before = store.kept.get("identity")?.toString();
     hub.enrolments.approve("one");
-    await clock.advance(10_000);
-    await vi.waitFor(() => expect(store.kept.get("identity")?.toString()).not.toBe(before), { timeout: 5_000 });
+    await soon(() => expect(store.kept.get("identity")?.toString()).not.toBe(before));
     expect(hub.enrolments.access("one").revoked).toEqual([]);
+  });
+
+  it("that was revoked comes back with a new token, by other keys, from what it has kept", async () => {
+    const store = memory();
+    const agent = startAgent({ token: token(), store });
+    await agent.ready(over.signal);
+    const before = agent.current().key;
+    hub.enrolments.revoke("one");
+    over.abort();
+    over = new AbortController();
+    const again = startAgent({ token: token(), store });
+    await again.ready(over.signal);
+    // Its certificate is good by its date: it learns of the revocation when the hub refuses its stream.
+    expect(await connects(again)).toMatch(/PERMISSION_DENIED/);
+    again.doubt();
+    await soon(() => expect(again.current().key).not.toBe(before));
+    expect(await connects(again)).toBe("connected");
+  });
+
+  it("goes on with its keys where the hub does not take other ones, and its credentials are renewed all the same", async () => {
+    const store = memory();
+    const agent = startAgent({ token: token(), store });
+    await agent.ready(over.signal);
+    const [before, first] = [agent.current().key, fingerprintOf(agent)];
+    pinned = hub.enrolments.access("one").current?.keys;
+    agent.rotate();
+    await vi.waitFor(() => expect(store.identity()).toHaveProperty("next"), { timeout: 5_000 });
+    await clock.advance(17 * HOUR_MS);
+    await soon(() => expect(fingerprintOf(agent)).not.toBe(first));
+    expect(agent.current().key).toBe(before);
+    expect(await connects(agent)).toBe("connected");
+  });
+
+  it("does not go on with a hub of another authority than its cluster's owner has pinned, whatever a hub has told it", async () => {
+    const store = memory();
+    await startAgent({ token: token(), store }).ready(over.signal);
+    const other = await createAuthority(TRUST_DOMAIN);
+    const agent = startAgent({ store, ca: other.cert });
+    await agent.ready(over.signal);
+    expect(agent.current().ca).toBe(other.cert);
+    expect(await connects(agent)).toMatch(/UNAVAILABLE|certificate/);
   });
 
   it("is waited for by a person where the cluster was made anew; the one before it goes on until then", async () => {

@@ -78,6 +78,8 @@ export interface Muster {
   readonly agents: ReadonlyMap<string, Part>;
   readonly hubUrl: string;
   readonly tokenFile: string;
+  /** host:port at which agents enrol. */
+  readonly enrolAddress: string;
   readonly folder: string;
   /** Asks the hub's API as an operator. */
   api<T>(path: string, options?: { readonly method?: string; readonly body?: unknown }): Promise<ApiAnswer<T>>;
@@ -262,6 +264,7 @@ export async function startMuster(options: MusterOptions): Promise<Muster> {
       agents,
       hubUrl,
       tokenFile,
+      enrolAddress: `localhost:${enrolPort}`,
       startAgent,
       folder: folder.path,
       api: askHub,

@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { CodedError } from "@muster/shared/errors";
 import type { EnrollRequest, Grant__Output } from "@muster/shared/rpc";
 import { type Clock, createBackoff, type Random, Wakeup } from "@muster/shared/runtime";
@@ -25,6 +25,8 @@ export interface AgentIdentity {
   current(): Credentials;
   /** Makes other keys, and renews with them. */
   rotate(): void;
+  /** The hub has refused what the agent has: asks for other credentials now, at most once a minute. */
+  doubt(): void;
   /** Resolves when there are some; rejects when the signal aborts. */
   ready(signal: AbortSignal): Promise<void>;
   /** Enrols, and renews what ends, until the signal aborts. */
@@ -41,6 +43,8 @@ export interface EnrolmentLink {
 export interface AgentIdentityOptions {
   readonly cluster: string;
   readonly trustDomain: string;
+  /** Certificates of the hub's authority, PEM, as the cluster's owner has pinned them; nothing that a hub says adds to them. */
+  readonly ca: () => string;
   /** The one-time token, where there is one; asked for each time. */
   readonly token: () => string | undefined;
   readonly store: Pick<StateStore, "read" | "write">;
@@ -59,6 +63,8 @@ const KEPT = z.strictObject({
   grant: GRANT.exactOptional(),
   /** Keys that the hub is to be shown in place of these: whether it knows them already is not known. */
   next: KEYS.exactOptional(),
+  /** SHA-256 of the last token with which other keys were tried. */
+  tried: z.string().exactOptional(),
 });
 type Kept = z.output<typeof KEPT>;
 
@@ -66,6 +72,10 @@ type Kept = z.output<typeof KEPT>;
 const RENEW_AFTER = { least: 0.5, more: 0.2 };
 /** Milliseconds between two questions of who waits for an approval. */
 const PENDING_MS = 10_000;
+/** Milliseconds between two tries of keys that the hub has refused. */
+const NEXT_AGAIN_MS = 3_600_000;
+/** Milliseconds after credentials came in which no others are asked for. */
+const REST_MS = 60_000;
 /** Milliseconds after which something is tried again at the latest. */
 const MAX_WAIT_MS = 60_000;
 
@@ -76,6 +86,9 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
   const wakeup = new Wakeup();
   let kept: Kept | undefined;
   let rotating = false;
+  let doubted = false;
+  let nextNotBeforeMs = 0;
+  let notBeforeMs = 0;
   let problem = new CodedError("ENROLMENT_PENDING", "The agent has not enrolled yet");
 
   /** Private keys are kept before they are shown to anybody: whoever asked with them and died asks with them again. */
@@ -91,9 +104,10 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
 
   async function take(keys: AgentKeys, grant: Grant__Output): Promise<void> {
     const { certificate, natsJwt, ca, signingKeys } = grant;
-    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt, ca, signingKeys } };
+    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt, ca, signingKeys }, ...(kept?.tried && { tried: kept.tried }) };
     await keep(next);
     kept = next;
+    notBeforeMs = clock.monotonicMs() + REST_MS;
     backoff.reset();
     granted.resolve();
   }
@@ -120,7 +134,7 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
   /** `keys`: the ones that the certificate is for; `wanted`: the same, or the ones that are to come. */
   async function renewWith(keys: AgentKeys, grant: NonNullable<Kept["grant"]>, wanted: AgentKeys): Promise<void> {
     const question = questionOf(wanted, { cluster, trustDomain, token: "" });
-    await take(wanted, await link.renew({ cert: grant.certificate, key: keys.tls, ca: grant.ca }, question));
+    await take(wanted, await link.renew({ cert: grant.certificate, key: keys.tls, ca: options.ca() }, question));
     logger.info({ [LogField.Cluster]: cluster }, wanted === keys ? "the credentials were renewed" : "the agent has other keys now");
   }
 
@@ -130,7 +144,7 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       await renewWith(keys, grant, next);
       return 0;
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== "ENROLMENT_REFUSED") throw error;
+      if (!isRefusal(error)) throw error;
       return enroll(next);
     }
   }
@@ -143,6 +157,20 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
     return changed;
   }
 
+  /**
+   * What the hub refuses may be keys that were revoked. With a token that was not tried yet somebody wants this agent back: it comes with other
+   * keys then. Undefined: there is none.
+   */
+  async function anew(now: Kept): Promise<Kept | undefined> {
+    const token = options.token();
+    const digest = token && createHash("sha256").update(token).digest("hex");
+    if (!digest || now.tried === digest) return undefined;
+    const changed: Kept = { ...now, next: createAgentKeys(), tried: digest };
+    await keep(changed);
+    nextNotBeforeMs = 0;
+    return changed;
+  }
+
   /** Does what is due. Gives the milliseconds until something else is. */
   async function step(): Promise<number> {
     kept ??= await load();
@@ -150,13 +178,39 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       rotating = false;
       kept = await withNext(kept);
     }
-    const { keys, grant, next } = kept;
+    try {
+      return await stepWith(kept);
+    } catch (error) {
+      const changed = isRefusal(error) ? await anew(kept) : undefined;
+      if (!changed) throw error;
+      kept = changed;
+      return 0;
+    }
+  }
+
+  async function stepWith({ keys, grant, next }: Kept): Promise<number> {
     // What has ended is good for resuming work all the same, and is refused by the hub and NATS until it is renewed.
     if (grant) granted.resolve();
-    if (!grant || lifetimeOf(grant.certificate).endsAtMs <= clock.wallMs()) return enroll(keys);
-    if (next) return changeKeys(keys, grant, next);
-    const dueMs = renewalAt(grant) - clock.wallMs();
+    const isGood =
+      grant !== undefined && lifetimeOf(grant.certificate).endsAtMs > clock.wallMs() && isIssuedBy(grant.certificate, options.ca());
+    if (next && clock.monotonicMs() >= nextNotBeforeMs) {
+      try {
+        return await (isGood ? changeKeys(keys, grant, next) : enroll(next));
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        // Whether the hub has taken them is not known, so they are kept; meanwhile the old ones may be good.
+        nextNotBeforeMs = clock.monotonicMs() + NEXT_AGAIN_MS;
+        logger.warn({ [LogField.Code]: error.code }, "the hub does not take the agent's other keys; it goes on with those that it has");
+      }
+    }
+    // Clocks may differ by more than a lifetime: then everything would be due at once, again and again.
+    const restMs = notBeforeMs - clock.monotonicMs();
+    if (restMs > 0) return restMs;
+    if (!isGood) return enroll(keys);
+    const dueMs = doubted ? 0 : renewalAt(grant) - clock.wallMs();
     if (dueMs > 0) return dueMs;
+    doubted = false;
+    notBeforeMs = clock.monotonicMs() + REST_MS;
     await renewWith(keys, grant, keys);
     return 0;
   }
@@ -179,10 +233,14 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
     current() {
       const { keys, grant } = kept ?? {};
       if (!keys || !grant) throw problem;
-      return { cert: grant.certificate, key: keys.tls, ca: grant.ca, natsJwt: grant.natsJwt, natsSeed: keys.nats };
+      return { cert: grant.certificate, key: keys.tls, ca: options.ca(), natsJwt: grant.natsJwt, natsSeed: keys.nats };
     },
     rotate() {
       rotating = true;
+      wakeup.wake();
+    },
+    doubt() {
+      doubted = true;
       wakeup.wake();
     },
     async ready(signal) {
@@ -208,6 +266,17 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       }
     },
   };
+}
+
+function isRefusal(error: unknown): error is CodedError {
+  return error instanceof CodedError && error.code === "ENROLMENT_REFUSED";
+}
+
+/** A certificate of another authority than the pinned one is none any more: that hub is not the one that is trusted now. */
+function isIssuedBy(pem: string, bundle: string): boolean {
+  const certificate = new X509Certificate(pem);
+  const authorities = bundle.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+  return authorities.some((authority) => certificate.verify(new X509Certificate(authority).publicKey));
 }
 
 function lifetimeOf(pem: string): { readonly beganAtMs: number; readonly endsAtMs: number } {

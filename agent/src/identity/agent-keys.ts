@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { type AgentPublicKeys, enrolmentStatement } from "@muster/shared/wire";
-import { createNatsUser, natsUserOf } from "../pull/nats-user.ts";
+import { createNatsUser, natsUserOf, signAsNatsUser } from "../pull/nats-user.ts";
 
 /** The private keys of an agent. They are made in its cluster and never leave it. */
 export interface AgentKeys {
@@ -39,9 +39,15 @@ export function fingerprintOf(keys: AgentKeys): string {
 export function questionOf(
   keys: AgentKeys,
   context: { readonly trustDomain: string; readonly cluster: string; readonly token: string },
-): { readonly cluster: string; readonly token: string; readonly keys: AgentPublicKeys; readonly proof: Uint8Array } {
+): {
+  readonly cluster: string;
+  readonly token: string;
+  readonly keys: AgentPublicKeys;
+  readonly proof: Uint8Array;
+  readonly natsProof: Uint8Array;
+} {
   const shown = publicKeysOf(keys);
   const statement = enrolmentStatement({ ...context, keys: shown });
   const proof = sign("sha256", statement, { key: createPrivateKey(keys.tls), dsaEncoding: "ieee-p1363" });
-  return { cluster: context.cluster, token: context.token, keys: shown, proof };
+  return { cluster: context.cluster, token: context.token, keys: shown, proof, natsProof: signAsNatsUser(keys.nats, statement) };
 }

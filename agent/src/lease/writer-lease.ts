@@ -180,6 +180,7 @@ export function createWriterLease(options: WriterLeaseOptions): WriterLease {
     async take(signal) {
       for (;;) {
         const before = await read(signal);
+        if (before) isPaused = annotation(before, PAUSED) === "true";
         const previous = before && holderOf(before);
         const transitions = Number((before?.["spec"] as { leaseTransitions?: number } | undefined)?.leaseTransitions ?? -1) + 1;
         const spec = { holderIdentity: instance, acquireTime: now(), renewTime: now(), leaseTransitions: transitions };

@@ -7,6 +7,8 @@ import type { StateStore } from "../pull/state-store.ts";
 export interface DeletionWindow {
   /** Counts one. Throws POLICY_DELETIONS if the window has no more. */
   spend(): Promise<void>;
+  /** The one that was counted last was refused, and so deleted nothing. */
+  giveBack(): void;
 }
 
 /** Options of {@link createDeletionWindow}. */
@@ -55,10 +57,16 @@ export function createDeletionWindow({ max, windowMinutes, store, clock }: Delet
   }
 
   async function read(): Promise<z.output<typeof KEPT>> {
-    const bytes = await store.read(NAME);
-    if (!bytes) return [];
-    const parsed = KEPT.safeParse(JSON.parse(bytes.toString()));
-    return parsed.success ? parsed.data : [[clock.wallMs(), max]];
+    const usedUp: z.output<typeof KEPT> = [[clock.wallMs(), max]];
+    try {
+      const bytes = await store.read(NAME);
+      return bytes ? KEPT.parse(JSON.parse(bytes.toString())) : [];
+    } catch (error) {
+      // What cannot be read now can be read later.
+      if (error instanceof CodedError && error.code !== "AGENT_STATE_CORRUPT") throw error;
+      await store.write(NAME, Buffer.from(JSON.stringify(usedUp)));
+      return usedUp;
+    }
   }
 
   return {
@@ -71,6 +79,9 @@ export function createDeletionWindow({ max, windowMinutes, store, clock }: Delet
       });
       turn = mine.catch(() => {});
       await mine;
+    },
+    giveBack() {
+      if (max > 0) spare += 1;
     },
   };
 }

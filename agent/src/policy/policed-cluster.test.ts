@@ -63,6 +63,41 @@ describe("a cluster with a policy", () => {
     expect(fake.calls).toHaveLength(1);
   });
 
+  it("S6: loses no label of Pod Security by an apply that leaves it out, nor a namespace that has one", async () => {
+    const { fake, cluster } = setUp({});
+    const namespaces = typeOf(fake, "Namespace");
+    const labels = { "pod-security.kubernetes.io/enforce": "restricted", team: "a" };
+    await fake.apply(namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "web", labels } }, { force: true });
+    const without = { apiVersion: "v1", kind: "Namespace", metadata: { name: "web", labels: { team: "b" } } };
+    await expect(cluster.apply(namespaces, without, { force: true })).rejects.toMatchObject({ code: "POLICY_FORBIDDEN" });
+    await expect(cluster.delete(namespaces, "", "web", { uid: "u" })).rejects.toMatchObject({ code: "POLICY_FORBIDDEN" });
+    expect((await fake.get(namespaces, "", "web"))?.metadata["labels"]).toEqual(labels);
+  });
+
+  it("S6: deletes no namespace with all that is in it where deletions are counted", async () => {
+    const { fake, cluster } = setUp({ deletions: { max: 10 } }, { max: 10 });
+    const namespaces = typeOf(fake, "Namespace");
+    const annotations = { "muster.dev/prune": "cascade" };
+    const made = await fake.apply(
+      namespaces,
+      { apiVersion: "v1", kind: "Namespace", metadata: { name: "web", annotations } },
+      { force: true },
+    );
+    await expect(cluster.delete(namespaces, "", "web", { uid: String(made.metadata["uid"]) })).rejects.toMatchObject({
+      code: "POLICY_FORBIDDEN",
+    });
+    expect(await fake.get(namespaces, "", "web")).toBeDefined();
+  });
+
+  it("counts no deletion that the API server has refused", async () => {
+    const { fake, cluster, configMaps, remove } = setUp({}, { max: 2 });
+    await fake.apply(configMaps, configMap("web", "kept"), { force: true });
+    for (let time = 0; time < 5; time += 1) await expect(remove(cluster, "kept")).rejects.toMatchObject({ code: "KUBE_CONFLICT" });
+    await remove(cluster, "a");
+    await remove(cluster, "b");
+    await expect(remove(cluster, "c")).rejects.toMatchObject({ code: "POLICY_DELETIONS" });
+  });
+
   it("is not written while a person has paused the agent, and is again after that", async () => {
     const { fake, cluster, configMaps, state, remove } = setUp({});
     state.paused = true;

@@ -1,12 +1,13 @@
 import { CodedError } from "@muster/shared/errors";
-import { type Manifest, objectRefOf } from "@muster/shared/model";
-import type { Cluster, ResourceType } from "../kube/cluster.ts";
+import { isJsonObject, type Manifest, objectRefOf } from "@muster/shared/model";
+import type { ApplyOptions, Cluster, ResourceType } from "../kube/cluster.ts";
+import { PRUNE_ANNOTATION } from "../plan/prune-policy.ts";
 import type { DeletionWindow } from "./deletion-window.ts";
-import type { AgentPolicy } from "./policy.ts";
+import { type AgentPolicy, podSecurityLabels } from "./policy.ts";
 
 /** Options of {@link policedCluster}. */
 export interface PolicedClusterOptions {
-  readonly policy: Pick<AgentPolicy, "check">;
+  readonly policy: Pick<AgentPolicy, "check" | "deletions" | "podSecurityLabels">;
   readonly deletions: DeletionWindow;
   /** A person of this cluster has stopped the agent; see `muster.dev/paused` in the lease. */
   readonly isPaused: () => boolean;
@@ -32,6 +33,31 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
     check(type, namespace, name, manifest);
   };
 
+  // The annotation may have come since: asked again when a write is handed to the connections.
+  const unpaused = cluster.writtenWhile(() => !isPaused());
+
+  /** Server-side apply also takes away what the agent once owned: what counts is what would come of it. */
+  async function refuseOtherPodSecurity(type: ResourceType, manifest: Manifest, how: ApplyOptions): Promise<void> {
+    if (policy.podSecurityLabels || type.group !== "" || type.kind !== "Namespace") return;
+    const [now, then] = [
+      await cluster.get(type, "", manifest.metadata.name, how.signal),
+      await cluster.apply(type, manifest, { ...how, dryRun: true }),
+    ];
+    if (now && podSecurityLabels(now) !== podSecurityLabels(then))
+      throw forbidden(manifest.metadata.name, "would have other labels of Pod Security");
+  }
+
+  /** What is in a Namespace, or of a kind that is defined, goes with it and is counted by nobody. */
+  async function refuseUncounted(type: ResourceType, name: string, signal: AbortSignal | undefined): Promise<void> {
+    const isNamespace = type.group === "" && type.kind === "Namespace";
+    if (!isNamespace && type.kind !== "CustomResourceDefinition") return;
+    const live = await cluster.get(type, "", name, signal);
+    if (isNamespace && !policy.podSecurityLabels && podSecurityLabels(live) !== "[]") throw forbidden(name, "has labels of Pod Security");
+    const annotations = live?.metadata["annotations"];
+    if (policy.deletions.max > 0 && isJsonObject(annotations) && annotations[PRUNE_ANNOTATION] === "cascade")
+      throw forbidden(name, "would take with it what is in it, which no window counts (policy.deletions)");
+  }
+
   return {
     version: cluster.version,
     discover: cluster.discover,
@@ -45,24 +71,36 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
     async apply(type, manifest, how) {
       // A dry run stores nothing, and admission sees it all the same.
       checkManifest(type, manifest);
-      return cluster.apply(type, manifest, how);
+      await refuseOtherPodSecurity(type, manifest, how);
+      return unpaused.apply(type, manifest, how);
     },
     async delete(type, namespace, name, how) {
       check(type, namespace, name);
+      await refuseUncounted(type, name, how.signal);
       await deletions.spend();
-      return cluster.delete(type, namespace, name, how);
+      try {
+        return await unpaused.delete(type, namespace, name, how);
+      } catch (error) {
+        // Of a lost answer nobody knows; a refusal has deleted nothing.
+        if (error instanceof CodedError && error.code !== "KUBE_UNREACHABLE") deletions.giveBack();
+        throw error;
+      }
     },
     async create(type, manifest, signal) {
       checkManifest(type, manifest);
-      return cluster.create(type, manifest, signal);
+      return unpaused.create(type, manifest, signal);
     },
     async replace(type, manifest, signal) {
       checkManifest(type, manifest);
-      return cluster.replace(type, manifest, signal);
+      return unpaused.replace(type, manifest, signal);
     },
     async mergePatch(type, namespace, name, patch, signal) {
-      check(type, namespace, name, { apiVersion: "", kind: type.kind, ...patch } as unknown as Manifest);
-      return cluster.mergePatch(type, namespace, name, patch, signal);
+      check(type, namespace, name, { apiVersion: "", kind: type.kind, metadata: {}, ...patch } as unknown as Manifest);
+      return unpaused.mergePatch(type, namespace, name, patch, signal);
     },
   };
+}
+
+function forbidden(name: string, why: string): CodedError {
+  return new CodedError("POLICY_FORBIDDEN", `${name} ${why}: this cluster's policy for its agent does not allow it`);
 }

@@ -30,10 +30,30 @@ describe("a policy", () => {
     const namespaces = ["web", "team-a", "team-", "team", "webs", "team-secret", "team-prod", "kube-system"];
     expect(namespaces.filter((name) => !refused(policy, ref("ConfigMap", name)))).toEqual(["web", "team-a", "team-"]);
     expect(namespaces.filter((name) => !refused(policy, ref("Namespace", "", name)))).toEqual(["web", "team-a", "team-"]);
-    // What has no namespace is a matter of its kind.
-    expect(refused(policy, ref("ClusterRole", "", "x", "rbac.authorization.k8s.io"))).toBe(false);
+    // What stands in no namespace reaches all of them: where only some are open, it must be named.
+    const role = ref("ClusterRole", "", "x", "rbac.authorization.k8s.io");
+    expect(refused(policy, role)).toBe(true);
+    expect(refused({ ...policy, kinds: { allow: ["*", "*.rbac.authorization.k8s.io"] } }, role)).toBe(false);
+    expect(refused({}, role)).toBe(false);
     // A kind of that name in another group is none.
-    expect(refused(policy, ref("Namespace", "", "kube-system", "example.com"))).toBe(false);
+    const other = { ...policy, kinds: { allow: ["*", "*.example.com"] } };
+    expect(refused(other, ref("Namespace", "", "kube-system", "example.com"))).toBe(false);
+  });
+
+  it("never opens the agent's own namespace, in which it stands itself", () => {
+    const policy = parsePolicy({ namespaces: { allow: ["*"] }, podSecurityLabels: true }, "muster-agent");
+    for (const object of [
+      ref("ConfigMap", "muster-agent"),
+      ref("Deployment", "muster-agent", "x", "apps"),
+      ref("Namespace", "", "muster-agent"),
+    ])
+      expect(() => policy.check(object)).toThrow(expect.objectContaining(refusal));
+    expect(() => policy.check(ref("ConfigMap", "web"))).not.toThrow();
+  });
+
+  it("lets no slice say whom an object belongs to: with an owner that there is not, it would be deleted and not counted", () => {
+    const metadata = { name: "x", namespace: "web", ownerReferences: [{ apiVersion: "v1", kind: "ConfigMap", name: "none", uid: "none" }] };
+    expect(refused({}, ref("ConfigMap", "web"), { apiVersion: "v1", kind: "ConfigMap", metadata })).toBe(true);
   });
 
   it("is about kinds with their group, so that no other group's kind of that name slips through or is caught", () => {

@@ -22,24 +22,40 @@ const SCHEMA = z.strictObject({
 export interface AgentPolicy {
   readonly maxObjects: number;
   readonly deletions: { readonly max: number; readonly windowMinutes: number };
+  readonly podSecurityLabels: boolean;
   /** Throws POLICY_FORBIDDEN. */
   check(ref: ObjectRef, manifest?: Manifest): void;
 }
 
+/** Labels of a namespace by which Pod Security is set. */
+export function podSecurityLabels(manifest: Manifest | undefined): string {
+  const labels = manifest?.metadata["labels"];
+  const own = isJsonObject(labels) ? Object.entries(labels).filter(([label]) => label.startsWith(POD_SECURITY)) : [];
+  return JSON.stringify(own.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 const POD_SECURITY = "pod-security.kubernetes.io/";
 
-/** Reads a policy. Throws CONFIG_INVALID: a policy that cannot be read is never taken for one that allows everything. */
-export function parsePolicy(value: unknown): AgentPolicy {
+/**
+ * Reads a policy. Throws CONFIG_INVALID: a policy that cannot be read is never taken for one that allows everything.
+ *
+ * @param ownNamespace the agent's: whatever stands in it, this policy among the rest, is nobody's to change
+ */
+export function parsePolicy(value: unknown, ownNamespace?: string): AgentPolicy {
   const result = SCHEMA.safeParse(value);
   if (!result.success) {
     const issues = result.error.issues.map((issue) => `${issue.path.join(".") || "the policy"}: ${issue.message}`);
     throw new CodedError("CONFIG_INVALID", `MUSTER_POLICY_FILE: ${issues.join("; ")}`);
   }
-  const { namespaces, kinds, maxObjects, deletions, podSecurityLabels } = result.data;
+  const { namespaces, kinds, maxObjects, deletions, podSecurityLabels: podSecurity } = result.data;
   const [mayNamespace, mayKind] = [rule(namespaces), rule(kinds)];
+  // Where only some namespaces are open, what stands in none reaches all of them: it must be named.
+  const isOpen = namespaces.allow.includes("*");
+  const isNamed = rule({ allow: kinds.allow.filter((pattern) => pattern !== "*"), deny: [] });
   return {
     maxObjects,
     deletions,
+    podSecurityLabels: podSecurity,
     check(ref, manifest) {
       const refuse = (why: string): never => {
         throw new CodedError("POLICY_FORBIDDEN", `${describeObjectRef(ref)}: this cluster's policy for its agent ${why}`);
@@ -48,8 +64,16 @@ export function parsePolicy(value: unknown): AgentPolicy {
       if (!mayKind(kind)) refuse(`does not allow the kind ${kind} (policy.kinds)`);
       const isNamespace = ref.kind === "Namespace" && ref.group === "";
       const namespace = isNamespace ? ref.name : ref.namespace;
+      if (namespace !== "" && namespace === ownNamespace) refuse("lets nobody change what is in the agent's own namespace");
       if (namespace !== "" && !mayNamespace(namespace)) refuse(`does not allow the namespace ${namespace} (policy.namespaces)`);
-      if (isNamespace && !podSecurityLabels && hasPodSecurity(manifest))
+      if (namespace === "" && !isOpen && !isNamed(kind))
+        refuse(
+          `must name the kind ${kind}, which stands in no namespace (policy.kinds.allow), since it opens only some (policy.namespaces)`,
+        );
+      // With an owner that there is not, garbage collection deletes an object, and nobody counts it.
+      if (manifest?.metadata["ownerReferences"] !== undefined)
+        refuse("lets no slice say whom an object belongs to (metadata.ownerReferences)");
+      if (isNamespace && !podSecurity && podSecurityLabels(manifest) !== "[]")
         refuse(`does not let it set ${POD_SECURITY}* labels (policy.podSecurityLabels)`);
     },
   };
@@ -57,12 +81,6 @@ export function parsePolicy(value: unknown): AgentPolicy {
 
 /** Allows everything that the agent's own roles do. */
 export const OPEN_POLICY: AgentPolicy = parsePolicy({ podSecurityLabels: true });
-
-/** Also taking them off by a patch is setting them. */
-function hasPodSecurity(manifest: Manifest | undefined): boolean {
-  const labels = manifest?.metadata["labels"];
-  return isJsonObject(labels) && Object.keys(labels).some((label) => label.startsWith(POD_SECURITY));
-}
 
 function rule({ allow, deny }: { readonly allow: readonly string[]; readonly deny: readonly string[] }): (text: string) => boolean {
   const [allowed, denied] = [allow.map(glob), deny.map(glob)];

@@ -31,6 +31,8 @@ export interface IntakeOptions {
 /** From messages of any kind to slices that are taken. One at a time; of waiting messages only the latest counts. */
 export interface Intake {
   offer(message: string): void;
+  /** Tells of a slice that was taken before, and is not gone on with. */
+  cannotResume(error: CodedError): void;
   /** What was taken before this process. */
   resume(highWater: HighWater | undefined): void;
   /** The newest slice that was taken, or may be kept in part: nothing older is taken. */
@@ -96,6 +98,7 @@ export function createIntake(options: IntakeOptions): Intake {
       fetchBlob: options.fetchBlob,
       onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
     });
+    refuseTooLarge(desired, options.maxObjects ?? 0);
     const needed = new Set(slice.bundles.map((bundle) => contentOf(bundle, desired)?.manifestSet.blob));
     unkept = { desired, fetched: new Map([...fetched].filter(([blob]) => needed.has(blob))) };
     await options.take(desired, unkept.fetched);
@@ -152,6 +155,7 @@ export function createIntake(options: IntakeOptions): Intake {
       if (atWork !== undefined) announce(message);
       wakeup.wake();
     },
+    cannotResume: ({ code, message }) => tell({ code, message }),
     resume(mark) {
       highWater = mark;
     },
@@ -176,8 +180,21 @@ export function createIntake(options: IntakeOptions): Intake {
   };
 }
 
+/** Of the slice alone, before anything of it is fetched; what it keeps of earlier ones is known later. */
 function refuseTooMany({ bundles }: Slice, most: number): void {
   const objects = bundles.reduce((sum, bundle) => sum + (bundle.state === "desired" ? bundle.objects.length : 0), 0);
+  refuseMore(objects, most);
+}
+
+/** Throws POLICY_OBJECTS where a state, with all that it keeps, has more objects than this cluster's policy allows. 0: any number. */
+export function refuseTooLarge({ bundles }: Pick<DesiredState, "bundles">, most: number): void {
+  refuseMore(
+    [...bundles.values()].reduce((sum, lines) => sum + lines.length, 0),
+    most,
+  );
+}
+
+function refuseMore(objects: number, most: number): void {
   if (most > 0 && objects > most)
     throw new CodedError("POLICY_OBJECTS", `The slice has ${objects} objects; this cluster's policy allows ${most}`);
 }

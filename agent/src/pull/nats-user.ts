@@ -16,6 +16,11 @@ export function natsUserOf(seed: string): NatsUser {
   return { seed, publicKey: nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey() };
 }
 
+/** An Ed25519 signature by the user's key. */
+export function signAsNatsUser(seed: string, bytes: Uint8Array): Uint8Array {
+  return nkeys.fromSeed(new TextEncoder().encode(seed)).sign(bytes);
+}
+
 /** Asked at every connect, so that a renewed JWT needs no restart. */
 export function natsAuthenticator(current: () => { readonly jwt: string; readonly seed: string }): ReturnType<typeof jwtAuthenticator> {
   return jwtAuthenticator(

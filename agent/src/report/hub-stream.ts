@@ -1,4 +1,4 @@
-import { credentials } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 import { type AgentMessage, type HubMessage__Output, loadAgentService } from "@muster/shared/rpc";
 
 /** Who this agent is to the hub, and whom it trusts; PEM. */
@@ -25,6 +25,11 @@ export interface HubStream {
   onEnd(listener: (error: Error) => void): void;
   onDrain(listener: () => void): void;
   close(): void;
+}
+
+/** Whether a stream has ended because the hub does not let this agent in. */
+export function isDenied(error: Error): boolean {
+  return (error as { readonly code?: unknown }).code === status.PERMISSION_DENIED;
 }
 
 /** Opens the stream; that the hub cannot be reached is told through {@link HubStream.onEnd}. */

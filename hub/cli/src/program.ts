@@ -5,6 +5,7 @@ import { addCompletionCommand } from "./commands/completion.ts";
 import { addContextCommand } from "./commands/context.ts";
 import { addDescribeCommand } from "./commands/describe.ts";
 import { addGetCommand } from "./commands/get.ts";
+import { addHubCommand } from "./commands/hub.ts";
 import { addReconcileCommand } from "./commands/reconcile.ts";
 import { addRenderCommand } from "./commands/render.ts";
 import { addStatusCommand } from "./commands/status.ts";
@@ -37,6 +38,7 @@ export function createProgram(cli: Cli): Command {
   addReconcileCommand(program, cli);
   addClusterCommand(program, cli);
   addTokenCommand(program, cli);
+  addHubCommand(program, cli);
   addRenderCommand(program, cli);
   addValidateCommand(program, cli);
   addContextCommand(program, cli);

@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { Server, ServerCredentials, type ServerDuplexStream, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { type AgentMessage__Output, type EnrollRequest__Output, type Grant, type HubMessage, loadAgentService } from "@muster/shared/rpc";
 import { fingerprintOf } from "../enrolment/agent-keys.ts";
+import type { MetCertificate } from "../enrolment/enrolments.ts";
 import type { KeyedCertificate } from "../identity/certificates.ts";
 
 /** One agent's wish for new credentials. */
@@ -54,6 +55,9 @@ export function createAgentServer(options: AgentServerOptions): ListeningServer 
     "grpc.keepalive_time_ms": 25_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.max_connection_idle_ms": 300_000,
+    // A stream must not outlive its certificate, and a hub that was added gets its share of agents.
+    "grpc.max_connection_age_ms": 3_600_000,
+    "grpc.max_connection_age_grace_ms": 10_000,
     "grpc-node.max_session_memory": 32,
   });
   server.addService(loadAgentService().service, { Connect: options.onConnect, Renew: options.onRenew });
@@ -83,12 +87,19 @@ export function endStream(stream: AgentStream, code: status, details: string): v
   stream.emit("error", { code, details });
 }
 
-/** The peer's verified certificate: the names in it, and the fingerprint of its public key. */
-export function peerOf(call: Pick<AgentStream, "getAuthContext">): { readonly names?: string; readonly fingerprint?: string } {
-  const certificate = call.getAuthContext().sslPeerCertificate;
-  if (!certificate?.raw) return {};
-  const spki = new X509Certificate(certificate.raw).publicKey.export({ format: "der", type: "spki" });
-  return { fingerprint: fingerprintOf(spki), ...(certificate.subjectaltname !== undefined && { names: certificate.subjectaltname }) };
+/** A client certificate that TLS has verified. */
+export interface PeerCertificate extends MetCertificate {
+  /** Subject alternative names, as Node's TLS gives them. */
+  readonly names: string | undefined;
+}
+
+/** Undefined: there is none that was verified. */
+export function peerOf(call: Pick<AgentStream, "getAuthContext">): PeerCertificate | undefined {
+  const peer = call.getAuthContext().sslPeerCertificate;
+  if (!peer?.raw) return undefined;
+  const certificate = new X509Certificate(peer.raw);
+  const spki = certificate.publicKey.export({ format: "der", type: "spki" });
+  return { fingerprint: fingerprintOf(spki), spki, endsAtMs: Date.parse(certificate.validTo), names: peer.subjectaltname };
 }
 
 export { status };

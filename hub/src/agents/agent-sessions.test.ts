@@ -45,6 +45,7 @@ beforeEach(async () => {
     isReady: () => ready,
     enrolments: {
       mayAct: (cluster) => !revoked.has(cluster),
+      meet: () => {},
       renew: async () => {
         throw new Error("nobody renews here");
       },

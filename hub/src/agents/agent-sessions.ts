@@ -6,7 +6,8 @@ import type { Clock, Failpoint } from "@muster/shared/runtime";
 import { LogField, type Logger } from "@muster/shared/telemetry";
 import type { Enrolments } from "../enrolment/enrolments.ts";
 import type { KeyedCertificate } from "../identity/certificates.ts";
-import { type AgentStream, createAgentServer, endStream, peerOf, type RenewCall, status } from "./agent-server.ts";
+import { TokenBucket } from "../token-bucket.ts";
+import { type AgentStream, createAgentServer, endStream, type PeerCertificate, peerOf, type RenewCall, status } from "./agent-server.ts";
 import type { AgentCommands, InspectionView } from "./commands.ts";
 import {
   clusterFromWire,
@@ -20,7 +21,6 @@ import {
 import { Outbox } from "./outbox.ts";
 import { peerCluster } from "./peer-cluster.ts";
 import { answerRenewal } from "./renewal.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** What the rest of the hub hears of agents. The cluster is always the one that the certificate names. */
 export interface AgentListener {
@@ -62,7 +62,7 @@ export interface AgentSessionsOptions {
   /** False: no such cluster in Git, and the agent is refused. */
   readonly isDeclared: (cluster: string) => boolean;
   /** Which certificate acts for a cluster, and new ones for it. */
-  readonly enrolments: Pick<Enrolments, "mayAct" | "renew">;
+  readonly enrolments: Pick<Enrolments, "mayAct" | "meet" | "renew">;
   /** Agents are refused until the hub knows its own state, or they would be told that nothing is known (E244). */
   readonly isReady: () => boolean;
   readonly listener: AgentListener;
@@ -82,6 +82,13 @@ export interface AgentSessions extends AgentCommands {
   /** Agents with a stream. */
   readonly count: number;
   stop(): Promise<void>;
+}
+
+/** Who is at the other end of a call. */
+interface PeerIdentity {
+  readonly cluster: string | undefined;
+  readonly fingerprint: string;
+  readonly certificate: PeerCertificate | undefined;
 }
 
 interface Session {
@@ -115,7 +122,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
   const server = createAgentServer({ ca: options.ca, server: options.server, onConnect: connect, onRenew: renew });
 
   function connect(stream: AgentStream): void {
-    const { cluster, fingerprint } = identityOf(stream);
+    const { cluster, fingerprint, certificate } = identityOf(stream);
     let session: Session | undefined;
     let over = false;
     const refuse = (code: status, details: string): void => {
@@ -148,13 +155,15 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       // Its cluster may have left Git since the stream began.
       const now = admission(cluster, fingerprint);
       if (now) return refuse(...now);
+      if (certificate) options.enrolments.meet(cluster, certificate);
       session = open({ cluster, fingerprint }, stream, message.hello);
     });
   }
 
-  function identityOf(call: AgentStream | RenewCall): { readonly cluster: string | undefined; readonly fingerprint: string } {
-    const { names, fingerprint } = peerOf(call);
-    return { cluster: fingerprint && peerCluster(names, options.trustDomain), fingerprint: fingerprint ?? "" };
+  function identityOf(call: AgentStream | RenewCall): PeerIdentity {
+    const certificate = peerOf(call);
+    const cluster = certificate && peerCluster(certificate.names, options.trustDomain);
+    return { cluster, fingerprint: certificate?.fingerprint ?? "", certificate };
   }
 
   /** Why a cluster's agent may not come in now; undefined: it may. */

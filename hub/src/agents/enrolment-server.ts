@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { Server, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { CodedError } from "@muster/shared/errors";
 import { type EnrollRequest__Output, type EnrollResponse, loadEnrolmentService } from "@muster/shared/rpc";
@@ -5,9 +6,9 @@ import type { Clock } from "@muster/shared/runtime";
 import type { Logger } from "@muster/shared/telemetry";
 import type { Enrolments } from "../enrolment/enrolments.ts";
 import type { KeyedCertificate } from "../identity/certificates.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { bindServer, type ListeningServer, ServerTls } from "./agent-server.ts";
 import { answerToWire, questionFromWire } from "./enrolment-wire.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** Options of {@link createEnrolmentServer}. */
 export interface EnrolmentServerOptions {
@@ -25,6 +26,8 @@ export interface EnrolmentServerOptions {
  */
 const PER_SECOND = 50;
 const BURST = 500;
+/** The same for everybody together. */
+const ALL = { burst: 2_000, perSecond: 200 };
 /** Addresses that are remembered. */
 const MAX_ADDRESSES = 10_000;
 /** Longer than any question can be. */
@@ -43,6 +46,7 @@ interface Refusal {
 export function createEnrolmentServer(options: EnrolmentServerOptions): ListeningServer {
   const { enrolments, clock, logger } = options;
   const buckets = new Map<string, TokenBucket>();
+  const all = new TokenBucket({ ...ALL, nowMs: clock.monotonicMs() });
   const server = new Server({
     "grpc.max_receive_message_length": MAX_BYTES,
     "grpc.max_concurrent_streams": 4,
@@ -52,7 +56,7 @@ export function createEnrolmentServer(options: EnrolmentServerOptions): Listenin
   });
 
   function mayAsk(peer: string): boolean {
-    const address = peer.slice(0, peer.lastIndexOf(":"));
+    const address = networkOf(peer.slice(0, peer.lastIndexOf(":")));
     const nowMs = clock.monotonicMs();
     let bucket = buckets.get(address);
     if (!bucket) {
@@ -62,7 +66,7 @@ export function createEnrolmentServer(options: EnrolmentServerOptions): Listenin
       bucket = new TokenBucket({ burst: BURST, perSecond: PER_SECOND, nowMs });
       buckets.set(address, bucket);
     }
-    return bucket.take(1, nowMs);
+    return bucket.take(1, nowMs) && all.take(1, nowMs);
   }
 
   /** Why a question is not even looked at; undefined: it is. */
@@ -91,4 +95,14 @@ export function createEnrolmentServer(options: EnrolmentServerOptions): Listenin
       void enroll(call).then((given) => ("code" in given ? answer(given) : answer(null, given))),
   });
   return bindServer(server, new ServerTls(options.server));
+}
+
+/** Of IPv6 the network of 64 bits: whoever has one has as many addresses as he wants. */
+function networkOf(address: string): string {
+  const bare = address.replace(/^\[|\]$/g, "").replace(/^::ffff:(?=\d+\.)/, "");
+  if (!isIPv6(bare)) return bare;
+  const [head = "", tail] = bare.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
+  return [...groups, ...Array.from({ length: missing }, () => "0")].slice(0, 4).join(":");
 }

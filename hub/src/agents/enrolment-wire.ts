@@ -6,9 +6,9 @@ const MAX_TOKEN_LENGTH = 128;
 
 /** What was asked, as it came. Undefined: it cannot be read as a question at all. */
 export function questionFromWire(request: EnrollRequest__Output): EnrolmentQuestion | undefined {
-  const { cluster, token, keys, proof } = request;
+  const { cluster, token, keys, proof, natsProof } = request;
   if (!keys || token.length > MAX_TOKEN_LENGTH) return undefined;
-  return { cluster, token, keys: { tls: keys.tls, nats: keys.nats, encryption: keys.encryption }, proof };
+  return { cluster, token, keys: { tls: keys.tls, nats: keys.nats, encryption: keys.encryption }, proof, natsProof };
 }
 
 export function grantToWire({ certificate, natsJwt, ca, signingKeys }: AgentGrant): Grant {

@@ -51,6 +51,7 @@ export function registerAgentRoutes(
     register(scope, agents);
     done();
   });
+  registerRevocation(base, agents);
 }
 
 function register(scope: FastifyInstance, agents: AgentAdministration): void {
@@ -124,21 +125,6 @@ function register(scope: FastifyInstance, agents: AgentAdministration): void {
     async ({ params: { cluster }, body }) => agents.approve(cluster, body?.fingerprint) as never,
   );
   app.post(
-    "/api/v1/agents/:cluster/revoke",
-    {
-      schema: {
-        operationId: "revokeAgent",
-        summary: "Let nobody act for the cluster any more",
-        description: "Its connections are ended. What it has applied stays; so does what it keeps for itself.",
-        params,
-        querystring: none,
-        body: z.strictObject({}).nullish(),
-        response: { 200: AGENT, ...errorAnswers(400, 401, 404, 413, 503) },
-      },
-    },
-    async ({ params: { cluster } }) => agents.revoke(cluster) as never,
-  );
-  app.post(
     "/api/v1/agents/:cluster/rotate",
     {
       schema: {
@@ -155,5 +141,25 @@ function register(scope: FastifyInstance, agents: AgentAdministration): void {
       await agents.rotate(cluster);
       return reply.code(202).send({ accepted: true });
     },
+  );
+}
+
+/** Also while Git cannot be read: whoever must be kept out must not wait for that. */
+function registerRevocation(base: FastifyInstance, agents: AgentAdministration): void {
+  const app = base.withTypeProvider<ZodTypeProvider>();
+  app.post(
+    "/api/v1/agents/:cluster/revoke",
+    {
+      schema: {
+        operationId: "revokeAgent",
+        summary: "Let nobody act for the cluster any more",
+        description: "Its connections are ended. What it has applied stays; so does what it keeps for itself.",
+        params,
+        querystring: none,
+        body: z.strictObject({}).nullish(),
+        response: { 200: AGENT, ...errorAnswers(400, 401, 404, 413, 503) },
+      },
+    },
+    async ({ params: { cluster } }) => agents.revoke(cluster) as never,
   );
 }

@@ -3,6 +3,7 @@ import type { Logger, Metrics } from "@muster/shared/telemetry";
 import type { AgentCommands } from "../agents/commands.ts";
 import type { FleetQueries } from "../status/views.ts";
 import type { AgentAdministration } from "./agent-routes.ts";
+import type { MakeBackup } from "./backup-route.ts";
 import type { WebhookSource } from "./webhook.ts";
 
 /** Options of {@link createApi}. */
@@ -10,6 +11,7 @@ export interface ApiOptions {
   readonly queries: FleetQueries;
   readonly commands: AgentCommands;
   readonly agents: AgentAdministration;
+  readonly backup: MakeBackup;
   /** “Look now”: one source by name, or all. Many calls while one look runs are to make one more look. */
   readonly look: (source?: string) => void;
   readonly sources: readonly WebhookSource[];

@@ -5,6 +5,7 @@ import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod
 import { registerAgentRoutes } from "./agent-routes.ts";
 import type { ApiOptions } from "./api-options.ts";
 import { requireToken } from "./authentication.ts";
+import { registerBackupRoute } from "./backup-route.ts";
 import { registerCommandRoutes } from "./command-routes.ts";
 import { registerErrorResponses, sendFrameworkError } from "./error-responses.ts";
 import { openapiOptions } from "./openapi-options.ts";
@@ -34,6 +35,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   registerQueryRoutes(app, options);
   registerCommandRoutes(app, options);
   registerAgentRoutes(app, options);
+  registerBackupRoute(app, options.backup);
   registerWatchRoute(app, options);
   return app;
 }

@@ -136,6 +136,10 @@ const CASES: readonly Case[] = [
     ];
   }),
   ["POST /api/v1/agents/one/approve", "/api/v1/agents/{cluster}/approve", 404, json("{}")],
+  ["POST /api/v1/backup", "/api/v1/backup", 200, { headers: BEARER }],
+  ["POST /api/v1/backup", "/api/v1/backup", 400, json('{"recipients":["age1x"]}')],
+  ["POST /api/v1/backup", "/api/v1/backup", 401, anonymous],
+  ["POST /api/v1/backup", "/api/v1/backup", 413, json(JSON.stringify({ x: "x".repeat(70_000) }))],
   ...LISTS.flatMap((path): Case[] => [
     [`GET ${path}`, path, 200],
     [`GET ${path}?x=1`, path, 400],
@@ -235,6 +239,11 @@ describe("the description says", () => {
       Object.values(methods).flatMap(({ requestBody }) => (requestBody ? [[path, requestBody.required]] : [])),
     );
     const actions = Object.keys(AGENT_ACTIONS).map((action) => [`/api/v1/agents/{cluster}/${action}`, false]);
-    expect(Object.fromEntries(required)).toEqual({ [RECONCILE_PATH]: false, "/api/v1/hooks/git": true, ...Object.fromEntries(actions) });
+    expect(Object.fromEntries(required)).toEqual({
+      [RECONCILE_PATH]: false,
+      "/api/v1/hooks/git": true,
+      "/api/v1/backup": false,
+      ...Object.fromEntries(actions),
+    });
   });
 });

@@ -13,6 +13,7 @@ export async function generate(): Promise<Record<string, string>> {
     queries: new Proxy({}, { get: () => unused }) as FleetQueries,
     commands: { reconcile: unused, inspect: unused, rotate: unused },
     agents: { list: unused, join: unused, approve: unused, revoke: unused, rotate: unused },
+    backup: unused,
     look: unused,
     sources: [],
     token: unused,

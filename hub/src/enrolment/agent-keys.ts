@@ -1,5 +1,6 @@
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { type AgentPublicKeys, enrolmentStatement } from "@muster/shared/wire";
+import { isSignedByNatsKey } from "../identity/fast-nkeys.ts";
 
 /** A user's public key in NATS: a `U` and 55 letters and digits of base32. */
 const NATS_USER_KEY = /^U[A-Z2-7]{55}$/;
@@ -25,14 +26,19 @@ export function checkKeys(keys: AgentPublicKeys): CheckedKeys | undefined {
   return { ...keys, fingerprint: fingerprintOf(keys.tls) };
 }
 
-/** Whether the holder of the TLS key has asked for just this: these keys, this cluster, this hub, with this token. */
+/** Whether the holder of both signing keys has asked for just this: these keys, this cluster, this hub, with this token. */
 export function isProven(
   keys: AgentPublicKeys,
   context: { readonly trustDomain: string; readonly cluster: string; readonly token: string },
-  proof: Uint8Array,
+  proofs: { readonly tls: Uint8Array; readonly nats: Uint8Array },
 ): boolean {
   const key = tlsKey(keys.tls);
-  return key !== undefined && verify("sha256", enrolmentStatement({ ...context, keys }), { key, dsaEncoding: "ieee-p1363" }, proof);
+  const statement = enrolmentStatement({ ...context, keys });
+  return (
+    key !== undefined &&
+    verify("sha256", statement, { key, dsaEncoding: "ieee-p1363" }, proofs.tls) &&
+    isSignedByNatsKey(keys.nats, statement, proofs.nats)
+  );
 }
 
 function tlsKey(spki: Uint8Array): KeyObject | undefined {

@@ -37,6 +37,8 @@ export interface RevokedIdentity {
   readonly fingerprint: string;
   readonly nats: string;
   readonly at: string;
+  /** When its last certificate ends, and it need not be remembered any more; absent: for ever. */
+  readonly until?: string;
 }
 
 /** A one-time token as it is kept: never itself. */
@@ -56,6 +58,9 @@ export interface ClusterAccess {
   readonly token?: KeptToken;
   readonly revoked: readonly RevokedIdentity[];
 }
+
+/** In place of a key that is not known: only its certificate has been seen. */
+export const UNKNOWN_KEY = "";
 
 export const NO_ACCESS: ClusterAccess = { revoked: [] };
 
@@ -108,12 +113,16 @@ function admit(access: ClusterAccess, origin: IdentityOrigin): EnrolmentDecision
 
 function wait(access: ClusterAccess, keys: KeptKeys, reason: PendingReason, nowMs: number): EnrolmentDecision {
   const known = access.pending?.keys.fingerprint === keys.fingerprint && sameKeys(access.pending.keys, keys);
+  // Who comes without a token takes the place of nobody who came with one.
+  if (access.pending && !known && reason === "expired") return { outcome: "pending", reason, access };
   const pending = known && access.pending ? access.pending : { keys, reason, since: new Date(nowMs).toISOString() };
   return { outcome: "pending", reason, access: { ...access, pending } };
 }
 
-function sameKeys(a: PublicKeysInGit | undefined, b: PublicKeysInGit): boolean {
-  return a?.tls === b.tls && a.nats === b.nats && a.encryption === b.encryption;
+/** Whether they are the same, as far as the first are known. */
+export function sameKeys(a: PublicKeysInGit | undefined, b: PublicKeysInGit): boolean {
+  if (!a || a.tls !== b.tls) return false;
+  return [UNKNOWN_KEY, b.nats].includes(a.nats) && [UNKNOWN_KEY, b.encryption].includes(a.encryption);
 }
 
 function goodToken({ token }: ClusterAccess, { tokenDigest, keys, nowMs }: EnrolmentRequest): KeptToken | undefined {
@@ -132,18 +141,32 @@ export function makeCurrent(access: ClusterAccess, identity: CurrentIdentity): C
     ...rest,
     current: identity,
     ...(pending && pending.keys.fingerprint !== identity.keys.fingerprint && { pending }),
-    revoked: isOther ? revokedWith(access, before.keys, identity.since) : access.revoked,
+    revoked: isOther ? revokedWith(access, before.keys, identity.since, before.certificateEndsAt) : access.revoked,
   };
 }
 
 /** Nobody acts for the cluster any more: neither who does nor who waits, nor with a token that was given out. */
 export function revokeAll(access: ClusterAccess, at: string): ClusterAccess {
+  const { current, pending } = access;
   let { revoked } = access;
-  for (const keys of [access.current?.keys, access.pending?.keys]) if (keys) revoked = revokedWith({ revoked }, keys, at);
+  if (current) revoked = revokedWith({ revoked }, current.keys, at, current.certificateEndsAt);
+  // It has no certificate: that it is refused for a while tells its owner.
+  if (pending) revoked = revokedWith({ revoked }, pending.keys, at, new Date(Date.parse(at) + FORGET_MS).toISOString());
   return { revoked };
 }
 
-function revokedWith({ revoked }: ClusterAccess, keys: KeptKeys, at: string): readonly RevokedIdentity[] {
+/** Milliseconds for which somebody is remembered who never had a certificate. */
+const FORGET_MS = 30 * 86_400_000;
+/** Milliseconds after the end of a certificate: clocks differ. */
+const GRACE_MS = 2 * 86_400_000;
+
+/** Without those who are kept out by the end of their certificates. */
+export function withoutEnded(access: ClusterAccess, nowMs: number): ClusterAccess {
+  const revoked = access.revoked.filter(({ until }) => until === undefined || Date.parse(until) + GRACE_MS > nowMs);
+  return revoked.length === access.revoked.length ? access : { ...access, revoked };
+}
+
+function revokedWith({ revoked }: ClusterAccess, keys: KeptKeys, at: string, until: string): readonly RevokedIdentity[] {
   const others = revoked.filter(({ fingerprint }) => fingerprint !== keys.fingerprint);
-  return [...others, { fingerprint: keys.fingerprint, nats: keys.nats, at }];
+  return [...others, { fingerprint: keys.fingerprint, nats: keys.nats, at, until }];
 }

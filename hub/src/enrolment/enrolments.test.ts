@@ -132,6 +132,7 @@ describe("a token", () => {
 describe("whoever enrols", () => {
   it.each([
     ["with the proof of another key", (agent: TestAgent) => ({ ...agent, proofBy: testAgent() })],
+    ["with another one's NATS key", (agent: TestAgent) => ({ ...agent, natsProofBy: testAgent() })],
     ["for another cluster than the proof is for", (agent: TestAgent) => ({ ...agent, proofFor: "two" })],
     ["with another token than the proof is for", (agent: TestAgent) => ({ ...agent, proofToken: "another" })],
     [
@@ -226,8 +227,71 @@ describe("an agent", () => {
   it("that was revoked does not come in with other TLS keys and the same NATS key", async () => {
     const agent = await enrolled();
     enrolments.revoke("one");
-    const twin = testAgent({ nats: agent.keys.nats });
+    const twin = testAgent({ natsUser: agent.natsUser });
     await expect(ask(twin, "one", tokenFor())).rejects.toMatchObject(REFUSED);
+  });
+
+  it("that renews while it is revoked does not come back by that, whichever of the two is first", async () => {
+    const agent = await enrolled();
+    const context = { trustDomain: TRUST_DOMAIN, cluster: "one", token: "" };
+    const renewals = Array.from({ length: 5 }, () => enrolments.renew("one", agent.fingerprint, agent.question(context)));
+    const settled = Promise.allSettled(renewals);
+    await Promise.resolve();
+    enrolments.revoke("one");
+    await settled;
+    expect(enrolments.mayAct("one", agent.fingerprint)).toBe(false);
+    expect(store.get("one").revoked).toMatchObject([{ fingerprint: agent.fingerprint }]);
+    expect(store.get("one").current).toBeUndefined();
+  });
+
+  it("is given new keys no more often than a person would ask for them: each is one more that NATS must keep out", async () => {
+    let agent = await enrolled();
+    const context = { trustDomain: TRUST_DOMAIN, cluster: "one", token: "" };
+    let changes = 0;
+    for (let time = 0; time < 10; time += 1) {
+      const next = testAgent();
+      const done = await enrolments.renew("one", agent.fingerprint, next.question(context)).then(
+        () => true,
+        () => false,
+      );
+      if (!done) break;
+      changes += 1;
+      agent = next;
+    }
+    expect(changes).toBeLessThanOrEqual(5);
+    await clock.advance(45 * DAY_MS);
+    const last = testAgent();
+    await enrolments.renew("one", agent.fingerprint, last.question(context));
+    // Whose certificates have ended need not be remembered.
+    expect(store.get("one").revoked).toHaveLength(1);
+  });
+
+  it("shows no key of another cluster's agent: that one would be revoked with it", async () => {
+    const [one, two] = [await enrolled("one"), await enrolled("two")];
+    const twin = testAgent({ natsUser: one.natsUser });
+    const context = { trustDomain: TRUST_DOMAIN, cluster: "two", token: "" };
+    await expect(enrolments.renew("two", two.fingerprint, twin.question(context))).rejects.toMatchObject(REFUSED);
+    await expect(enrolments.enroll(one.question({ ...context, token: tokenFor("two") }))).rejects.toMatchObject(REFUSED);
+  });
+
+  it("that comes to a hub which knows nobody is known from then on: it can be revoked, and others have to be approved", async () => {
+    const [agent, other] = [testAgent(), testAgent()];
+    enrolments.meet("one", { fingerprint: agent.fingerprint, spki: agent.keys.tls, endsAtMs: clock.wallMs() + DAY_MS });
+    expect(await ask(other, "one", tokenFor())).toEqual({ outcome: "pending", reason: "another-identity" });
+    expect([enrolments.mayAct("one", agent.fingerprint), enrolments.mayAct("one", other.fingerprint)]).toEqual([true, false]);
+    await enrolments.renew("one", agent.fingerprint, agent.question({ trustDomain: TRUST_DOMAIN, cluster: "one", token: "" }));
+    expect(store.get("one").current?.keys.nats).toBe(agent.keys.nats);
+    enrolments.revoke("one");
+    enrolments.meet("one", { fingerprint: agent.fingerprint, spki: agent.keys.tls, endsAtMs: clock.wallMs() + DAY_MS });
+    expect([enrolments.mayAct("one", agent.fingerprint), store.get("one").current]).toEqual([false, undefined]);
+  });
+
+  it("cannot be approved against what Git says", async () => {
+    const [agent, other] = [await enrolled(), testAgent()];
+    await ask(other, "one", tokenFor());
+    wanted.set("one", inGit(agent));
+    expect(() => enrolments.approve("one")).toThrow(expect.objectContaining({ code: "AGENT_NOT_PENDING" }));
+    expect(enrolments.mayAct("one", agent.fingerprint)).toBe(true);
   });
 
   it("that was revoked is told to NATS by its key and the second, for as long as a JWT of it could be good; so is one whose cluster left Git", async () => {

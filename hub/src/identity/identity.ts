@@ -45,7 +45,7 @@ export interface HubIdentity {
   grant(cluster: string, keys: AgentPublicKeys): Promise<{ readonly grant: AgentGrant; readonly endsAtMs: number }>;
   /** Path of the credentials with which it replaces the claims of accounts. */
   readonly natsSystemCredsFile: string;
-  natsConfig(options?: { readonly jwtDir?: string }): Promise<string>;
+  natsConfig(options?: { readonly jwtDir?: string; readonly revocations?: Revocations }): Promise<string>;
   /** JWTs of both accounts. */
   natsClaims(revocations: Revocations): Promise<readonly string[]>;
 }
@@ -67,6 +67,9 @@ export interface IdentityOptions {
 /** A server certificate with less than this left is replaced at the next start, in milliseconds. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 
+/** Stands in the data folder while a backup is put back. */
+export const UNFINISHED_RESTORE = "restore-unfinished";
+
 /** Where nats-server keeps the claims of accounts, if nothing else is said. */
 const DEFAULT_JWT_DIR = "./muster-jwt";
 
@@ -79,6 +82,10 @@ export function agentUri(trustDomain: string, cluster: string): string {
 export async function loadIdentity(options: IdentityOptions): Promise<HubIdentity> {
   const { dataDir, trustDomain, serverNames } = options;
   const path = (name: string) => join(dataDir, name);
+  if (existsSync(path(UNFINISHED_RESTORE)))
+    throw new CodedError("CONFIG_INVALID", `A restore into ${dataDir} did not come to its end: run it again`, {
+      at: { file: path(UNFINISHED_RESTORE) },
+    });
   const keep = async <T>(name: string, make: () => string | Promise<string>, parse: (text: string) => T): Promise<T> => {
     if (!existsSync(path(name))) createPrivateFile(path(name), await make());
     return parseKept(path(name), parse);
@@ -113,7 +120,7 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
     webhookSecret: await keep("webhook-secret", secret, parseSecret),
     natsCredsFile: path("nats/hub.creds"),
     natsSystemCredsFile: path("nats/system.creds"),
-    natsConfig: ({ jwtDir = DEFAULT_JWT_DIR } = {}) => natsServerConfig(seeds, jwtDir),
+    natsConfig: ({ jwtDir = DEFAULT_JWT_DIR, revocations = {} } = {}) => natsServerConfig(seeds, jwtDir, revocations),
     natsClaims: async (revocations) => Object.values(await accountClaims(seeds, revocations)),
     async grant(cluster, keys) {
       // The name becomes part of subjects and of a URI.

@@ -9,10 +9,10 @@ import {
   encodeOperator,
   encodeUser,
   fmtCreds,
-  fromSeed,
   type Import,
   type KeyPair,
 } from "@nats-io/jwt";
+import { pairOf } from "./fast-nkeys.ts";
 
 /** Seeds of the NATS operator mode: whoever has them can let anybody in. */
 export interface NatsSeeds extends NatsFirstSeeds {
@@ -37,7 +37,6 @@ export interface NatsFirstSeeds {
 }
 
 const seedOf = (pair: KeyPair): string => new TextDecoder().decode(pair.getSeed());
-const pairOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
 
 export function createNatsSeeds(): NatsFirstSeeds {
   return { operator: seedOf(createOperator()), account: seedOf(createAccount()), system: seedOf(createAccount()) };
@@ -119,10 +118,10 @@ export async function accountClaims(
  *
  * @param jwtDir the folder; relative ones are below that in which nats-server runs
  */
-export async function natsServerConfig(seeds: NatsSeeds, jwtDir: string): Promise<string> {
+export async function natsServerConfig(seeds: NatsSeeds, jwtDir: string, revocations: Revocations = {}): Promise<string> {
   const operator = pairOf(seeds.operator);
   const system = pairOf(seeds.system);
-  const { hub, agents } = await accountClaims(seeds);
+  const { hub, agents } = await accountClaims(seeds, revocations);
   const publicKey = (seed: string) => pairOf(seed).getPublicKey();
   return [
     "# Made by muster-hub nats-config. Holds no secret: the JWTs are public, the seeds stay with the hub.",

@@ -1,6 +1,11 @@
 import { createHash } from "node:crypto";
 
-/** The id that Git gives to these bytes. */
+/** The id that Git gives to an object of these bytes. */
+export function objectId(type: "blob" | "commit" | "tag", bytes: Uint8Array): string {
+  return createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest("hex");
+}
+
+/** The id that Git gives to a file of these bytes. */
 export function blobId(bytes: Uint8Array): string {
-  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+  return objectId("blob", bytes);
 }

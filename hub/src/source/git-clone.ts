@@ -3,6 +3,7 @@ import fs from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import git from "isomorphic-git";
+import { objectId } from "./blob-id.ts";
 import { cloneError } from "./git-errors.ts";
 import { createObjectReader, type ObjectReader } from "./git-objects.ts";
 
@@ -14,7 +15,11 @@ export interface GitClone {
   readonly damaged: boolean;
   /** The last commit that was good: it could be read as a whole. It outlives the process. */
   head(): Promise<string | undefined>;
-  keepHead(commit: string): Promise<void>;
+  /** The tag by which it was found, if the source's ref is an annotated one. */
+  headTag(): Promise<string | undefined>;
+  keepHead(commit: string, tag?: string): Promise<void>;
+  /** A commit or a tag as it was written; its bytes are those of its id. Throws SOURCE_CLONE. */
+  rawObject(type: "commit" | "tag", oid: string): Promise<Uint8Array>;
   /** Packs on disk; isomorphic-git never joins them. */
   packs(): Promise<number>;
   /** The commit of this id, or behind the tag of this id; undefined: it is not here. Throws SOURCE_CLONE. */
@@ -61,6 +66,12 @@ export function createGitClone(folder: string, url: string): GitClone {
     return found?.type === "tag" ? await peel((found.object as { object: string }).object) : found && oid;
   }
 
+  async function readHead(): Promise<{ readonly commit: string; readonly tag?: string } | undefined> {
+    const text = await readFile(join(folder, HEAD_FILE), "utf8").catch(() => "");
+    const [, commit, tag] = /^([0-9a-f]{40})(?: ([0-9a-f]{40}))?$/.exec(text) ?? [];
+    return commit === undefined ? undefined : { commit, ...(tag !== undefined && { tag }) };
+  }
+
   return {
     folder,
     reader,
@@ -69,13 +80,18 @@ export function createGitClone(folder: string, url: string): GitClone {
     },
     reading,
     commitOf: (oid) => reading(() => peel(oid)),
-    async head() {
-      const text = await readFile(join(folder, HEAD_FILE), "utf8").catch(() => "");
-      return /^[0-9a-f]{40}$/.test(text) ? text : undefined;
-    },
-    async keepHead(commit) {
+    head: async () => (await readHead())?.commit,
+    headTag: async () => (await readHead())?.tag,
+    rawObject: (type, oid) =>
+      reading(async () => {
+        const { object } = await git.readObject({ fs, gitdir: folder, oid, cache: reader.cache, format: "content" });
+        const bytes = object as Uint8Array;
+        if (objectId(type, bytes) !== oid) throw new Error(`The object ${oid} is no ${type}, or has the bytes of another`);
+        return bytes;
+      }),
+    async keepHead(commit, tag) {
       const path = join(folder, HEAD_FILE);
-      await writeFile(`${path}.new`, commit);
+      await writeFile(`${path}.new`, tag === undefined ? commit : `${commit} ${tag}`);
       await syncToDisk(`${path}.new`);
       await rename(`${path}.new`, path);
     },

@@ -24,6 +24,8 @@ export interface RemoteRef {
   readonly ref: string;
   /** The commit, or the tag of a commit, that the server names now; for a pinned commit, the pin. */
   readonly oid: string;
+  /** The annotated tag that names the commit, where the ref is one. */
+  readonly tag?: string;
 }
 
 /** The server's side of a source. Whatever fails here says nothing about the clone. */
@@ -98,7 +100,9 @@ export function createGitRemote(options: GitRemoteOptions): GitRemote {
       const refs = await listRefs(wanted, signal);
       for (const full of wanted) {
         const found = refs.find((entry) => entry.ref === full);
-        if (found) return { ref: full, oid: (found as { peeled?: string }).peeled ?? found.oid };
+        if (!found) continue;
+        const { peeled } = found as { peeled?: string };
+        return peeled === undefined ? { ref: full, oid: found.oid } : { ref: full, oid: peeled, tag: found.oid };
       }
       if (refs.length === 0) throw new CodedError("SOURCE_EMPTY", `${url} has no commit yet`);
       throw new CodedError("SOURCE_REF_MISSING", `${url} has no branch or tag ${ref}`);

@@ -7,6 +7,7 @@ import type { GitClone } from "./git-clone.ts";
 import { cloneError } from "./git-errors.ts";
 import { createGitRemote, type RemoteRef } from "./git-remote.ts";
 import { readSnapshot } from "./git-snapshot.ts";
+import { checkSignatures, type SignatureRule } from "./signatures/check-signature.ts";
 import type { CommitSnapshot, Source } from "./snapshot.ts";
 import { parseSourceUrl } from "./source-url.ts";
 
@@ -23,6 +24,8 @@ export interface GitSourceOptions {
   readonly credentialsFile?: string;
   /** Certificates (PEM) of a private authority, trusted for this source in place of Node's. Read again at every request. */
   readonly caFile?: string;
+  /** What must be signed, and by whom. Absent: nothing need be. */
+  readonly verify?: SignatureRule;
   /** Milliseconds for one look, with all that it downloads. Default 600 000. */
   readonly timeoutMs?: number;
   /** Milliseconds without a byte from the server. Default 60 000. */
@@ -39,6 +42,8 @@ const MAX_ANCESTORS = 5_000;
 interface Reading {
   readonly snapshot: CommitSnapshot;
   readonly clone: GitClone;
+  /** The annotated tag that named it. */
+  readonly tag?: string;
 }
 
 /** A source over Git's smart HTTP, with isomorphic-git: one full clone without checkout, then incremental fetches. Throws SOURCE_CONFIG. */
@@ -62,15 +67,28 @@ export function createGitSource(options: GitSourceOptions): Source {
     }
   }
 
-  async function read(clone: GitClone, commit: string): Promise<Reading> {
+  /** Before anything that it holds is read. `tag`: the annotated tag that named it. Throws SOURCE_SIGNATURE. */
+  async function verify(clone: GitClone, commit: string, tag: string | undefined): Promise<void> {
+    if (!options.verify) return;
+    const rawCommit = await clone.rawObject("commit", commit);
+    const rawTag = tag === undefined ? {} : { rawTag: await clone.rawObject("tag", tag) };
+    const signers = checkSignatures({ commit, rawCommit, ...rawTag }, options.verify);
+    logger.debug({ [LogField.Source]: name, commit, signers }, "the signatures of the source are good");
+  }
+
+  async function read(clone: GitClone, commit: string, tag: string | undefined): Promise<Reading> {
+    await verify(clone, commit, tag);
     const blob = (oid: string) => readBlob(clone, oid);
     const snapshot = await clone.reading((reader) => readSnapshot({ reader, blob, source: name, ref, commit, root }));
-    return { snapshot, clone };
+    return { snapshot, clone, ...(tag !== undefined && { tag }) };
   }
 
   async function take(clone: GitClone, wanted: RemoteRef, signal: AbortSignal): Promise<Reading> {
-    const commit = (await clone.commitOf(wanted.oid)) ?? (await remote.fetchInto(clone, wanted, signal));
-    return last?.clone === clone && last.snapshot.commit === commit ? last : await read(clone, commit);
+    // A tag that is to be looked at must be here too; the commit may have come by another way.
+    const hasTag = wanted.tag === undefined || !options.verify || (await clone.commitOf(wanted.tag)) !== undefined;
+    const commit = (hasTag ? await clone.commitOf(wanted.oid) : undefined) ?? (await remote.fetchInto(clone, wanted, signal));
+    if (last?.clone === clone && last.snapshot.commit === commit) return last;
+    return await read(clone, commit, options.verify && wanted.tag);
   }
 
   /** Into a new folder: until it is whole, all stays as it is. */
@@ -130,7 +148,7 @@ export function createGitSource(options: GitSourceOptions): Source {
     const reading = await look(clone, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
     if (reading === last) return last.snapshot;
     const rewritten = before !== undefined && (await isRewrite(before, reading));
-    await reading.clone.keepHead(reading.snapshot.commit);
+    await reading.clone.keepHead(reading.snapshot.commit, reading.tag);
     last = rewritten ? { ...reading, snapshot: { ...reading.snapshot, rewrites: before } } : reading;
     return last.snapshot;
   }
@@ -150,7 +168,7 @@ export function createGitSource(options: GitSourceOptions): Source {
       try {
         const clone = await clones.current();
         const head = await clone.head();
-        if (head !== undefined) last = await read(clone, head);
+        if (head !== undefined) last = await read(clone, head, await clone.headTag());
       } catch (error) {
         logger.warn({ [LogField.Source]: name, err: error }, "the clone on disk holds no commit that can be used");
       }
@@ -160,9 +178,11 @@ export function createGitSource(options: GitSourceOptions): Source {
   };
 }
 
+const ABOUT_CONTENT: ReadonlySet<string> = new Set(["SOURCE_PATH_MISSING", "SOURCE_EMPTY", "SOURCE_SIGNATURE", "CONFIG_INVALID"]);
+
 /** What a commit holds is at fault, and not what it was read from. */
 function isAboutContent(error: unknown): boolean {
-  return error instanceof CodedError && (error.code === "SOURCE_PATH_MISSING" || error.code === "SOURCE_EMPTY");
+  return error instanceof CodedError && ABOUT_CONTENT.has(error.code);
 }
 
 function normalisePath(path: string): string {

@@ -40,6 +40,10 @@ export const INPUT_CODES = {
     "Correct the hub's configuration; only http and https URLs are taken.",
     { exitCode: 2 },
   ),
+  SOURCE_SIGNATURE: entry(
+    "A commit or tag of the source is not signed as it must be; the last good commit stays in force.",
+    "Have it signed by one of the source's signers, or add the signer to the file that `verify.allowedSignersFile` names.",
+  ),
   SOURCE_REWRITTEN: entry(
     "The history of the watched ref was rewritten (a force-push).",
     "Nothing if it was meant: the new commit is taken, and a new generation follows.",

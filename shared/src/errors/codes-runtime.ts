@@ -53,6 +53,11 @@ export const RUNTIME_CODES = {
     "The hub publishes it again at its next audit; the agent keeps its last good state.",
     { retryable: true },
   ),
+  BACKUP_UNREADABLE: entry(
+    "A backup of a hub cannot be opened, or is none.",
+    "Check the file, and the age identity or passphrase that it was made for.",
+    { exitCode: 2 },
+  ),
   ENROLMENT_REFUSED: entry(
     "The hub does not let this agent act for the cluster.",
     "Make a new token with `muster token create CLUSTER`; the hub's log says why this one was refused.",

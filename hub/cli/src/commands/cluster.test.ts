@@ -121,6 +121,12 @@ describe("muster cluster rotate", () => {
   });
 });
 
+describe("muster hub backup", () => {
+  it("prints what the hub gives", async () => {
+    expect((await hub.muster(["hub", "backup"])).out).toBe("an age file\n");
+  });
+});
+
 describe("muster cluster revoke", () => {
   it("says what is left", async () => {
     const { code, out } = await hub.muster(["cluster", "revoke", "eu-west-1"]);

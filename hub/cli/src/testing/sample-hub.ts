@@ -42,6 +42,7 @@ interface SampleApiOptions {
     rotate(cluster: string): Promise<void>;
   };
   readonly agents: SampleAgents;
+  readonly backup: () => Promise<string>;
   readonly look: () => void;
   readonly sources: readonly { readonly name: string; readonly url: string }[];
   readonly token: () => string;
@@ -127,6 +128,7 @@ export async function startSampleHub(
         };
       },
     },
+    backup: async () => "an age file\n",
     agents: sampleAgents(sample.clusters.map(({ name }) => name)),
     look: () => {},
     sources: [],

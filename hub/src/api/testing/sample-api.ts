@@ -238,6 +238,7 @@ export async function createSampleApi(options: Partial<ApiOptions> & { readonly 
       }),
     },
     agents: sampleAgents(),
+    backup: async () => "an age file",
     look: (source) => void looks.push(source),
     sources: [
       { name: "fleet", url: "https://git.example/acme/fleet.git", ref: "main" },

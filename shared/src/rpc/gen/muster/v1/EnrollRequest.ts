@@ -16,6 +16,10 @@ export interface EnrollRequest {
    * ECDSA signature (SHA-256, r and s of 32 bytes each) by keys.tls over the statement of shared/src/wire/enrolment.ts.
    */
   'proof'?: (Buffer | Uint8Array | string);
+  /**
+   * Ed25519 signature by keys.nats over the same statement.
+   */
+  'natsProof'?: (Buffer | Uint8Array | string);
 }
 
 export interface EnrollRequest__Output {
@@ -32,4 +36,8 @@ export interface EnrollRequest__Output {
    * ECDSA signature (SHA-256, r and s of 32 bytes each) by keys.tls over the statement of shared/src/wire/enrolment.ts.
    */
   'proof': (Buffer);
+  /**
+   * Ed25519 signature by keys.nats over the same statement.
+   */
+  'natsProof': (Buffer);
 }
