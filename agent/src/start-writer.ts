@@ -246,7 +246,7 @@ export function startWriter(options: WriterOptions): Writer {
     } catch (error) {
       const coded = CodedError.from(error);
       logger.error({ code: coded.code, err: coded }, "the last good slice is not gone on with");
-      intake.cannotResume(coded);
+      intake.cannotResume(coded, desired);
     }
   }
 

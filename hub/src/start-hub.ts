@@ -16,6 +16,7 @@ import { isDeclaredCluster } from "./declared-clusters.ts";
 import { openAccessStore } from "./enrolment/access-store.ts";
 import { createEnrolments } from "./enrolment/enrolments.ts";
 import { lastClaims } from "./enrolment/last-claims.ts";
+import { lastPins } from "./enrolment/last-pins.ts";
 import { provesAbsence } from "./fleet/model.ts";
 import { loadIdentity, readAgentAccount } from "./identity/identity.ts";
 import { CLAIMS_INBOX_PREFIX, CLAIMS_SUBJECT } from "./identity/nats-accounts.ts";
@@ -158,6 +159,8 @@ async function composeHub(
   // Who may act for which cluster.
   const isDeclared = (cluster: string) => isDeclaredCluster(cluster, pipeline.model, (name) => publisher.sliceOf(name) !== undefined);
   const isReady = () => pipeline.model !== undefined;
+  /** Somebody was revoked or let in by this process. */
+  let hasChanged = false;
   const accessStore = openAccessStore(join(config.dataDir, "agents"));
   const enrolments = createEnrolments({
     ...base,
@@ -166,8 +169,9 @@ async function composeHub(
     issuer: { issue: identity.grant },
     isDeclared,
     hasLeft: (cluster) => pipeline.model !== undefined && provesAbsence(pipeline.model) && !isDeclared(cluster),
-    wantedOf: (cluster) => pipeline.model?.clusters.get(cluster)?.identity,
+    wantedOf: lastPins(() => pipeline.model),
     onChange: () => {
+      hasChanged = true;
       agents.dropUnfit();
       claims.push();
     },
@@ -178,7 +182,12 @@ async function composeHub(
     credsFile: identity.natsSystemCredsFile,
     inboxPrefix: CLAIMS_INBOX_PREFIX,
     subject: CLAIMS_SUBJECT,
-    claims: lastClaims(identity.natsClaims, () => enrolments.revokedNatsKeys()),
+    claims: lastClaims({
+      make: identity.natsClaims,
+      revocations: () => enrolments.revokedNatsKeys(),
+      // Before Git was read it is not known whom it bars: what NATS has may be more than what would be told now.
+      isReady: () => isReady() || hasChanged,
+    }),
     ...(config.nats.caFile && { caFile: config.nats.caFile }),
   });
   const enrolment = createEnrolmentServer({ ...base, server: identity.server, enrolments, isReady });

@@ -104,7 +104,9 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
 
   async function take(keys: AgentKeys, grant: Grant__Output): Promise<void> {
     const { certificate, natsJwt, ca, signingKeys } = grant;
-    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt, ca, signingKeys }, ...(kept?.tried && { tried: kept.tried }) };
+    // The token has done what it was for: a later refusal is none of its business.
+    const tried = digestOf(options.token()) ?? kept?.tried;
+    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt, ca, signingKeys }, ...(tried && { tried }) };
     await keep(next);
     kept = next;
     notBeforeMs = clock.monotonicMs() + REST_MS;
@@ -163,9 +165,10 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
    */
   async function anew(now: Kept): Promise<Kept | undefined> {
     const token = options.token();
-    const digest = token && createHash("sha256").update(token).digest("hex");
+    const digest = digestOf(token);
     if (!digest || now.tried === digest) return undefined;
-    const changed: Kept = { ...now, next: createAgentKeys(), tried: digest };
+    // Other keys that the hub may have taken already are not given up for newer ones.
+    const changed: Kept = { ...now, next: now.next ?? createAgentKeys(), tried: digest };
     await keep(changed);
     nextNotBeforeMs = 0;
     return changed;
@@ -195,12 +198,18 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       grant !== undefined && lifetimeOf(grant.certificate).endsAtMs > clock.wallMs() && isIssuedBy(grant.certificate, options.ca());
     if (next && clock.monotonicMs() >= nextNotBeforeMs) {
       try {
-        return await (isGood ? changeKeys(keys, grant, next) : enroll(next));
+        const waitMs = await (isGood ? changeKeys(keys, grant, next) : enroll(next));
+        if (!isGood || waitMs !== PENDING_MS) return waitMs;
+        // They wait for an approval; those that it has are good meanwhile.
+        nextNotBeforeMs = clock.monotonicMs() + REST_MS;
       } catch (error) {
         if (!isRefusal(error)) throw error;
         // Whether the hub has taken them is not known, so they are kept; meanwhile the old ones may be good.
         nextNotBeforeMs = clock.monotonicMs() + NEXT_AGAIN_MS;
-        logger.warn({ [LogField.Code]: error.code }, "the hub does not take the agent's other keys; it goes on with those that it has");
+        logger.warn(
+          { [LogField.Code]: "ENROLMENT_REFUSED" },
+          "the hub does not take the agent's other keys; it goes on with those that it has",
+        );
       }
     }
     // Clocks may differ by more than a lifetime: then everything would be due at once, again and again.
@@ -266,6 +275,10 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
       }
     },
   };
+}
+
+function digestOf(token: string | undefined): string | undefined {
+  return token ? createHash("sha256").update(token).digest("hex") : undefined;
 }
 
 function isRefusal(error: unknown): error is CodedError {

@@ -32,6 +32,8 @@ export function createDeletionWindow({ max, windowMinutes, store, clock }: Delet
   let kept: z.output<typeof KEPT> | undefined;
   /** Set aside, and not used. */
   let spare = 0;
+  /** When they were set aside: they end with their window. */
+  let spareAtMs = 0;
   let turn: Promise<void> = Promise.resolve();
 
   async function reserve(): Promise<void> {
@@ -53,7 +55,7 @@ export function createDeletionWindow({ max, windowMinutes, store, clock }: Delet
     // Before the first of them: after a crash they count as done.
     await store.write(NAME, Buffer.from(JSON.stringify(next)));
     kept = next;
-    spare = more;
+    [spare, spareAtMs] = [more, nowMs];
   }
 
   async function read(): Promise<z.output<typeof KEPT>> {
@@ -74,14 +76,14 @@ export function createDeletionWindow({ max, windowMinutes, store, clock }: Delet
       if (max === 0) return;
       // One after the other, or two would set aside the same.
       const mine = turn.then(async () => {
-        if (spare === 0) await reserve();
+        if (spare === 0 || clock.wallMs() - spareAtMs >= windowMs) await reserve();
         spare -= 1;
       });
       turn = mine.catch(() => {});
       await mine;
     },
     giveBack() {
-      if (max > 0) spare += 1;
+      if (max > 0 && spare < portion) spare += 1;
     },
   };
 }

@@ -21,11 +21,7 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
   const { policy, deletions, isPaused } = options;
 
   function check(type: ResourceType, namespace: string, name: string, manifest?: Manifest): void {
-    if (isPaused())
-      throw new CodedError(
-        "AGENT_PAUSED",
-        "Somebody has paused the agent in this cluster: the annotation muster.dev/paused of its Lease says so",
-      );
+    if (isPaused()) throw paused();
     policy.check({ group: type.group, kind: type.kind, namespace: type.namespaced ? namespace : "", name }, manifest);
   }
   const checkManifest = (type: ResourceType, manifest: Manifest) => {
@@ -33,6 +29,9 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
     check(type, namespace, name, manifest);
   };
 
+  /** What was given up for a pause is told as one: it is tried again after it. */
+  const told = (error: unknown) => (error instanceof CodedError && error.code === "SLICE_STALE" && isPaused() ? paused() : error);
+  const telling = <T>(writing: Promise<T>): Promise<T> => writing.catch((error: unknown) => Promise.reject(told(error)));
   // The annotation may have come since: asked again when a write is handed to the connections.
   const unpaused = cluster.writtenWhile(() => !isPaused());
 
@@ -72,7 +71,7 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
       // A dry run stores nothing, and admission sees it all the same.
       checkManifest(type, manifest);
       await refuseOtherPodSecurity(type, manifest, how);
-      return unpaused.apply(type, manifest, how);
+      return telling(unpaused.apply(type, manifest, how));
     },
     async delete(type, namespace, name, how) {
       check(type, namespace, name);
@@ -81,24 +80,40 @@ export function policedCluster(cluster: Cluster, options: PolicedClusterOptions)
       try {
         return await unpaused.delete(type, namespace, name, how);
       } catch (error) {
-        // Of a lost answer nobody knows; a refusal has deleted nothing.
-        if (error instanceof CodedError && error.code !== "KUBE_UNREACHABLE") deletions.giveBack();
-        throw error;
+        // A refusal has deleted nothing; of everything else, a lost answer or an error of the server, nobody knows.
+        if (error instanceof CodedError && REFUSALS.has(error.code)) deletions.giveBack();
+        throw told(error);
       }
     },
     async create(type, manifest, signal) {
       checkManifest(type, manifest);
-      return unpaused.create(type, manifest, signal);
+      return telling(unpaused.create(type, manifest, signal));
     },
     async replace(type, manifest, signal) {
       checkManifest(type, manifest);
-      return unpaused.replace(type, manifest, signal);
+      return telling(unpaused.replace(type, manifest, signal));
     },
     async mergePatch(type, namespace, name, patch, signal) {
       check(type, namespace, name, { apiVersion: "", kind: type.kind, metadata: {}, ...patch } as unknown as Manifest);
-      return unpaused.mergePatch(type, namespace, name, patch, signal);
+      return telling(unpaused.mergePatch(type, namespace, name, patch, signal));
     },
   };
+}
+
+const REFUSALS: ReadonlySet<string> = new Set([
+  "KUBE_CONFLICT",
+  "KUBE_FORBIDDEN",
+  "KUBE_DENIED",
+  "ACCOUNT_FORBIDDEN",
+  "IMPERSONATION_FORBIDDEN",
+  "AGENT_STANDBY",
+]);
+
+function paused(): CodedError {
+  return new CodedError(
+    "AGENT_PAUSED",
+    "Somebody has paused the agent in this cluster: the annotation muster.dev/paused of its Lease says so",
+  );
 }
 
 function forbidden(name: string, why: string): CodedError {

@@ -32,7 +32,7 @@ export interface IntakeOptions {
 export interface Intake {
   offer(message: string): void;
   /** Tells of a slice that was taken before, and is not gone on with. */
-  cannotResume(error: CodedError): void;
+  cannotResume(error: CodedError, desired: DesiredState): void;
   /** What was taken before this process. */
   resume(highWater: HighWater | undefined): void;
   /** The newest slice that was taken, or may be kept in part: nothing older is taken. */
@@ -57,6 +57,8 @@ export function createIntake(options: IntakeOptions): Intake {
   let announced: string | undefined;
   /** A message that was good but could not be completed yet; a worse one that comes after it does not displace it. */
   let unfinished: string | undefined;
+  /** What was kept, and is not gone on with: what its bundles are is known from it. */
+  let notResumed: DesiredState | undefined;
   /** The last slice that was complete, as long as it could not be kept, and what was fetched for it. */
   let unkept: { readonly desired: DesiredState; readonly fetched: ReadonlyMap<string, Uint8Array> } | undefined;
 
@@ -82,14 +84,14 @@ export function createIntake(options: IntakeOptions): Intake {
     }
     const { slice, digest } = decodeSlice(message, pinned);
     const verdict = acceptSlice(slice, digest, newest(), identity);
-    refuseTooMany(slice, options.maxObjects ?? 0);
+    const before = unkept?.desired ?? options.current() ?? notResumed;
+    refuseTooMany(slice, before, options.maxObjects ?? 0);
     staleInARow = 0;
     if (verdict === "same" && options.current()?.digest === digest) return tell(undefined);
     options.coming(slice);
     failpoint("agent.afterSlice");
     // What a bundle was last is what the slice before says, in force or not: some of it may be kept already, as a new process would find it.
     const fetched = new Map(unkept?.fetched);
-    const before = unkept?.desired ?? options.current();
     const desired = await completeSlice({
       slice,
       digest,
@@ -98,7 +100,6 @@ export function createIntake(options: IntakeOptions): Intake {
       fetchBlob: options.fetchBlob,
       onBlob: (ref, bytes) => void fetched.set(ref.blob, bytes),
     });
-    refuseTooLarge(desired, options.maxObjects ?? 0);
     const needed = new Set(slice.bundles.map((bundle) => contentOf(bundle, desired)?.manifestSet.blob));
     unkept = { desired, fetched: new Map([...fetched].filter(([blob]) => needed.has(blob))) };
     await options.take(desired, unkept.fetched);
@@ -114,7 +115,7 @@ export function createIntake(options: IntakeOptions): Intake {
     try {
       const { slice, digest } = decodeSlice(message, pinned);
       acceptSlice(slice, digest, newest(), identity);
-      refuseTooMany(slice, options.maxObjects ?? 0);
+      refuseTooMany(slice, unkept?.desired ?? options.current() ?? notResumed, options.maxObjects ?? 0);
       options.coming(slice);
     } catch (error) {
       logger.debug({ err: error }, "a slice that waits for its turn cannot be taken as it is");
@@ -155,7 +156,10 @@ export function createIntake(options: IntakeOptions): Intake {
       if (atWork !== undefined) announce(message);
       wakeup.wake();
     },
-    cannotResume: ({ code, message }) => tell({ code, message }),
+    cannotResume({ code, message }, desired) {
+      notResumed = desired;
+      tell({ code, message });
+    },
     resume(mark) {
       highWater = mark;
     },
@@ -180,10 +184,14 @@ export function createIntake(options: IntakeOptions): Intake {
   };
 }
 
-/** Of the slice alone, before anything of it is fetched; what it keeps of earlier ones is known later. */
-function refuseTooMany({ bundles }: Slice, most: number): void {
-  const objects = bundles.reduce((sum, bundle) => sum + (bundle.state === "desired" ? bundle.objects.length : 0), 0);
-  refuseMore(objects, most);
+/** Before anything of it is fetched or waited for; what it keeps of the slice before counts as it is there. */
+function refuseTooMany({ bundles }: Slice, before: DesiredState | undefined, most: number): void {
+  const sizeOf = (bundle: Slice["bundles"][number]) =>
+    bundle.state === "desired" ? bundle.objects.length : (before?.bundles.get(bundle.name)?.length ?? 0);
+  refuseMore(
+    bundles.reduce((sum, bundle) => sum + sizeOf(bundle), 0),
+    most,
+  );
 }
 
 /** Throws POLICY_OBJECTS where a state, with all that it keeps, has more objects than this cluster's policy allows. 0: any number. */

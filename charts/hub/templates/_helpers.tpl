@@ -58,7 +58,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/*
 Names in the hub's server certificate: those of the values, and those by which agents in this cluster reach the Service.
-`muster-hub issue` writes the first one into the values of an agent.
+`muster cluster join` writes the first one into the values of an agent.
 */}}
 {{- define "muster-hub.serverNames" -}}
 {{- $service := include "muster-hub.fullname" . -}}

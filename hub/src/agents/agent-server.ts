@@ -55,9 +55,6 @@ export function createAgentServer(options: AgentServerOptions): ListeningServer 
     "grpc.keepalive_time_ms": 25_000,
     "grpc.keepalive_timeout_ms": 10_000,
     "grpc.max_connection_idle_ms": 300_000,
-    // A stream must not outlive its certificate, and a hub that was added gets its share of agents.
-    "grpc.max_connection_age_ms": 3_600_000,
-    "grpc.max_connection_age_grace_ms": 10_000,
     "grpc-node.max_session_memory": 32,
   });
   server.addService(loadAgentService().service, { Connect: options.onConnect, Renew: options.onRenew });

@@ -155,7 +155,7 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
       // Its cluster may have left Git since the stream began.
       const now = admission(cluster, fingerprint);
       if (now) return refuse(...now);
-      if (certificate) options.enrolments.meet(cluster, certificate);
+      if (certificate) remember(cluster, certificate);
       session = open({ cluster, fingerprint }, stream, message.hello);
     });
   }
@@ -164,6 +164,15 @@ export function createAgentSessions(options: AgentSessionsOptions): AgentSession
     const certificate = peerOf(call);
     const cluster = certificate && peerCluster(certificate.names, options.trustDomain);
     return { cluster, fingerprint: certificate?.fingerprint ?? "", certificate };
+  }
+
+  /** That it cannot be written down now keeps nobody out; it is tried again with the next stream. */
+  function remember(cluster: string, certificate: PeerCertificate): void {
+    try {
+      options.enrolments.meet(cluster, certificate);
+    } catch (error) {
+      logger.error({ [LogField.Cluster]: cluster, err: error }, "who acts for the cluster cannot be kept");
+    }
   }
 
   /** Why a cluster's agent may not come in now; undefined: it may. */

@@ -30,7 +30,7 @@ const FILE = z.strictObject({
     .exactOptional(),
   pending: z.strictObject({ keys: KEYS, reason: z.enum(["another-identity", "expired"]), since: TIME }).exactOptional(),
   token: z.strictObject({ digest: z.string(), expiresAt: TIME, createdBy: z.string(), usedBy: z.string().exactOptional() }).exactOptional(),
-  revoked: z.array(z.strictObject({ fingerprint: z.string(), nats: z.string(), at: TIME, until: TIME.exactOptional() })),
+  revoked: z.array(z.strictObject({ fingerprint: z.string(), nats: z.string(), at: TIME })),
 });
 
 /** Reads all of them. Throws CONFIG_INVALID if one is damaged: without it somebody who was revoked would come in again. */

@@ -37,8 +37,6 @@ export interface RevokedIdentity {
   readonly fingerprint: string;
   readonly nats: string;
   readonly at: string;
-  /** When its last certificate ends, and it need not be remembered any more; absent: for ever. */
-  readonly until?: string;
 }
 
 /** A one-time token as it is kept: never itself. */
@@ -141,7 +139,7 @@ export function makeCurrent(access: ClusterAccess, identity: CurrentIdentity): C
     ...rest,
     current: identity,
     ...(pending && pending.keys.fingerprint !== identity.keys.fingerprint && { pending }),
-    revoked: isOther ? revokedWith(access, before.keys, identity.since, before.certificateEndsAt) : access.revoked,
+    revoked: isOther ? revokedWith(access, before.keys, identity.since) : access.revoked,
   };
 }
 
@@ -149,24 +147,20 @@ export function makeCurrent(access: ClusterAccess, identity: CurrentIdentity): C
 export function revokeAll(access: ClusterAccess, at: string): ClusterAccess {
   const { current, pending } = access;
   let { revoked } = access;
-  if (current) revoked = revokedWith({ revoked }, current.keys, at, current.certificateEndsAt);
-  // It has no certificate: that it is refused for a while tells its owner.
-  if (pending) revoked = revokedWith({ revoked }, pending.keys, at, new Date(Date.parse(at) + FORGET_MS).toISOString());
+  for (const keys of [current?.keys, pending?.keys]) if (keys) revoked = revokedWith({ revoked }, keys, at);
   return { revoked };
 }
 
-/** Milliseconds for which somebody is remembered who never had a certificate. */
-const FORGET_MS = 30 * 86_400_000;
-/** Milliseconds after the end of a certificate: clocks differ. */
-const GRACE_MS = 2 * 86_400_000;
+/** Milliseconds after which no certificate of anybody who was revoked can be good: none lasts longer than a year, and clocks differ. */
+const FORGET_MS = 370 * 86_400_000;
 
 /** Without those who are kept out by the end of their certificates. */
 export function withoutEnded(access: ClusterAccess, nowMs: number): ClusterAccess {
-  const revoked = access.revoked.filter(({ until }) => until === undefined || Date.parse(until) + GRACE_MS > nowMs);
+  const revoked = access.revoked.filter(({ at }) => Date.parse(at) + FORGET_MS > nowMs);
   return revoked.length === access.revoked.length ? access : { ...access, revoked };
 }
 
-function revokedWith({ revoked }: ClusterAccess, keys: KeptKeys, at: string, until: string): readonly RevokedIdentity[] {
+function revokedWith({ revoked }: ClusterAccess, keys: KeptKeys, at: string): readonly RevokedIdentity[] {
   const others = revoked.filter(({ fingerprint }) => fingerprint !== keys.fingerprint);
-  return [...others, { fingerprint: keys.fingerprint, nats: keys.nats, at, until }];
+  return [...others, { fingerprint: keys.fingerprint, nats: keys.nats, at }];
 }

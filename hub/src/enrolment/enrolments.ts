@@ -178,7 +178,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
       budget = { renewals: new TokenBucket({ ...RENEWALS, nowMs }), keys: new TokenBucket({ ...KEY_CHANGES, nowMs }) };
       budgets.set(cluster, budget);
     }
-    return budget.renewals.take(1, nowMs) && (!isNew || budget.keys.take(1, nowMs));
+    return isNew ? budget.keys.take(1, nowMs) : budget.renewals.take(1, nowMs);
   }
 
   /** Keys are one agent's: who showed another one's could have them revoked. */
@@ -186,7 +186,7 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
     const isSame = (keys: { readonly fingerprint: string; readonly nats: string } | undefined) =>
       keys !== undefined && (keys.fingerprint === fingerprint || keys.nats === nats);
     return [...store.clusters].some((other) => {
-      if (other === cluster) return false;
+      if (other === cluster || options.hasLeft(other)) return false;
       const { current, pending, revoked } = store.get(other);
       return isSame(current?.keys) || isSame(pending?.keys) || revoked.some(isSame);
     });
@@ -218,7 +218,8 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
       keys: kept(keys),
       origin: isSame ? before.origin : origin,
       since: isSame ? before.since : now(),
-      certificateEndsAt: new Date(endsAtMs).toISOString(),
+      // One that was issued before may be good for longer.
+      certificateEndsAt: new Date(Math.max(endsAtMs, isSame ? Date.parse(before.certificateEndsAt) : 0)).toISOString(),
     };
     store.set(cluster, makeCurrent(withoutEnded(access, clock.wallMs()), current));
     if (!isSame) {
@@ -275,13 +276,14 @@ export function createEnrolments(options: EnrolmentsOptions): Enrolments {
         if (!mayAct(access, fingerprint, options.wantedOf(cluster))) throw refuse(cluster, "who renews does not act for it");
         const keys = proven(question);
         const isNew = keys.fingerprint !== fingerprint;
-        if (!mayRenew(cluster, isNew)) throw refuse(cluster, "it renews more often than anybody has to");
         if (isNew && access.revoked.some((one) => one.fingerprint === keys.fingerprint || one.nats === keys.nats))
           throw refuse(cluster, "its new keys are revoked");
         // Keys change together, or what is revoked would have to be told by halves.
         const known = access.current?.keys;
         if (!isNew && known && !sameKeys(known, kept(keys))) throw refuse(cluster, "it wants other keys beside the same TLS key");
-        if (isNew && options.wantedOf(cluster)) throw refuse(cluster, "Git says which keys it has");
+        const wanted = options.wantedOf(cluster);
+        if (wanted && !sameKeys(wanted, kept(keys))) throw refuse(cluster, "Git says which keys it has");
+        if (!mayRenew(cluster, isNew)) throw refuse(cluster, "it renews more often than anybody has to");
         return admit({ cluster, decided: access, access, keys, origin: isNew ? "renewal" : "certificate" });
       }),
     meet(cluster, { fingerprint, spki, endsAtMs }) {

@@ -33,7 +33,7 @@ beforeEach(async () => {
     credsFile: identity.natsSystemCredsFile,
     inboxPrefix: CLAIMS_INBOX_PREFIX,
     subject: CLAIMS_SUBJECT,
-    claims: lastClaims(identity.natsClaims, () => ({ ...revoked })),
+    claims: lastClaims({ make: identity.natsClaims, revocations: () => ({ ...revoked }) }),
     clock: systemClock,
     random: Math.random,
     logger: silentLogger(),

@@ -37,8 +37,10 @@ export function createAccountClaims(options: AccountClaimsOptions): AccountClaim
   const wakeup = new Wakeup();
   let isCurrent = false;
 
-  async function pushAll(connection: NatsConnection): Promise<void> {
-    for (const claims of await options.claims()) {
+  /** Gives false if there was nothing to tell yet. */
+  async function pushAll(connection: NatsConnection): Promise<boolean> {
+    const all = await options.claims();
+    for (const claims of all) {
       const answer = await connection.request(options.subject, claims, { timeout: TIMEOUT_MS });
       const { data, error } = answer.json<{
         readonly data?: { readonly code: number };
@@ -46,15 +48,16 @@ export function createAccountClaims(options: AccountClaimsOptions): AccountClaim
       }>();
       if (data?.code !== 200) throw new Error(`nats-server refused the claims of an account: ${error?.description ?? "without a reason"}`);
     }
+    return all.length > 0;
   }
 
   async function serve(connection: NatsConnection, signal: AbortSignal): Promise<void> {
     const backoff = createBackoff({ initialMs: 500, maxMs: 30_000, random });
     while (!signal.aborted && !connection.isClosed()) {
       try {
-        await pushAll(connection);
-        if (!isCurrent) logger.info("nats-server knows the hub's accounts as they are now");
-        isCurrent = true;
+        const pushed = await pushAll(connection);
+        if (!isCurrent && pushed) logger.info("nats-server knows the hub's accounts as they are now");
+        isCurrent = pushed;
         backoff.reset();
       } catch (error) {
         isCurrent = false;

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 
+export type ObjectType = "blob" | "commit" | "tag" | "tree";
+
 /** The id that Git gives to an object of these bytes. */
-export function objectId(type: "blob" | "commit" | "tag", bytes: Uint8Array): string {
+export function objectId(type: ObjectType, bytes: Uint8Array): string {
   return createHash("sha1").update(`${type} ${bytes.length}\0`).update(bytes).digest("hex");
 }
 

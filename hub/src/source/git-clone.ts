@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import git from "isomorphic-git";
-import { objectId } from "./blob-id.ts";
+import { type ObjectType, objectId } from "./blob-id.ts";
 import { cloneError } from "./git-errors.ts";
 import { createObjectReader, type ObjectReader } from "./git-objects.ts";
 
@@ -59,11 +59,18 @@ export function createGitClone(folder: string, url: string): GitClone {
   }
 
   async function peel(oid: string): Promise<string | undefined> {
-    const found = await git.readObject({ fs, gitdir: folder, oid, cache: reader.cache, format: "parsed" }).catch((error: unknown) => {
+    const found = await git.readObject({ fs, gitdir: folder, oid, cache: reader.cache, format: "content" }).catch((error: unknown) => {
       if ((error as { code?: string }).code === "NotFoundError") return undefined;
       throw error;
     });
-    return found?.type === "tag" ? await peel((found.object as { object: string }).object) : found && oid;
+    if (!found) return undefined;
+    // A damaged index names others.
+    if (objectId(found.type as ObjectType, found.object as Uint8Array) !== oid)
+      throw new Error(`The object ${oid} has the bytes of another`);
+    if (found.type !== "tag") return oid;
+    // Not parsed further: whether it can be is a matter of what it says, and no damage of the clone.
+    const named = /^object ([0-9a-f]{40})\n/.exec(Buffer.from(found.object as Uint8Array).toString("latin1"))?.[1];
+    return named === undefined ? undefined : await peel(named);
   }
 
   async function readHead(): Promise<{ readonly commit: string; readonly tag?: string } | undefined> {

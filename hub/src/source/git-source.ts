@@ -52,6 +52,7 @@ export function createGitSource(options: GitSourceOptions): Source {
   const url = parseSourceUrl(options.url);
   const root = normalisePath(options.path ?? ".");
   const remote = createGitRemote({ url, ref, idleTimeoutMs, ...(credentialsFile && { credentialsFile }), ...(caFile && { caFile }) });
+  const tagName = ref.replace(/^refs\/tags\//, "");
   const clones = createCloneFolder(options.dataDir, { name, url, ref });
   let last: Reading | undefined;
   let compactAt = maxPacks;
@@ -71,8 +72,8 @@ export function createGitSource(options: GitSourceOptions): Source {
   async function verify(clone: GitClone, commit: string, tag: string | undefined): Promise<void> {
     if (!options.verify) return;
     const rawCommit = await clone.rawObject("commit", commit);
-    const rawTag = tag === undefined ? {} : { rawTag: await clone.rawObject("tag", tag) };
-    const signers = checkSignatures({ commit, rawCommit, ...rawTag }, options.verify);
+    const tagged = tag !== undefined && options.verify.mode !== "head" && { rawTag: await clone.rawObject("tag", tag), tagName };
+    const signers = checkSignatures({ commit, rawCommit, ...tagged }, options.verify);
     logger.debug({ [LogField.Source]: name, commit, signers }, "the signatures of the source are good");
   }
 
@@ -85,10 +86,15 @@ export function createGitSource(options: GitSourceOptions): Source {
 
   async function take(clone: GitClone, wanted: RemoteRef, signal: AbortSignal): Promise<Reading> {
     // A tag that is to be looked at must be here too; the commit may have come by another way.
-    const hasTag = wanted.tag === undefined || !options.verify || (await clone.commitOf(wanted.tag)) !== undefined;
+    const hasTag =
+      wanted.tag === undefined || !options.verify || options.verify.mode === "head" || (await clone.commitOf(wanted.tag)) !== undefined;
     const commit = (hasTag ? await clone.commitOf(wanted.oid) : undefined) ?? (await remote.fetchInto(clone, wanted, signal));
     if (last?.clone === clone && last.snapshot.commit === commit) return last;
-    return await read(clone, commit, options.verify && wanted.tag);
+    const tag = options.verify && options.verify.mode !== "head" ? wanted.tag : undefined;
+    // It has moved since it was looked at; the next look sees where to.
+    if (tag !== undefined && (await clone.commitOf(tag)) === undefined)
+      throw new CodedError("SOURCE_PROTOCOL", `${url} did not send the tag ${tag} of ${wanted.ref}, which it has named`);
+    return await read(clone, commit, tag);
   }
 
   /** Into a new folder: until it is whole, all stays as it is. */

@@ -44,6 +44,7 @@ function parseOptions(text: string): Omit<AllowedSigner, "principals" | "keyBlob
     switch (name.toLowerCase()) {
       case "namespaces":
         found.namespaces = value.split(",").map((each) => each.trim());
+        if (found.namespaces.some((each) => /[*?!]/.test(each))) throw new RangeError("patterns of namespaces are not taken; name them");
         break;
       case "valid-after":
         found.validAfterMs = parseTime(value);

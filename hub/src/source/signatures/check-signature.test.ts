@@ -118,7 +118,7 @@ describe("commits that Git has signed with SSH keys", () => {
 });
 
 describe("tags that Git has signed", () => {
-  const tagged = { ...revision("rsab3072"), rawTag: raw(SIGNED_TAG.raw) };
+  const tagged = { ...revision("rsab3072"), rawTag: raw(SIGNED_TAG.raw), tagName: "v1" };
 
   it("are good for the commit that they name, alone or with it", () => {
     expect(outcome(tagged, [lineOf("ed25519")], "tag")).toBe("person@example.com");
@@ -127,7 +127,8 @@ describe("tags that Git has signed", () => {
     expect(outcome(tagged, [lineOf("rsab3072")], "tagAndHead")).toMatch(/the tag is signed by \S+, who is no signer/);
   });
 
-  it("are refused for another commit, changed, or where there is none", () => {
+  it("are refused for another commit, under another name, changed, or where there is none", () => {
+    expect(outcome({ ...tagged, tagName: "stable" }, [lineOf("ed25519")], "tag")).toMatch(/signed as "v1", which is another one/);
     expect(outcome({ ...revision("ed25519"), rawTag: raw(SIGNED_TAG.raw) }, [lineOf("ed25519")], "tag")).toMatch(
       /not of this commit itself/,
     );

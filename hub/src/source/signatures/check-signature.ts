@@ -21,6 +21,8 @@ export interface SignedRevision {
   readonly rawCommit: Uint8Array;
   /** Where the source's ref is an annotated tag. */
   readonly rawTag?: Uint8Array;
+  /** Name of that tag, as the source's ref has it. */
+  readonly tagName?: string;
 }
 
 /** The namespace in which Git signs. */
@@ -45,11 +47,13 @@ export function checkSignatures(revision: SignedRevision, rule: SignatureRule): 
   return by;
 }
 
-function checkTag({ rawTag, commit }: SignedRevision, signers: readonly AllowedSigner[]): string {
+function checkTag({ rawTag, tagName, commit }: SignedRevision, signers: readonly AllowedSigner[]): string {
   if (!rawTag) throw refusal("the source's ref is no annotated tag, and its tag must be signed");
   const tag = split(() => splitTag(rawTag), "tag");
   // A signed tag of another commit, or of another tag, says nothing of this one.
   if (tag.type !== "commit" || tag.object !== commit) throw refusal("the tag is not of this commit itself");
+  // Whoever may push, and not sign, could let it stand under another name.
+  if (tag.name !== tagName) throw refusal(`the tag was signed as ${JSON.stringify(tag.name.slice(0, 100))}, which is another one`);
   return check(tag, "tag", signers);
 }
 

@@ -19,6 +19,7 @@ export function splitCommit(raw: Uint8Array): SignedObject {
   const signature: string[] = [];
   let [at, isSignature, times]: [number, boolean, number] = [0, false, 0];
   let atMs: number | undefined;
+  let isDropped = false;
   for (;;) {
     const end = bytes.indexOf(NEWLINE, at);
     // The empty line before the message, or the end: what follows is all payload.
@@ -28,11 +29,13 @@ export function splitCommit(raw: Uint8Array): SignedObject {
     const goesOn = text.startsWith(" ");
     if (!goesOn) {
       isSignature = text.startsWith("gpgsig ");
+      // Of the same commit in a repository with other ids; Git leaves it out too.
+      isDropped = text.startsWith("gpgsig-sha256 ");
       if (isSignature) times += 1;
       if (text.startsWith("committer ")) atMs = timeOf(text);
     }
     if (isSignature) signature.push(text.slice(goesOn ? 1 : "gpgsig ".length));
-    else payload.push(line);
+    else if (!isDropped) payload.push(line);
     at = end + 1;
   }
   payload.push(bytes.subarray(at));
@@ -48,16 +51,19 @@ export function splitCommit(raw: Uint8Array): SignedObject {
 const TAG_SIGNATURES = ["-----BEGIN SSH SIGNATURE-----\n", "-----BEGIN PGP SIGNATURE-----\n"];
 
 /** Splits a raw tag: its signature follows the message. */
-export function splitTag(raw: Uint8Array): SignedObject & { readonly object: string; readonly type: string } {
+export function splitTag(raw: Uint8Array): SignedObject & { readonly object: string; readonly type: string; readonly name: string } {
   const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
   const starts = TAG_SIGNATURES.map((marker) => bytes.lastIndexOf(`\n${marker}`)).filter((at) => at >= 0);
   const at = starts.length === 0 ? bytes.length : Math.max(...starts) + 1;
   const header = bytes.subarray(0, bytes.indexOf("\n\n") + 1 || bytes.length).toString("latin1");
-  const field = (name: string) => new RegExp(`^${name} (.*)$`, "m").exec(header)?.[1] ?? "";
-  const atMs = timeOf(`tagger ${field("tagger")}`);
+  // In just this order, as Git writes it: what stands elsewhere is not what Git reads.
+  const [, object = "", type = "", name = "", tagger = ""] =
+    /^object ([0-9a-f]{40})\ntype ([a-z]+)\ntag ([^\n]+)\n(?:tagger ([^\n]*)\n)?/.exec(header) ?? [];
+  const atMs = timeOf(`tagger ${tagger}`);
   return {
-    object: field("object"),
-    type: field("type"),
+    object,
+    type,
+    name,
     payload: bytes.subarray(0, at),
     ...(at < bytes.length && { signature: bytes.subarray(at).toString("latin1") }),
     ...(atMs !== undefined && { atMs }),

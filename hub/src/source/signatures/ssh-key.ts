@@ -76,7 +76,9 @@ function rsa(reader: SshReader): SignatureCheck {
     if (!hash) throw new RangeError("its signature is of another algorithm than its key");
     const bytes = signature.string();
     signature.end();
-    return verify(hash, signed, key, bytes);
+    // Some leave out its leading zeros, which OpenSSH puts back.
+    const missing = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8 - bytes.length;
+    return verify(hash, signed, key, missing > 0 ? Buffer.concat([Buffer.alloc(missing), bytes]) : bytes);
   };
 }
 
