@@ -56,7 +56,7 @@ export interface AgentIdentityOptions {
 
 const IDENTITY = "identity";
 const KEYS = z.strictObject({ tls: z.string(), nats: z.string(), encryption: z.string() });
-const GRANT = z.strictObject({ certificate: z.string(), natsJwt: z.string(), ca: z.string(), signingKeys: z.string() });
+const GRANT = z.strictObject({ certificate: z.string(), natsJwt: z.string() });
 const KEPT = z.strictObject({
   version: z.literal(1),
   keys: KEYS,
@@ -103,10 +103,10 @@ export function createAgentIdentity(options: AgentIdentityOptions): AgentIdentit
   const keep = (identity: Kept) => store.write(IDENTITY, Buffer.from(JSON.stringify(identity)));
 
   async function take(keys: AgentKeys, grant: Grant__Output): Promise<void> {
-    const { certificate, natsJwt, ca, signingKeys } = grant;
+    const { certificate, natsJwt } = grant;
     // The token has done what it was for: a later refusal is none of its business.
     const tried = digestOf(options.token()) ?? kept?.tried;
-    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt, ca, signingKeys }, ...(tried && { tried }) };
+    const next: Kept = { version: 1, keys, grant: { certificate, natsJwt }, ...(tried && { tried }) };
     await keep(next);
     kept = next;
     notBeforeMs = clock.monotonicMs() + REST_MS;

@@ -11,8 +11,8 @@ export function questionFromWire(request: EnrollRequest__Output): EnrolmentQuest
   return { cluster, token, keys: { tls: keys.tls, nats: keys.nats, encryption: keys.encryption }, proof, natsProof };
 }
 
-export function grantToWire({ certificate, natsJwt, ca, signingKeys }: AgentGrant): Grant {
-  return { certificate, natsJwt, ca, signingKeys };
+export function grantToWire({ certificate, natsJwt }: AgentGrant): Grant {
+  return { certificate, natsJwt };
 }
 
 export function answerToWire(answer: EnrolmentAnswer): EnrollResponse {

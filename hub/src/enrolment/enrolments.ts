@@ -38,10 +38,6 @@ export interface AgentGrant {
   readonly certificate: string;
   /** User JWT of NATS, for the agent's nkey. */
   readonly natsJwt: string;
-  /** Certificates of the hub's authority, PEM. */
-  readonly ca: string;
-  /** Public keys that sign slices, PEM. */
-  readonly signingKeys: string;
 }
 
 /** The answer to somebody who has proven who he is. */

@@ -132,7 +132,7 @@ export async function loadIdentity(options: IdentityOptions): Promise<HubIdentit
       });
       const endsAtMs = Date.now() + (options.natsHours ?? 24) * 3_600_000;
       const natsJwt = await agentJwt(options.agentAccount ?? { seed: seeds.account }, { cluster, publicKey: keys.nats, endsAtMs });
-      return { grant: { certificate: cert, natsJwt, ca: authority.cert, signingKeys: signingPublicPem }, endsAtMs: notAfterMs };
+      return { grant: { certificate: cert, natsJwt }, endsAtMs: notAfterMs };
     },
   };
 }

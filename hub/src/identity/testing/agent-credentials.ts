@@ -12,7 +12,7 @@ export async function issueClientCertificate(authority: KeyedCertificate, uri: s
 
 /** What an agent of a cluster has after it has enrolled. */
 export async function agentCredentials(
-  identity: Pick<HubIdentity, "grant">,
+  identity: Pick<HubIdentity, "grant" | "ca">,
   cluster: string,
 ): Promise<KeyedCertificate & { readonly ca: string; readonly natsCreds: string; readonly natsKey: string }> {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -23,7 +23,7 @@ export async function agentCredentials(
   return {
     cert: grant.certificate,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-    ca: grant.ca,
+    ca: identity.ca,
     natsKey: user.getPublicKey(),
     natsCreds: new TextDecoder().decode(fmtCreds(grant.natsJwt, user)),
   };

@@ -1,6 +1,9 @@
 // Original file: proto/muster/v1/agent.proto
 
 
+/**
+ * Whom it is to trust the agent knows from its cluster's owner, and from nobody else.
+ */
 export interface Grant {
   /**
    * Client certificate for keys.tls, PEM.
@@ -10,16 +13,11 @@ export interface Grant {
    * User JWT for keys.nats.
    */
   'natsJwt'?: (string);
-  /**
-   * Certificates of the hub's authority, PEM: the one in use, and the next one.
-   */
-  'ca'?: (string);
-  /**
-   * Public keys that sign slices, PEM.
-   */
-  'signingKeys'?: (string);
 }
 
+/**
+ * Whom it is to trust the agent knows from its cluster's owner, and from nobody else.
+ */
 export interface Grant__Output {
   /**
    * Client certificate for keys.tls, PEM.
@@ -29,12 +27,4 @@ export interface Grant__Output {
    * User JWT for keys.nats.
    */
   'natsJwt': (string);
-  /**
-   * Certificates of the hub's authority, PEM: the one in use, and the next one.
-   */
-  'ca': (string);
-  /**
-   * Public keys that sign slices, PEM.
-   */
-  'signingKeys': (string);
 }
